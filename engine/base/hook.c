@@ -1,0 +1,8 @@
+#include "engine/base/hook.h"
+
+#if defined(Q_HOOKS) && Q_HOOKS
+void (*q_hook_fn)(const char *name);
+#else
+// ISO C wants a translation unit to hold something; what users get has no hooks.
+typedef int q_hook_nothing;
+#endif
