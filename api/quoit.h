@@ -1,0 +1,512 @@
+// Quoit: an embeddable asynchronous HTTP client engine for Linux.
+//
+// One thread, the loop, owns every socket and every request in flight. Any thread submits requests through a lock-free
+// queue; results come back as events on a port, which a host drains from its own event loop (one eventfd), gets on the
+// loop thread (inline mode), or drives itself (host-driven mode). What every comment here may assume (handles, struct
+// sizes, threads, memory, errors) is said once, in api/README.md. Read that first.
+//
+// Life in short:
+//   quoit_engine_create -> quoit_port_create -> quoit_request_new .. quoit_submit -> events .. DONE or FAILED
+//   -> quoit_engine_close -> CLOSED on each port -> quoit_engine_destroy.
+#ifndef QUOIT_H
+#define QUOIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUOIT_API __attribute__((visibility("default")))
+#define QUOIT_MUST_USE __attribute__((warn_unused_result))
+
+#define QUOIT_VERSION_MAJOR 0
+#define QUOIT_VERSION_MINOR 1
+#define QUOIT_VERSION_PATCH 0
+#define QUOIT_ABI_VERSION 1
+
+// ---------------------------------------------------------------------------------------------------------------
+// Handles. Small values, free to copy. Each holds an index and a generation, so a handle of something that is gone
+// is refused with QUOIT_ERR_STALE_HANDLE and never reaches whatever came after it. The zero handle names nothing.
+
+struct quoit_engine {
+    uint64_t id;
+};
+
+struct quoit_port {
+    uint64_t id;
+};
+
+// quoit_handle names one submitted request, from quoit_submit until its terminal event has been drained.
+struct quoit_handle {
+    uint64_t id;
+};
+
+// quoit_request is what to send: built by one thread, frozen, then shared by any number of submits and threads.
+struct quoit_request;
+
+// quoit_headers is a frozen block of header fields. Its readers never write, so any thread may read it.
+struct quoit_headers;
+
+// quoit_slice is a piece of memory that the host took out of an event and gives back when it likes.
+struct quoit_slice {
+    const void *data;
+    size_t len;
+    void *owner; // the engine's; do not touch
+};
+
+// ---------------------------------------------------------------------------------------------------------------
+// Errors.
+
+// quoit_error numbers never change meaning. 0 is no error; the hundreds are the category. Names, sentences and hints
+// come from the functions below. A test keeps this list equal to the engine's own table.
+enum quoit_error {
+    QUOIT_OK = 0, // no error
+    QUOIT_ERR_INVALID_ARGUMENT = 100, // an argument is NULL, out of range or contradicts another
+    QUOIT_ERR_INVALID_STRUCT_SIZE = 101, // the struct's size field is not one that this library knows
+    QUOIT_ERR_INVALID_URL = 102, // the URL is not valid
+    QUOIT_ERR_UNSUPPORTED_SCHEME = 103, // the URL's scheme is not supported
+    QUOIT_ERR_INVALID_METHOD = 104, // the method is not a token
+    QUOIT_ERR_INVALID_HEADER_NAME = 105, // a header name is not a token
+    QUOIT_ERR_INVALID_HEADER_VALUE = 106, // a header value holds a control byte such as CR, LF or NUL
+    QUOIT_ERR_FORBIDDEN_HEADER = 107, // this header is set by the engine and may not be given
+    QUOIT_ERR_FROZEN = 108, // the object is frozen and cannot be changed
+    QUOIT_ERR_NOT_FROZEN = 109, // the object must be frozen first
+    QUOIT_ERR_STALE_HANDLE = 110, // the handle names something that is gone
+    QUOIT_ERR_WRONG_THREAD = 111, // this call is not allowed on this thread
+    QUOIT_ERR_WRONG_MODE = 112, // this call does not fit the mode of the engine or port
+    QUOIT_ERR_BUSY = 113, // the object is still in use
+    QUOIT_ERR_NOT_CLOSED = 114, // the engine must have closed before it is destroyed
+    QUOIT_ERR_FORKED = 115, // the object belongs to the parent process; create a new engine in the child
+    QUOIT_ERR_HEADERS_CHANGED = 116, // the header block changed under its iterator
+    QUOIT_ERR_NO_MEMORY = 200, // out of memory
+    QUOIT_ERR_RING_NOT_SUPPORTED = 201, // the kernel has no io_uring; Linux 6.1 or later is needed
+    QUOIT_ERR_RING_TOO_OLD = 202, // the kernel's io_uring lacks what is needed; Linux 6.1 or later is needed
+    QUOIT_ERR_RING_SYSCTL = 203, // io_uring is switched off by the sysctl kernel.io_uring_disabled; set it to 0
+    QUOIT_ERR_RING_SECCOMP = 204, // io_uring is refused, most likely by a seccomp profile; allow io_uring_setup, io_uring_enter and io_uring_register
+    QUOIT_ERR_RING_MEMLOCK = 205, // the ring's memory is refused by RLIMIT_MEMLOCK; raise ulimit -l or close other rings
+    QUOIT_ERR_RING_FAILED = 206, // the ring could not be set up or stopped working
+    QUOIT_ERR_THREAD_FAILED = 207, // the engine's thread could not be started
+    QUOIT_ERR_FD_LIMIT = 208, // no free descriptor; raise ulimit -n
+    QUOIT_ERR_ENGINES_MAX = 209, // too many engines are alive in this process
+    QUOIT_ERR_NAME_NOT_FOUND = 300, // the host name is not known
+    QUOIT_ERR_NAME_NO_ADDRESS = 301, // the host name has no address of a usable family
+    QUOIT_ERR_CONNECT_REFUSED = 310, // the peer refused the connection
+    QUOIT_ERR_CONNECT_UNREACHABLE = 311, // the peer's host or network is unreachable
+    QUOIT_ERR_CONNECT_TIMED_OUT = 312, // the kernel gave up on connecting
+    QUOIT_ERR_CONNECT_FAILED = 313, // connecting failed
+    QUOIT_ERR_SOCKET_FAILED = 314, // a socket could not be made
+    QUOIT_ERR_CONNECTION_RESET = 400, // the peer reset the connection
+    QUOIT_ERR_CONNECTION_CLOSED = 401, // the peer closed the connection before it answered
+    QUOIT_ERR_CONNECTION_FAILED = 402, // the connection failed
+    QUOIT_ERR_MAYBE_PROCESSED = 403, // a re-used connection died without an answer; the peer may have processed the request
+    QUOIT_ERR_HTTP_BAD_RESPONSE = 600, // the response is not valid HTTP/1.1
+    QUOIT_ERR_HTTP_BAD_STATUS_LINE = 601, // the response's status line is not valid
+    QUOIT_ERR_HTTP_BAD_HEADER = 602, // a response header is not valid
+    QUOIT_ERR_HTTP_BAD_CHUNK = 603, // the chunked coding is not valid
+    QUOIT_ERR_HTTP_BAD_LENGTH = 604, // the response's Content-Length is not valid or contradicts itself
+    QUOIT_ERR_HTTP_BAD_TRANSFER_CODING = 605, // the response's Transfer-Encoding is not valid here
+    QUOIT_ERR_HTTP_TRUNCATED_HEAD = 606, // the connection ended inside the response's head
+    QUOIT_ERR_HTTP_TRUNCATED_BODY = 607, // the connection ended before the response's body was complete
+    QUOIT_ERR_HTTP_BAD_VERSION = 608, // the response's HTTP version is not supported
+    QUOIT_ERR_HTTP_UNEXPECTED_UPGRADE = 609, // the server switched protocols without being asked
+    QUOIT_ERR_HEAD_TOO_LARGE = 700, // the response's head is larger than the limit
+    QUOIT_ERR_TOO_MANY_HEADERS = 701, // the response has more headers than the limit
+    QUOIT_ERR_TOO_MANY_INFORMATIONAL = 702, // the server sent more informational responses than the limit
+    QUOIT_ERR_TRAILERS_TOO_LARGE = 703, // the response's trailers are larger than the limit
+    QUOIT_ERR_CHUNK_EXTENSION_TOO_LARGE = 704, // chunk extensions are larger than the limit
+    QUOIT_ERR_REQUESTS_MAX = 710, // too many requests are pending on this engine
+    QUOIT_ERR_PORT_FULL = 711, // the port has no room for the head and the terminal event of one more request
+    QUOIT_ERR_WAITERS_MAX = 712, // too many requests wait for a connection to this origin
+    QUOIT_ERR_TIMEOUT_CONNECT = 720, // connecting took longer than the limit
+    QUOIT_ERR_TIMEOUT_TOTAL = 721, // the request took longer than the limit
+    QUOIT_ERR_CANCELED = 800, // the host canceled the request
+    QUOIT_ERR_CLOSED = 801, // the engine is closing or closed
+    QUOIT_ERR_FORCE_32_BITS = 0x7fffffff,
+};
+
+enum quoit_category {
+    QUOIT_CATEGORY_NONE = 0,
+    QUOIT_CATEGORY_USAGE = 1,      // the call was wrong; nothing happened
+    QUOIT_CATEGORY_ENGINE = 2,     // this process or this kernel
+    QUOIT_CATEGORY_NAME_CONNECT = 3,
+    QUOIT_CATEGORY_CONNECTION = 4,
+    QUOIT_CATEGORY_TLS = 5,
+    QUOIT_CATEGORY_HTTP = 6,
+    QUOIT_CATEGORY_LIMIT = 7,      // a limit or a timeout
+    QUOIT_CATEGORY_ENDED = 8,      // canceled or closed
+};
+
+// The step at which a failure happened, in the order in which steps happen.
+enum quoit_phase {
+    QUOIT_PHASE_NONE = 0,
+    QUOIT_PHASE_CREATE = 1,
+    QUOIT_PHASE_SUBMIT = 2,
+    QUOIT_PHASE_QUEUE = 3,
+    QUOIT_PHASE_RESOLVE = 4,
+    QUOIT_PHASE_CONNECT = 5,
+    QUOIT_PHASE_TLS = 6,
+    QUOIT_PHASE_SEND = 7,
+    QUOIT_PHASE_HEAD = 8,
+    QUOIT_PHASE_BODY = 9,
+    QUOIT_PHASE_CLOSE = 10,
+};
+
+// quoit_failure says all that is known of a failure.
+struct quoit_failure {
+    int32_t code;       // enum quoit_error
+    int32_t os_errno;   // positive errno where the kernel gave one, else 0
+    uint8_t phase;      // enum quoit_phase
+    uint8_t retry_safe; // 1: the peer provably has not processed the request
+    uint8_t reserved[6];
+};
+
+// quoit_error_name gives the stable name of a code ("QUOIT_ERR_CANCELED"; "QUOIT_OK" for 0). Constant text, any
+// thread; "QUOIT_ERR_UNKNOWN" for a number that this version does not know.
+QUOIT_API const char *quoit_error_name(int32_t code);
+
+// quoit_error_sentence gives one English sentence for a code. Constant text, any thread, no locale.
+QUOIT_API const char *quoit_error_sentence(int32_t code);
+
+// quoit_error_category gives enum quoit_category of a code. Any thread.
+QUOIT_API int32_t quoit_error_category(int32_t code);
+
+// quoit_error_is_retryable gives 1 when the same request may succeed later without being changed. It is a hint; the
+// proof that the peer has not processed the request is quoit_failure.retry_safe. Any thread.
+QUOIT_API int32_t quoit_error_is_retryable(int32_t code);
+
+// quoit_phase_name gives a lower-case word for a phase ("connect"). Constant text, any thread.
+QUOIT_API const char *quoit_phase_name(int32_t phase);
+
+// quoit_errno_name gives the symbolic name of an errno ("ECONNREFUSED"), or "". Constant text, any thread.
+QUOIT_API const char *quoit_errno_name(int32_t os_errno);
+
+// quoit_version gives "MAJOR.MINOR.PATCH" of the library that is loaded. Constant text, any thread.
+QUOIT_API const char *quoit_version(void);
+
+// quoit_abi_version gives QUOIT_ABI_VERSION of the library that is loaded. Any thread.
+QUOIT_API uint32_t quoit_abi_version(void);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Engine.
+
+// Rungs of the feature ladder. quoit_probe says which this kernel can do; capabilities_off forces some off, which is
+// for tests and for kernels with a bug. What is off has a slower or simpler replacement.
+enum quoit_capability {
+    QUOIT_CAP_DEFER_TASKRUN = 1 << 0,  // completions run only when the loop asks (6.1)
+    QUOIT_CAP_HIDDEN_RING = 1 << 1,    // the ring has no descriptor number (6.3)
+    QUOIT_CAP_DIRECT_SOCKET = 1 << 2,  // sockets are made in slots, no number ever exists (6.7)
+    QUOIT_CAP_FUTEX_DOORBELL = 1 << 3, // the wake-up has no descriptor number (6.7)
+    QUOIT_CAP_NO_IOWAIT = 1 << 4,      // a sleeping loop is not counted as I/O wait (6.15)
+};
+
+enum quoit_engine_mode {
+    QUOIT_ENGINE_THREAD = 0,      // the engine has a thread of its own
+    QUOIT_ENGINE_HOST_DRIVEN = 1, // the host calls quoit_engine_tick
+};
+
+// Memory comes from these. They may be called from any thread that calls Quoit and from the loop; they must be
+// thread-safe and must not call Quoit. `release` gets the size that was asked for.
+struct quoit_allocator {
+    void *(*allocate)(void *context, size_t size);
+    void (*release)(void *context, void *ptr, size_t size);
+    void *context;
+};
+
+// Levels are 1 error, 2 warning, 3 info, 4 debug. `line` is valid during the call. The sink must not call Quoit.
+typedef void (*quoit_log_fn)(void *context, int32_t level, const char *line);
+
+// Zero in a field means its default. Set struct_size to sizeof(struct quoit_engine_options).
+struct quoit_engine_options {
+    uint32_t struct_size;
+    uint32_t mode;                      // enum quoit_engine_mode
+    uint32_t capabilities_off;          // enum quoit_capability bits to do without
+    uint32_t requests_max;              // pending requests; default 16384. Bounds memory.
+    uint32_t connections_max;           // all connections; default 4096. Bounds descriptors.
+    uint32_t connections_per_origin_max; // default 64. Bounds the load on one server.
+    uint32_t waiters_per_origin_max;    // requests waiting for a connection to one origin; default 16384
+    uint32_t idle_timeout_ms;           // an unused connection is closed after this; default 60000
+    uint64_t memory_max;                // bytes of buffers, all together; default 64 MiB, least 2 MiB
+    uint32_t head_bytes_max;            // of a response; default 16384, most 262144. Answers endless heads.
+    uint32_t headers_max;               // fields of a response; default 128, most 1024
+    const struct quoit_allocator *allocator; // copied; NULL is malloc and free
+    quoit_log_fn log;                   // NULL: nobody listens
+    void *log_context;
+    uint32_t log_level;                 // default 2
+    uint32_t reserved;
+    const char *hosts_file;             // default "/etc/hosts"; read once, in create
+};
+
+// quoit_engine_create makes an engine, and its thread unless the mode is host-driven, and returns when its ring has
+// been proved by a first operation. `out` is written on success only; `out_failure` (may be NULL) always.
+// `options` may be NULL; what it points at is copied or used during the call only.
+// Any thread; blocks for the set-up (well under a millisecond; up to 200 ms when ring memory is short).
+// Errors: INVALID_ARGUMENT, INVALID_STRUCT_SIZE, NO_MEMORY, RING_* (cause and remedy in the sentence), THREAD_FAILED,
+// FD_LIMIT, ENGINES_MAX.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_engine_create(const struct quoit_engine_options *options,
+                                                     struct quoit_engine *out, struct quoit_failure *out_failure);
+
+// quoit_engine_close begins the end: no new request is taken; those that are pending may finish for `drain_ms`
+// milliseconds, then they are aborted with QUOIT_ERR_CLOSED (0: at once). Each pending request still gets its one
+// terminal event; then each port gets QUOIT_EVENT_CLOSED as its last event. A second call can only shorten the drain.
+// Any thread, also from inside an inline callback. Never blocks. Errors: STALE_HANDLE, FORKED.
+QUOIT_API int32_t quoit_engine_close(struct quoit_engine engine, uint64_t drain_ms);
+
+// quoit_engine_destroy frees a closed engine and its ports; every handle of it is stale from here on. Events that were
+// not drained are dropped with it. It joins the engine's thread, which has ended or is about to.
+// Any thread but the engine's own. Errors: STALE_HANDLE, NOT_CLOSED (QUOIT_EVENT_CLOSED has not been published yet),
+// BUSY (slices or header blocks that the host took are not released yet, or another thread is inside a call on this
+// engine), WRONG_THREAD, FORKED (the child's copy of the memory stays; the parent is not touched).
+QUOIT_API int32_t quoit_engine_destroy(struct quoit_engine engine);
+
+// quoit_engine_fd gives the descriptor that becomes readable when a host-driven engine wants quoit_engine_tick. It
+// belongs to the engine: watch it, do not read, write or close it. -1 when stale or not host-driven. Any thread.
+QUOIT_API int quoit_engine_fd(struct quoit_engine engine);
+
+// quoit_engine_timeout_ms gives how long the host may wait before it calls quoit_engine_tick although the descriptor
+// is not readable; -1: without bound. The ticking thread, host-driven mode only; 0 on errors, so that a tick tells.
+QUOIT_API int64_t quoit_engine_timeout_ms(struct quoit_engine engine);
+
+// quoit_engine_tick does what is to be done now, without waiting. The first thread that calls it becomes the engine's
+// loop thread. It gives 1 when more is to be done at once, 0 when not, and a negative error code otherwise:
+// -STALE_HANDLE, -WRONG_MODE, -WRONG_THREAD, -FORKED.
+QUOIT_API int32_t quoit_engine_tick(struct quoit_engine engine);
+
+struct quoit_engine_info {
+    uint32_t struct_size;
+    uint32_t capabilities;      // enum quoit_capability bits in use
+    uint32_t ring_sq_entries;
+    uint32_t ring_cq_entries;
+    uint64_t requests_pending;  // submitted, terminal event not yet published
+    uint64_t requests_done;
+    uint64_t requests_failed;   // canceled ones too
+    uint64_t connections_open;
+    uint64_t connections_opened;
+    uint64_t connections_reused; // times a request went out on a connection that had served one before
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t ticks;
+    uint64_t enters;            // io_uring_enter calls
+    uint64_t buffer_bytes;      // buffer memory now allocated, of memory_max
+    uint64_t buffers_starved;   // times a receive found no free buffer
+    uint64_t stale_completions; // completions for an old generation, dropped
+    uint64_t wakes;             // doorbells rung for a sleeping loop
+};
+
+// quoit_engine_info reads a snapshot of counters; each is whole, together they may be a tick apart. `out->struct_size`
+// must be set. Any thread. Errors: STALE_HANDLE, INVALID_STRUCT_SIZE, FORKED.
+QUOIT_API int32_t quoit_engine_info(struct quoit_engine engine, struct quoit_engine_info *out);
+
+struct quoit_probe_result {
+    uint32_t struct_size;
+    uint32_t capabilities;        // enum quoit_capability bits that this kernel can do
+    struct quoit_failure failure; // code 0 when an engine can be created here
+};
+
+// quoit_probe answers, without keeping anything, whether an engine can be created here and now, and if not, why: the
+// sentence of failure.code names the cause and the remedy. Any thread. Errors: INVALID_ARGUMENT, INVALID_STRUCT_SIZE.
+QUOIT_API int32_t quoit_probe(struct quoit_probe_result *out);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Requests.
+
+// quoit_request_new begins a request. `method` is an HTTP token ("GET"), `url` an absolute http URL; both are copied.
+// The builder belongs to the calling thread until quoit_request_freeze. Free with quoit_request_release.
+// Errors: INVALID_ARGUMENT, INVALID_METHOD, INVALID_URL, UNSUPPORTED_SCHEME, NO_MEMORY.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const char *url, struct quoit_request **out);
+
+// quoit_request_add_header adds one field behind the ones that are there; names may repeat, case is kept. Copied.
+// A given Host, User-Agent or Accept takes the place of the default. Builder's thread.
+// Errors: INVALID_ARGUMENT, INVALID_HEADER_NAME, INVALID_HEADER_VALUE, FORBIDDEN_HEADER (Content-Length,
+// Transfer-Encoding and hop-by-hop fields are the engine's), FROZEN, HEAD_TOO_LARGE, TOO_MANY_HEADERS, NO_MEMORY.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *request, const char *name,
+                                                          size_t name_len, const char *value, size_t value_len);
+
+// Called once when the engine and all holders are done with a body; on any thread; it must not call Quoit.
+typedef void (*quoit_release_fn)(void *context, const void *data, size_t len);
+
+// quoit_request_set_body gives the body. With `release` NULL the bytes are copied; otherwise they stay the host's,
+// must not change, and `release(context, data, len)` is called when the last holder of the request lets go.
+// An empty body (len 0) is a body: Content-Length: 0 is sent. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN,
+// NO_MEMORY; on an error `release` is not called.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len,
+                                                        quoit_release_fn release, void *context);
+
+// quoit_request_set_timeouts bounds the request in milliseconds: `total_ms` from submit to the terminal event,
+// `connect_ms` for resolving and connecting. 0 keeps the default (total: none, connect: 30000). Builder's thread.
+// Errors: INVALID_ARGUMENT, FROZEN.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_timeouts(struct quoit_request *request, uint64_t total_ms,
+                                                            uint64_t connect_ms);
+
+// quoit_request_set_credit sets how many body bytes may be on their way to the host, not yet advanced over or
+// released (default 256 KiB). At zero credit the engine stops receiving for this request, and for no other. Credit
+// comes back by itself as the host advances or releases; with `manual` 1 only through quoit_grant.
+// One receive buffer (16 KiB) may arrive beyond it. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes,
+                                                          int32_t manual);
+
+// quoit_request_freeze ends building: the request is checked, serialised, and immutable from here on. Any thread may
+// then submit it, any number of times, on any engine. A submit freezes a request that is not frozen yet, which must
+// then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT, NO_MEMORY.
+// A second call does nothing.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_freeze(struct quoit_request *request);
+
+// quoit_request_acquire adds a holder and gives the request back. Any thread, frozen requests only.
+QUOIT_API struct quoit_request *quoit_request_acquire(struct quoit_request *request);
+
+// quoit_request_release ends the caller's hold; the last one frees. A submitted request may be released at once: the
+// engine has its own hold until the terminal event. NULL does nothing. Any thread.
+QUOIT_API void quoit_request_release(struct quoit_request *request);
+
+// quoit_submit hands a request to the engine. It returns before anything happens; exactly one terminal event (DONE or
+// FAILED) follows on `port`, whatever happens, and nothing after it. On an error nothing follows at all.
+// `user_data` comes back in each event. `out` (may be NULL) names the request for quoit_cancel and quoit_grant.
+// Any thread; never blocks, allocates nothing for a frozen request.
+// Errors: STALE_HANDLE (engine or port), INVALID_ARGUMENT, CLOSED, REQUESTS_MAX, PORT_FULL, FORKED, and those of
+// quoit_request_freeze.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_submit(struct quoit_engine engine, struct quoit_port port,
+                                              struct quoit_request *request, uint64_t user_data,
+                                              struct quoit_handle *out);
+
+// quoit_cancel asks for the end of a request. The terminal event tells who won: FAILED with QUOIT_ERR_CANCELED, or the
+// end that came first. Idempotent; never blocks or allocates; any thread, also in a signal handler.
+// Errors: STALE_HANDLE (harmless: the request has ended), FORKED.
+QUOIT_API int32_t quoit_cancel(struct quoit_engine engine, struct quoit_handle handle);
+
+// quoit_grant gives `bytes` more credit to a request with manual credit. Any thread, as quoit_cancel.
+// Errors: STALE_HANDLE, FORKED.
+QUOIT_API int32_t quoit_grant(struct quoit_engine engine, struct quoit_handle handle, uint64_t bytes);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Events.
+
+enum quoit_event_type {
+    QUOIT_EVENT_INFORMATIONAL = 1, // a 1xx head; any number, before HEAD
+    QUOIT_EVENT_HEAD = 2,          // status and headers; once
+    QUOIT_EVENT_DATA = 3,          // a piece of the body; any number
+    QUOIT_EVENT_TRAILERS = 4,      // at most once, after the last DATA
+    QUOIT_EVENT_DONE = 5,          // terminal: the response is complete, whatever its status
+    QUOIT_EVENT_FAILED = 6,        // terminal: the request failed
+    QUOIT_EVENT_CLOSED = 7,        // the port's last event: its engine has closed. It belongs to no request.
+};
+
+struct quoit_head {
+    uint16_t status;
+    uint16_t http_version; // 10 or 11
+    uint32_t reserved;
+    const struct quoit_headers *headers;
+};
+
+struct quoit_data {
+    const void *data;
+    size_t len;
+    uint64_t offset; // of the first byte, in the body
+};
+
+// What is known of a request that has ended. Times are nanoseconds since the submit was seen by the loop; 0: it did
+// not come to that.
+struct quoit_summary {
+    struct quoit_failure failure; // code 0 in DONE
+    uint64_t bytes_in;            // response octets, head and framing included
+    uint64_t bytes_out;           // request octets handed to the kernel
+    uint64_t leased_ns;           // a connection was there
+    uint64_t head_ns;             // the final head was complete
+    uint64_t end_ns;
+    uint32_t connection_id;       // serial of the connection; 0: none
+    uint16_t status;              // of the final head, 0 if none came
+    uint8_t attempts;             // connections used
+    uint8_t reused;               // 1: the connection had served a request before
+};
+
+struct quoit_event {
+    uint32_t type; // enum quoit_event_type
+    uint32_t reserved;
+    struct quoit_handle request;
+    uint64_t user_data;
+    union {
+        struct quoit_head head;       // INFORMATIONAL, HEAD, TRAILERS (status 0)
+        struct quoit_data data;       // DATA
+        struct quoit_summary summary; // DONE, FAILED
+    } u;
+};
+
+enum quoit_port_mode {
+    QUOIT_PORT_EVENTFD = 0, // the host drains, woken by an eventfd
+    QUOIT_PORT_INLINE = 1,  // the engine calls back on the loop thread, at the end of a tick
+};
+
+// Called on the loop thread at the publish step, never from inside another call. `event` and what it points at are
+// valid during the call; quoit_port_take keeps memory longer. It may call every function of Quoit but
+// quoit_engine_destroy and quoit_engine_tick. It must not block.
+typedef void (*quoit_event_fn)(void *context, const struct quoit_event *event);
+
+struct quoit_port_options {
+    uint32_t struct_size;
+    uint32_t mode;       // enum quoit_port_mode
+    uint32_t capacity;   // events that fit; default 4096; made a power of two. Each pending request holds two.
+    uint32_t reserved;
+    quoit_event_fn on_event; // inline mode
+    void *context;           // inline mode
+};
+
+// quoit_port_create makes a port of an engine. A port has one draining thread at a time. `options` may be NULL.
+// Any thread; waits until the loop has seen the port, so a host-driven engine's port must be made on the ticking
+// thread or before the first tick. Errors: STALE_HANDLE, INVALID_ARGUMENT, INVALID_STRUCT_SIZE, NO_MEMORY, FD_LIMIT,
+// CLOSED, FORKED.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_port_create(struct quoit_engine engine, const struct quoit_port_options *options,
+                                                   struct quoit_port *out);
+
+// quoit_port_fd gives the port's eventfd, for epoll, asyncio's add_reader, libuv, a JVM selector. It belongs to the
+// engine: watch it, do not read, write or close it; it lives until quoit_engine_destroy. -1 when stale or inline.
+// It may be readable although there is nothing (a late signal); it is never unreadable although there is something
+// that quoit_port_drain, when it last returned less than `max`, had not seen. Any thread.
+QUOIT_API int quoit_port_fd(struct quoit_port port);
+
+// quoit_port_drain copies up to `max` events, oldest first, into `events`, which has `event_size` bytes per element
+// (sizeof(struct quoit_event)). What they point at stays valid until quoit_port_advance. It gives the number of
+// events, or a negative error code. It never blocks. The draining thread. Returning less than `max`, it has armed the
+// eventfd for the next event. Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -FORKED.
+QUOIT_API int32_t quoit_port_drain(struct quoit_port port, struct quoit_event *events, size_t event_size, size_t max);
+
+// quoit_port_wait is quoit_port_drain for hosts without an event loop: it first waits until there is an event or
+// `timeout_ms` have passed (-1: for ever). The draining thread. Errors as quoit_port_drain.
+QUOIT_API int32_t quoit_port_wait(struct quoit_port port, struct quoit_event *events, size_t event_size, size_t max,
+                                  int32_t timeout_ms);
+
+// quoit_port_advance releases all events that were drained, with their memory but for what was taken, in one store.
+// The draining thread. Errors: STALE_HANDLE, WRONG_MODE, FORKED.
+QUOIT_API int32_t quoit_port_advance(struct quoit_port port);
+
+// quoit_port_take keeps the memory of a drained DATA event (or of the event that an inline callback was given) beyond
+// quoit_port_advance. `out` must be released with quoit_slice_release before the engine is destroyed; until then its
+// bytes count against the request's credit and the engine's memory_max. The draining thread, at most once per event.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), FORKED.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_port_take(struct quoit_port port, const struct quoit_event *event,
+                                                 struct quoit_slice *out);
+
+// quoit_slice_release gives taken memory back, in any order. Any thread; never blocks or allocates. It zeroes `slice`,
+// so a second release of the same variable does nothing. Errors: STALE_HANDLE, FORKED.
+QUOIT_API int32_t quoit_slice_release(struct quoit_engine engine, struct quoit_slice *slice);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Header blocks of events: valid as long as the event is. Any thread may read.
+
+// quoit_headers_count gives the number of fields.
+QUOIT_API size_t quoit_headers_count(const struct quoit_headers *headers);
+
+// quoit_headers_at gives field `index` in the order of the message: pointers into the block, not NUL-terminated.
+// 1 when there is one, else 0.
+QUOIT_API int32_t quoit_headers_at(const struct quoit_headers *headers, size_t index, const char **name,
+                                   size_t *name_len, const char **value, size_t *value_len);
+
+// quoit_headers_get gives the value of the first field named `name` (ASCII case does not matter, RFC 9110 section
+// 5.1). 1 when there is one, else 0.
+QUOIT_API int32_t quoit_headers_get(const struct quoit_headers *headers, const char *name, size_t name_len,
+                                    const char **value, size_t *value_len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
