@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -80,6 +81,20 @@ static void real_eventfd_signal(struct q_sys_uring *sys, int fd) {
     // EAGAIN means that the count is at its maximum: the reader is signalled already.
 }
 
+static void real_eventfd_clear(struct q_sys_uring *sys, int fd) {
+    (void)sys;
+    uint64_t count;
+    ssize_t got;
+    do {
+        got = read(fd, &count, sizeof count);
+    } while (got < 0 && errno == EINTR);
+}
+
+static void real_pause_ms(struct q_sys_uring *sys, unsigned ms) {
+    (void)sys;
+    poll(NULL, 0, (int)ms);
+}
+
 static int real_socket(struct q_sys_uring *sys, int domain, int type, int protocol) {
     (void)sys;
     return result_of(socket(domain, type | SOCK_CLOEXEC, protocol));
@@ -106,6 +121,8 @@ static struct q_sys_uring the_real_kernel = {
     .close = real_close,
     .eventfd = real_eventfd,
     .eventfd_signal = real_eventfd_signal,
+    .eventfd_clear = real_eventfd_clear,
+    .pause_ms = real_pause_ms,
     .socket = real_socket,
     .setsockopt = real_setsockopt,
     .futex_wake = real_futex_wake,

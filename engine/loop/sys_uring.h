@@ -38,6 +38,12 @@ struct q_sys_uring {
     int (*eventfd)(struct q_sys_uring *sys);
     void (*eventfd_signal)(struct q_sys_uring *sys, int fd);
 
+    // Sets the count of an eventfd back to 0 (a read; nothing when it is 0 already).
+    void (*eventfd_clear)(struct q_sys_uring *sys, int fd);
+
+    // Lets `ms` milliseconds pass. Only in create, while the kernel gives the memory of closed rings back.
+    void (*pause_ms)(struct q_sys_uring *sys, unsigned ms);
+
     // socket(2) with SOCK_CLOEXEC, blocking, and setsockopt(2) with an int: for kernels that cannot make sockets in
     // slots (before 6.7). The number lives between these calls and `close` only, on the loop thread.
     int (*socket)(struct q_sys_uring *sys, int domain, int type, int protocol);

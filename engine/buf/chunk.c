@@ -1,0 +1,94 @@
+#include "engine/buf/chunk.h"
+
+#define BYTES_BITS 48
+#define BYTES_MASK ((UINT64_C(1) << BYTES_BITS) - 1)
+
+static size_t size_of(const struct q_chunk_pool *pool) { return sizeof(struct q_chunk) + pool->capacity; }
+
+void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, struct q_chunk_budget *budget,
+                       uint32_t capacity, uint32_t num_free_max) {
+    *pool = (struct q_chunk_pool){
+        .alloc = alloc, .budget = budget, .capacity = capacity, .num_free_max = num_free_max};
+}
+
+static void destroy(struct q_chunk_pool *pool, struct q_chunk *chunk) {
+    pool->budget->used -= size_of(pool);
+    q_alloc_free(pool->alloc, chunk, size_of(pool));
+}
+
+void q_chunk_pool_deinit(struct q_chunk_pool *pool) {
+    Q_CHECK(pool->num_out == 0);
+    while (pool->free_first != NULL) {
+        struct q_chunk *chunk = pool->free_first;
+        pool->free_first = chunk->next_free;
+        destroy(pool, chunk);
+    }
+    pool->num_free = 0;
+}
+
+bool q_chunk_pool_prime(struct q_chunk_pool *pool) {
+    if (pool->free_first != NULL) {
+        return true;
+    }
+    size_t size = size_of(pool);
+    if (pool->budget->used + size > pool->budget->limit) {
+        return false;
+    }
+    // Not zeroed: the data part is written before it is read, and 16 KiB of zeros per chunk would show.
+    struct q_chunk *chunk = pool->alloc->allocate(pool->alloc->context, size);
+    if (chunk == NULL) {
+        return false;
+    }
+    pool->budget->used += size;
+    *chunk = (struct q_chunk){.command = {.kind = Q_COMMAND_CHUNK}, .pool = pool};
+    pool->free_first = chunk;
+    pool->num_free = 1;
+    return true;
+}
+
+struct q_chunk *q_chunk_take(struct q_chunk_pool *pool) {
+    if (!q_chunk_pool_prime(pool)) {
+        return NULL;
+    }
+    struct q_chunk *chunk = pool->free_first;
+    pool->free_first = chunk->next_free;
+    pool->num_free--;
+    pool->num_out++;
+    Q_ASSERT(chunk->refs == 0);
+    chunk->next_free = NULL;
+    chunk->refs = 1;
+    chunk->used = 0;
+    chunk->owner = (struct q_handle){0};
+    return chunk;
+}
+
+void q_chunk_release(struct q_chunk *chunk) {
+    Q_CHECK(chunk->refs > 0);
+    if (--chunk->refs > 0) {
+        return;
+    }
+    struct q_chunk_pool *pool = chunk->pool;
+    pool->num_out--;
+    if (pool->num_free >= pool->num_free_max) {
+        destroy(pool, chunk);
+        return;
+    }
+    chunk->next_free = pool->free_first;
+    pool->free_first = chunk;
+    pool->num_free++;
+}
+
+bool q_chunk_return(struct q_chunk *chunk, uint64_t bytes) {
+    Q_ASSERT(bytes <= BYTES_MASK);
+    // Release: what this thread read from the slice happened before the loop may reuse the memory.
+    return atomic_fetch_add_explicit(&chunk->returned, (UINT64_C(1) << BYTES_BITS) | bytes, memory_order_release) == 0;
+}
+
+uint64_t q_chunk_collect(struct q_chunk *chunk) {
+    uint64_t word = atomic_exchange_explicit(&chunk->returned, 0, memory_order_acquire);
+    uint64_t slices = word >> BYTES_BITS;
+    Q_CHECK(slices > 0 && slices <= chunk->refs);
+    chunk->refs -= (uint32_t)slices - 1;
+    q_chunk_release(chunk);
+    return word & BYTES_MASK;
+}

@@ -1,0 +1,174 @@
+// The I/O seam: what the engine above sees of the kernel. One caller-owned op struct per operation, and an
+// implementation (the ring; an epoll twin can stand beside it) that is chosen when the engine is created.
+//
+// Vocabulary. A *slot* is a place for one socket or eventfd in the ring's own file table, named by {index,
+// generation}; it never has a descriptor number. An *op* is one operation in flight; its owner embeds it, must not
+// touch or free it while `busy`, and gets `done` called on the loop thread, from the tick, never from inside the call
+// that started it. At most one op of a kind is in flight on a slot.
+//
+// Life of a slot: free -> open (q_io_open) -> closing (q_io_close) -> free again, generation moved on. Closing cancels
+// everything on the slot, closes it, and is done when nothing of the slot is in flight any more; every other op of the
+// slot has had its `done` by then. The kernel's own name for an op is user_data = [kind:8 | generation:36 | slot:20];
+// a completion with an old generation is counted and dropped.
+//
+// Loop thread only.
+#ifndef QUOIT_ENGINE_LOOP_IO_H
+#define QUOIT_ENGINE_LOOP_IO_H
+
+#include "engine/base/error.h"
+#include "engine/base/list.h"
+#include "engine/buf/chunk.h"
+#include "engine/queue/doorbell.h"
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum q_io_kind {
+    Q_IO_NONE,
+    Q_IO_SOCKET, // these three make one connect op
+    Q_IO_OPTION,
+    Q_IO_CONNECT,
+    Q_IO_RECV,
+    Q_IO_SEND,
+    Q_IO_CANCEL, // these two make one close op
+    Q_IO_CLOSE,
+    Q_IO_SIGNAL,
+    Q_IO_WAKE,
+    Q_IO_PROBE,
+    Q_IO_KINDS,
+};
+
+#define Q_IO_SLOT_BITS 20
+#define Q_IO_GENERATION_BITS 36
+#define Q_IO_SLOTS_MAX (UINT32_C(1) << Q_IO_SLOT_BITS)
+#define Q_IO_GENERATION_MAX ((UINT64_C(1) << Q_IO_GENERATION_BITS) - 1)
+#define Q_IO_SEND_PARTS_MAX 8
+
+struct q_io_slot {
+    uint64_t generation; // 0 names nothing
+    uint32_t index;
+};
+
+static inline uint64_t q_io_user_data(enum q_io_kind kind, struct q_io_slot slot) {
+    return ((uint64_t)kind << (Q_IO_SLOT_BITS + Q_IO_GENERATION_BITS)) | (slot.generation << Q_IO_SLOT_BITS) |
+           slot.index;
+}
+
+static inline enum q_io_kind q_io_user_data_kind(uint64_t user_data) {
+    return (enum q_io_kind)(user_data >> (Q_IO_SLOT_BITS + Q_IO_GENERATION_BITS));
+}
+
+static inline struct q_io_slot q_io_user_data_slot(uint64_t user_data) {
+    return (struct q_io_slot){
+        .generation = (user_data >> Q_IO_SLOT_BITS) & Q_IO_GENERATION_MAX,
+        .index = (uint32_t)(user_data & (Q_IO_SLOTS_MAX - 1)),
+    };
+}
+
+struct q_io_op {
+    struct q_list_node link; // the loop's list of completed ops
+    void (*done)(struct q_io_op *op);
+    struct q_chunk *chunk;   // recv with result > 0: the bytes, one hold that goes to the owner in `done`
+    int32_t result;          // bytes, 0, or a negative errno
+    uint8_t kind;
+    bool busy;               // from start until `done` is called
+};
+
+// An integer socket option, set between socket and connect.
+struct q_io_option {
+    int level;
+    int name;
+    int value;
+};
+
+// What a connect needs. The struct and all that it points at stay valid and unchanged until the op is done.
+struct q_io_connect {
+    const struct sockaddr *address;
+    socklen_t address_len;
+    const struct q_io_option *options;
+    uint32_t num_options;
+};
+
+struct q_io_stats {
+    uint64_t enters;
+    uint64_t completions;
+    uint64_t stale_completions;
+    uint64_t buffers_starved; // receives that found no buffer and were put off
+    uint64_t overflows;       // turns that saw the completion queue overflow
+    uint32_t slots_open;
+};
+
+struct q_io_turn {
+    bool may_sleep;       // wait for a completion, until `deadline_ns` at most
+    uint64_t now_ns;
+    uint64_t deadline_ns; // Q_WHEEL_NEVER: no bound
+    uint32_t bell_value;  // the doorbell's value, read before the queue was parked
+};
+
+struct q_io;
+
+struct q_io_vtable {
+    struct q_error (*open)(struct q_io *io, struct q_io_slot *out);
+    struct q_error (*install)(struct q_io *io, int fd, struct q_io_slot *out);
+    void (*connect)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_connect *params);
+    void (*recv)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
+    void (*send)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
+    void (*close)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
+    void (*signal)(struct q_io *io, struct q_io_slot slot);
+    bool (*turn)(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done);
+    const struct q_io_stats *(*stats)(const struct q_io *io);
+};
+
+struct q_io {
+    const struct q_io_vtable *v;
+};
+
+// q_io_open takes a free slot. Nothing is asked of the kernel yet. It fails with FD_LIMIT when all are in use.
+static inline Q_MUST_USE struct q_error q_io_open(struct q_io *io, struct q_io_slot *out) {
+    return io->v->open(io, out);
+}
+
+// q_io_install puts a duplicate of the host's descriptor `fd` in a slot; the number is not kept. Errors: FD_LIMIT,
+// SOCKET_FAILED with the errno.
+static inline Q_MUST_USE struct q_error q_io_install(struct q_io *io, int fd, struct q_io_slot *out) {
+    return io->v->install(io, fd, out);
+}
+
+// q_io_connect makes a socket in an open slot, sets its options and connects it. op->result: 0, or the errno of the
+// first step that failed.
+static inline void q_io_connect(struct q_io *io, struct q_io_slot slot, struct q_io_op *op,
+                                const struct q_io_connect *params) {
+    io->v->connect(io, slot, op, params);
+}
+
+// q_io_recv receives once, into a buffer that is chosen when there are bytes: an armed receive holds no memory.
+// op->result: bytes with op->chunk, 0 at the end of the stream, or an errno. Not re-arming is pausing.
+static inline void q_io_recv(struct q_io *io, struct q_io_slot slot, struct q_io_op *op) {
+    io->v->recv(io, slot, op);
+}
+
+// q_io_send sends what `message` gathers; header, parts and bytes stay valid and unchanged until the op is done.
+// op->result: bytes, which may be fewer than asked for, or an errno. A cancelled send may have sent some.
+static inline void q_io_send(struct q_io *io, struct q_io_slot slot, struct q_io_op *op,
+                             const struct msghdr *message) {
+    io->v->send(io, slot, op, message);
+}
+
+// q_io_close ends a slot as described at the top. op->result is 0.
+static inline void q_io_close(struct q_io *io, struct q_io_slot slot, struct q_io_op *op) {
+    io->v->close(io, slot, op);
+}
+
+// q_io_signal adds 1 to the eventfd in `slot`. Needs no op; several before the next turn may become one.
+static inline void q_io_signal(struct q_io *io, struct q_io_slot slot) { io->v->signal(io, slot); }
+
+// q_io_turn hands everything that was started to the kernel, waits if it may, and appends the ops that are done to
+// `out_done`, in one kernel entry (none when there is nothing to do). True: more completions are waiting.
+static inline bool q_io_turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
+    return io->v->turn(io, turn, out_done);
+}
+
+static inline const struct q_io_stats *q_io_get_stats(const struct q_io *io) { return io->v->stats(io); }
+
+#endif

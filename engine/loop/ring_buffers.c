@@ -1,0 +1,78 @@
+// Provided buffers: one ring of buffers that all connections share. A buffer is a chunk; its id says where the kernel
+// finds it and nothing about its place in the ring. Whatever was consumed is replaced before the next kernel entry, by
+// the same chunk when it has come home, or by a spare when it was lent.
+#define _GNU_SOURCE
+#include "engine/loop/ring_internal.h"
+
+#include <errno.h>
+
+static size_t ring_bytes(const struct q_ring *ring) {
+    return ring->options.num_buffers * sizeof(struct io_uring_buf);
+}
+
+struct q_error q_ring_buffers_init(struct q_ring *ring) {
+    uint32_t count = ring->options.num_buffers;
+    const struct q_alloc *alloc = ring->options.alloc;
+    ring->buffer_chunks = q_alloc_new_array(alloc, count, sizeof *ring->buffer_chunks);
+    ring->buffer_free_ids = q_alloc_new_array(alloc, count, sizeof *ring->buffer_free_ids);
+    ring->maps.buffers_size = ring_bytes(ring);
+    ring->maps.buffers = ring->sys->map_memory(ring->sys, ring->maps.buffers_size);
+    if (ring->buffer_chunks == NULL || ring->buffer_free_ids == NULL || ring->maps.buffers == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
+    }
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uint64_t)(uintptr_t)ring->maps.buffers,
+        .ring_entries = count,
+        .bgid = Q_RING_BUFFER_GROUP,
+    };
+    int result = q_ring_register(ring, IORING_REGISTER_PBUF_RING, &registration, 1);
+    if (result < 0) {
+        return q_error_os(result == -ENOMEM ? Q_ERR_RING_MEMLOCK : Q_ERR_RING_TOO_OLD, Q_PHASE_CREATE, -result);
+    }
+    io_uring_buf_ring_init(ring->maps.buffers);
+    for (uint32_t id = count; id-- > 0;) {
+        ring->buffer_free_ids[ring->num_buffer_free_ids++] = (uint16_t)id;
+    }
+    return Q_OK;
+}
+
+void q_ring_buffers_deinit(struct q_ring *ring) {
+    uint32_t count = ring->options.num_buffers;
+    for (uint32_t id = 0; ring->buffer_chunks != NULL && id < count; id++) {
+        if (ring->buffer_chunks[id] != NULL) {
+            q_chunk_release(ring->buffer_chunks[id]);
+        }
+    }
+    q_alloc_free(ring->options.alloc, ring->buffer_chunks, count * sizeof *ring->buffer_chunks);
+    q_alloc_free(ring->options.alloc, ring->buffer_free_ids, count * sizeof *ring->buffer_free_ids);
+    if (ring->maps.buffers != NULL) {
+        ring->sys->unmap(ring->sys, ring->maps.buffers, ring->maps.buffers_size);
+    }
+}
+
+void q_ring_buffers_refill(struct q_ring *ring) {
+    int added = 0;
+    int mask = io_uring_buf_ring_mask(ring->options.num_buffers);
+    while (ring->num_buffer_free_ids > 0) {
+        struct q_chunk *chunk = q_chunk_take(ring->options.buffer_pool);
+        if (chunk == NULL) {
+            break; // budget or memory: the kernel has fewer buffers until some come home
+        }
+        uint16_t id = ring->buffer_free_ids[--ring->num_buffer_free_ids];
+        ring->buffer_chunks[id] = chunk;
+        io_uring_buf_ring_add(ring->maps.buffers, chunk->data, chunk->pool->capacity, id, mask, added++);
+    }
+    if (added > 0) {
+        io_uring_buf_ring_advance(ring->maps.buffers, added);
+    }
+}
+
+struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id) {
+    Q_CHECK(buffer_id < ring->options.num_buffers && ring->buffer_chunks[buffer_id] != NULL);
+    struct q_chunk *chunk = ring->buffer_chunks[buffer_id];
+    ring->buffer_chunks[buffer_id] = NULL;
+    ring->buffer_free_ids[ring->num_buffer_free_ids++] = (uint16_t)buffer_id;
+    return chunk;
+}
+
+bool q_ring_buffers_any(const struct q_ring *ring) { return ring->num_buffer_free_ids < ring->options.num_buffers; }

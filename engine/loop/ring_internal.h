@@ -1,0 +1,116 @@
+// What the ring's own files share; nobody else includes this. ring.c: the turn. ring_ops.c: starting operations and
+// ending them. ring_setup.c: making, proving and unmaking the ring. ring_buffers.c: the provided buffers.
+#ifndef QUOIT_ENGINE_LOOP_RING_INTERNAL_H
+#define QUOIT_ENGINE_LOOP_RING_INTERNAL_H
+
+#include "engine/loop/ring.h"
+#include "engine/loop/uring_abi.h"
+
+// Bounds of one turn, so that timers and the submission queue are never starved by a flood of completions.
+#define Q_RING_COMPLETIONS_PER_TURN 512
+#define Q_RING_BUFFER_GROUP 0
+#define Q_RING_CONNECT_SQES_MAX 10 // socket, options, connect: one chain that must go in one submit
+
+enum ring_slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING };
+
+// Which of a slot's ops stands in ring_slot.ops.
+enum ring_slot_op { SLOT_OP_CONNECT, SLOT_OP_RECV, SLOT_OP_SEND, SLOT_OP_CLOSE, SLOT_OPS };
+
+struct ring_slot {
+    uint64_t generation;
+    struct q_io_op *ops[SLOT_OPS];
+    struct q_list_node starved; // waits for a buffer
+    uint32_t next_free;
+    int32_t connect_error;      // first failure in a connect's chain
+    uint16_t in_flight;         // SQEs whose final CQE is outstanding
+    uint8_t state;
+    bool has_file;              // something was put in the slot, so it must be closed
+    bool signal_in_flight;
+    bool signal_again;
+};
+
+// Mapped memory of the ring and what stays registered.
+struct ring_maps {
+    void *rings;
+    size_t rings_size;
+    void *sqes;
+    size_t sqes_size;
+    struct io_uring_buf_ring *buffers;
+    size_t buffers_size;
+};
+
+struct q_ring {
+    struct q_io io; // first: a q_io is a ring
+    struct q_ring_options options;
+    struct q_sys_uring *sys;
+    struct io_uring uring; // liburing's view, filled by us: only its inline helpers are used on it
+    struct ring_maps maps;
+    int enter_fd;          // descriptor, or index when the ring is registered
+    unsigned enter_flags;
+    unsigned register_flags;
+    unsigned setup_flags;
+    uint32_t capabilities;
+    bool is_enabled;
+
+    struct ring_slot *slots;
+    uint32_t slot_free_first;
+    uint32_t slots_made;
+
+    struct q_chunk **buffer_chunks; // by buffer id; NULL: the id is not with the kernel
+    uint16_t *buffer_free_ids;
+    uint32_t num_buffer_free_ids;
+    struct q_list starved_slots;
+
+    // The doorbell's own operation; see arm_doorbell in ring.c.
+    struct q_io_slot bell_slot;
+    int bell_fd; // eventfd rung by producers where there is no futex operation, else -1
+    bool bell_armed;
+    bool bell_closing;
+
+    int event_fd; // host-driven: tells the host of completions, else -1
+    struct q_io_stats stats;
+};
+
+#define Q_RING_SLOT_NONE UINT32_MAX
+
+static inline struct q_ring *q_ring_of(struct q_io *io) { return (struct q_ring *)(void *)io; }
+
+// Gives an SQE with user_data set, counted on its slot; flushes the queue to the kernel when it is full.
+struct io_uring_sqe *q_ring_sqe(struct q_ring *ring, enum q_io_kind kind, struct q_io_slot slot);
+
+// Makes sure that `count` SQEs fit without a flush in between.
+void q_ring_reserve_sqes(struct q_ring *ring, unsigned count);
+
+// Publishes prepared SQEs to the kernel's view and gives how many it has not consumed.
+unsigned q_ring_flush(struct q_ring *ring);
+
+// io_uring_enter on this ring. Negative results that a turn can live with come back; others stop the program.
+int q_ring_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete, const struct q_io_turn *turn);
+
+// io_uring_register on this ring.
+int q_ring_register(struct q_ring *ring, unsigned opcode, void *arg, unsigned num_args);
+
+struct ring_slot *q_ring_slot(struct q_ring *ring, struct q_io_slot name);
+
+// One completion, to the op that it belongs to. See ring_ops.c.
+void q_ring_complete(struct q_ring *ring, const struct io_uring_cqe *cqe, struct q_list *out_done);
+
+extern const struct q_io_vtable q_ring_vtable;
+
+// The seam's operations: ring_ops.c.
+struct q_error q_ring_op_open(struct q_io *io, struct q_io_slot *out);
+struct q_error q_ring_op_install(struct q_io *io, int fd, struct q_io_slot *out);
+void q_ring_op_connect(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_connect *params);
+void q_ring_op_recv(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
+void q_ring_op_send(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
+void q_ring_op_close(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
+void q_ring_op_signal(struct q_io *io, struct q_io_slot slot);
+
+// Provided buffers: ring_buffers.c.
+Q_MUST_USE struct q_error q_ring_buffers_init(struct q_ring *ring);
+void q_ring_buffers_deinit(struct q_ring *ring);
+void q_ring_buffers_refill(struct q_ring *ring);
+struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id);
+bool q_ring_buffers_any(const struct q_ring *ring);
+
+#endif

@@ -1,0 +1,338 @@
+// Starting operations and ending them. Accounting is by slot: each SQE that names a slot is counted in its in_flight
+// until its final CQE, so that closing can wait for zero; no SQE of ours ever skips its CQE, since a failed member of
+// a chain would swallow those behind it and the count would hang.
+#define _GNU_SOURCE
+#include "engine/loop/ring_internal.h"
+
+#include <errno.h>
+
+struct ring_slot *q_ring_slot(struct q_ring *ring, struct q_io_slot name) {
+    if (name.index >= ring->slots_made) {
+        return NULL;
+    }
+    struct ring_slot *slot = &ring->slots[name.index];
+    return slot->generation == name.generation && slot->state != SLOT_FREE ? slot : NULL;
+}
+
+static struct ring_slot *slot_in_state(struct q_ring *ring, struct q_io_slot name, enum ring_slot_state state) {
+    struct ring_slot *slot = q_ring_slot(ring, name);
+    Q_CHECK(slot != NULL && slot->state == state);
+    return slot;
+}
+
+struct q_error q_ring_op_open(struct q_io *io, struct q_io_slot *out) {
+    struct q_ring *ring = q_ring_of(io);
+    uint32_t index = ring->slot_free_first;
+    if (index != Q_RING_SLOT_NONE) {
+        ring->slot_free_first = ring->slots[index].next_free;
+    } else if (ring->slots_made < ring->options.num_slots) {
+        index = ring->slots_made++;
+        ring->slots[index].generation = 1;
+    } else {
+        return q_error_make(Q_ERR_FD_LIMIT, Q_PHASE_CONNECT);
+    }
+    struct ring_slot *slot = &ring->slots[index];
+    *slot = (struct ring_slot){.generation = slot->generation, .state = SLOT_OPEN};
+    ring->stats.slots_open++;
+    *out = (struct q_io_slot){.generation = slot->generation, .index = index};
+    return Q_OK;
+}
+
+// The slot is free from here on, and every name of it is stale.
+static void free_slot(struct q_ring *ring, struct ring_slot *slot) {
+    slot->state = SLOT_FREE;
+    ring->stats.slots_open--;
+    if (slot->generation == Q_IO_GENERATION_MAX) {
+        return; // retired: one more use would repeat a name
+    }
+    slot->generation++;
+    slot->next_free = ring->slot_free_first;
+    ring->slot_free_first = (uint32_t)(slot - ring->slots);
+}
+
+struct q_error q_ring_op_install(struct q_io *io, int fd, struct q_io_slot *out) {
+    struct q_ring *ring = q_ring_of(io);
+    struct q_error error = q_ring_op_open(io, out);
+    if (q_error_is(error)) {
+        return error;
+    }
+    struct io_uring_files_update update = {.offset = out->index, .fds = (uint64_t)(uintptr_t)&fd};
+    int result = q_ring_register(ring, IORING_REGISTER_FILES_UPDATE, &update, 1);
+    struct ring_slot *slot = q_ring_slot(ring, *out);
+    if (result < 0) {
+        free_slot(ring, slot);
+        return q_error_os(Q_ERR_SOCKET_FAILED, Q_PHASE_CONNECT, -result);
+    }
+    slot->has_file = true;
+    return Q_OK;
+}
+
+static void start(struct ring_slot *slot, enum ring_slot_op which, struct q_io_op *op, enum q_io_kind kind) {
+    Q_CHECK(slot->ops[which] == NULL && !op->busy);
+    slot->ops[which] = op;
+    op->kind = (uint8_t)kind;
+    op->busy = true;
+    op->chunk = NULL;
+}
+
+static void finish(struct ring_slot *slot, enum ring_slot_op which, int32_t result, struct q_list *out_done) {
+    struct q_io_op *op = slot->ops[which];
+    Q_CHECK(op != NULL && op->busy);
+    slot->ops[which] = NULL;
+    op->result = result;
+    op->busy = false;
+    q_list_push_back(out_done, &op->link);
+}
+
+// Kernels before 6.7: the socket has a number, but only between these lines, on the loop thread.
+static int make_socket_by_number(struct q_ring *ring, struct q_io_slot name, const struct q_io_connect *params) {
+    struct q_sys_uring *sys = ring->sys;
+    int fd = sys->socket(sys, params->address->sa_family, SOCK_STREAM, 0);
+    int result = fd;
+    for (uint32_t i = 0; i < params->num_options && result >= 0; i++) {
+        const struct q_io_option *option = &params->options[i];
+        result = sys->setsockopt(sys, fd, option->level, option->name, option->value);
+    }
+    if (result >= 0) {
+        struct io_uring_files_update update = {.offset = name.index, .fds = (uint64_t)(uintptr_t)&fd};
+        result = q_ring_register(ring, IORING_REGISTER_FILES_UPDATE, &update, 1);
+    }
+    if (fd >= 0) {
+        sys->close(sys, fd);
+    }
+    return result < 0 ? result : 0;
+}
+
+static void chain_socket(struct q_ring *ring, struct q_io_slot name, const struct q_io_connect *params) {
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SOCKET, name);
+    io_uring_prep_socket_direct(sqe, params->address->sa_family, SOCK_STREAM, 0, name.index, 0);
+    sqe->flags |= IOSQE_IO_LINK;
+    for (uint32_t i = 0; i < params->num_options; i++) {
+        const struct q_io_option *option = &params->options[i];
+        sqe = q_ring_sqe(ring, Q_IO_OPTION, name);
+        sqe->opcode = Q_URING_OP_URING_CMD;
+        sqe->fd = (int)name.index;
+        sqe->flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK;
+        sqe->cmd_op = Q_URING_CMD_SETSOCKOPT;
+        // The words that later headers call level, optname, optlen and optval.
+        uint32_t words[2] = {(uint32_t)option->level, (uint32_t)option->name};
+        memcpy(&sqe->addr, words, sizeof words);
+        sqe->file_index = sizeof option->value;
+        sqe->addr3 = (uint64_t)(uintptr_t)&option->value;
+    }
+}
+
+void q_ring_op_connect(struct q_io *io, struct q_io_slot name, struct q_io_op *op, const struct q_io_connect *params) {
+    struct q_ring *ring = q_ring_of(io);
+    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    Q_CHECK(!slot->has_file && params->num_options + 2 <= Q_RING_CONNECT_SQES_MAX);
+    start(slot, SLOT_OP_CONNECT, op, Q_IO_CONNECT);
+    // A chain that is cut by a submit in its middle is two chains.
+    q_ring_reserve_sqes(ring, params->num_options + 2);
+    if (ring->capabilities & Q_RING_DIRECT_SOCKET) {
+        chain_socket(ring, name, params);
+        slot->has_file = true;
+    } else {
+        slot->connect_error = make_socket_by_number(ring, name, params);
+        slot->has_file = slot->connect_error == 0;
+    }
+    // Without a file the connect still runs, and fails with EBADF: one path to the op's end, and the first error wins.
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_CONNECT, name);
+    io_uring_prep_connect(sqe, (int)name.index, params->address, params->address_len);
+    sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+void q_ring_op_recv(struct q_io *io, struct q_io_slot name, struct q_io_op *op) {
+    struct q_ring *ring = q_ring_of(io);
+    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    start(slot, SLOT_OP_RECV, op, Q_IO_RECV);
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_RECV, name);
+    io_uring_prep_recv(sqe, (int)name.index, NULL, ring->options.buffer_pool->capacity, 0);
+    sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+    sqe->buf_group = Q_RING_BUFFER_GROUP;
+}
+
+void q_ring_op_send(struct q_io *io, struct q_io_slot name, struct q_io_op *op, const struct msghdr *message) {
+    struct q_ring *ring = q_ring_of(io);
+    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    Q_ASSERT(message->msg_iovlen > 0 && message->msg_iovlen <= Q_IO_SEND_PARTS_MAX);
+    start(slot, SLOT_OP_SEND, op, Q_IO_SEND);
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SEND, name);
+    unsigned flags = MSG_NOSIGNAL | MSG_WAITALL;
+    if (message->msg_iovlen == 1) {
+        io_uring_prep_send(sqe, (int)name.index, message->msg_iov->iov_base, message->msg_iov->iov_len, (int)flags);
+    } else {
+        io_uring_prep_sendmsg(sqe, (int)name.index, message, flags);
+    }
+    sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+static void prepare_cancel_and_close(struct q_ring *ring, struct q_io_slot name) {
+    // One batch, in this order: closed first, the file could no longer be found by its slot, its receive would stay
+    // alive, and the peer would see no FIN.
+    q_ring_reserve_sqes(ring, 2);
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_CANCEL, name);
+    io_uring_prep_cancel_fd(sqe, (int)name.index, IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
+    sqe = q_ring_sqe(ring, Q_IO_CLOSE, name);
+    io_uring_prep_close_direct(sqe, name.index);
+}
+
+void q_ring_op_close(struct q_io *io, struct q_io_slot name, struct q_io_op *op) {
+    struct q_ring *ring = q_ring_of(io);
+    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    start(slot, SLOT_OP_CLOSE, op, Q_IO_CLOSE);
+    slot->state = SLOT_CLOSING;
+    if (slot->has_file) {
+        prepare_cancel_and_close(ring, name);
+        return;
+    }
+    // Nothing is in the slot. A probe keeps the promise that `done` comes from a turn and not from inside this call.
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_PROBE, name);
+    io_uring_prep_nop(sqe);
+}
+
+static void start_signal(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot) {
+    static const uint64_t k_one = 1;
+    slot->signal_in_flight = true;
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SIGNAL, name);
+    io_uring_prep_write(sqe, (int)name.index, &k_one, sizeof k_one, 0);
+    sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+void q_ring_op_signal(struct q_io *io, struct q_io_slot name) {
+    struct q_ring *ring = q_ring_of(io);
+    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    if (slot->signal_in_flight) {
+        slot->signal_again = true; // the consumer counts one signal per arming, so none may be dropped
+        return;
+    }
+    start_signal(ring, name, slot);
+}
+
+// --- completions -------------------------------------------------------------------------------------------------
+
+typedef void complete_fn(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                         const struct io_uring_cqe *cqe, struct q_list *out_done);
+
+static void complete_connect_step(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                                  const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)ring;
+    (void)name;
+    (void)out_done;
+    // ECANCELED is the echo of an earlier member's failure, or of our own close.
+    if (cqe->res < 0 && cqe->res != -ECANCELED && slot->connect_error == 0) {
+        slot->connect_error = cqe->res;
+    }
+}
+
+static void complete_connect(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                             const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)ring;
+    (void)name;
+    finish(slot, SLOT_OP_CONNECT, slot->connect_error != 0 ? slot->connect_error : cqe->res, out_done);
+}
+
+static void complete_recv(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                          const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)name;
+    // A buffer may be consumed and reported with any result.
+    struct q_chunk *chunk = NULL;
+    if (cqe->flags & IORING_CQE_F_BUFFER) {
+        chunk = q_ring_buffers_consume(ring, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+    }
+    if (cqe->res <= 0 && chunk != NULL) {
+        q_chunk_release(chunk);
+        chunk = NULL;
+    }
+    Q_CHECK(cqe->res <= 0 || chunk != NULL);
+    if (cqe->res == -ENOBUFS && slot->state == SLOT_OPEN) {
+        // Never an error: nothing is lost, and it can hide the end of the stream.
+        ring->stats.buffers_starved++;
+        q_list_push_back(&ring->starved_slots, &slot->starved);
+        return;
+    }
+    slot->ops[SLOT_OP_RECV]->chunk = chunk;
+    finish(slot, SLOT_OP_RECV, cqe->res, out_done);
+}
+
+static void complete_send(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                          const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)ring;
+    (void)name;
+    finish(slot, SLOT_OP_SEND, cqe->res, out_done);
+}
+
+static void complete_signal(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                            const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)cqe;
+    (void)out_done;
+    slot->signal_in_flight = false;
+    if (slot->signal_again && slot->state == SLOT_OPEN) {
+        slot->signal_again = false;
+        start_signal(ring, name, slot);
+    }
+}
+
+static void complete_wake(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                          const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)name;
+    (void)slot;
+    (void)cqe;
+    (void)out_done;
+    ring->bell_armed = false;
+    if (ring->bell_fd >= 0) {
+        ring->sys->eventfd_clear(ring->sys, ring->bell_fd);
+    }
+}
+
+static void complete_nothing(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                             const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)ring;
+    (void)name;
+    (void)slot;
+    (void)cqe;
+    (void)out_done;
+}
+
+static complete_fn *const k_complete[Q_IO_KINDS] = {
+    [Q_IO_NONE] = complete_nothing,          [Q_IO_SOCKET] = complete_connect_step,
+    [Q_IO_OPTION] = complete_connect_step,   [Q_IO_CONNECT] = complete_connect,
+    [Q_IO_RECV] = complete_recv,             [Q_IO_SEND] = complete_send,
+    [Q_IO_CANCEL] = complete_nothing,        [Q_IO_CLOSE] = complete_nothing,
+    [Q_IO_SIGNAL] = complete_signal,         [Q_IO_WAKE] = complete_wake,
+    [Q_IO_PROBE] = complete_nothing,
+};
+
+static void drop_stale(struct q_ring *ring, const struct io_uring_cqe *cqe) {
+    ring->stats.stale_completions++;
+    if (cqe->flags & IORING_CQE_F_BUFFER) {
+        q_chunk_release(q_ring_buffers_consume(ring, cqe->flags >> IORING_CQE_BUFFER_SHIFT));
+    }
+}
+
+// A closing slot with nothing in flight is done. A receive that waited for a buffer has no completion to wait for.
+static void finish_closing(struct q_ring *ring, struct ring_slot *slot, struct q_list *out_done) {
+    if (q_list_is_linked(&slot->starved)) {
+        q_list_remove(&slot->starved);
+        finish(slot, SLOT_OP_RECV, -ECANCELED, out_done);
+    }
+    Q_CHECK(slot->ops[SLOT_OP_CONNECT] == NULL && slot->ops[SLOT_OP_RECV] == NULL && slot->ops[SLOT_OP_SEND] == NULL);
+    finish(slot, SLOT_OP_CLOSE, 0, out_done);
+    free_slot(ring, slot);
+}
+
+void q_ring_complete(struct q_ring *ring, const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    enum q_io_kind kind = q_io_user_data_kind(cqe->user_data);
+    struct q_io_slot name = q_io_user_data_slot(cqe->user_data);
+    struct ring_slot *slot = q_ring_slot(ring, name);
+    if (slot == NULL || kind >= Q_IO_KINDS) {
+        drop_stale(ring, cqe);
+        return;
+    }
+    Q_CHECK(slot->in_flight > 0);
+    slot->in_flight--;
+    k_complete[kind](ring, name, slot, cqe, out_done);
+    if (slot->state == SLOT_CLOSING && slot->in_flight == 0) {
+        finish_closing(ring, slot, out_done);
+    }
+}

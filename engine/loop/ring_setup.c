@@ -1,0 +1,380 @@
+// Making, proving and unmaking the ring. Every step's failure undoes the steps before it through one function, which
+// looks at what exists.
+#define _GNU_SOURCE
+#include "engine/loop/ring_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+// The kernel gives the memory of closed rings back late; this long is waited for it before the ring is made smaller.
+#define MEMLOCK_PAUSE_MS 10
+#define MEMLOCK_PAUSES_MAX 20
+#define SQ_ENTRIES_MIN 16
+#define CQ_ENTRIES_MIN 64
+#define PROBED_OPS 64
+
+int q_ring_register(struct q_ring *ring, unsigned opcode, void *arg, unsigned num_args) {
+    return ring->sys->reg(ring->sys, ring->enter_fd, opcode | ring->register_flags, arg, num_args);
+}
+
+struct q_error q_ring_refusal(int os_errno, const char *sysctl_text) {
+    enum q_error_code code = Q_ERR_RING_FAILED;
+    switch (os_errno) {
+    case EPERM:
+    case EACCES:
+        // One errno for two causes; the sysctl tells them apart.
+        code = sysctl_text != NULL && (sysctl_text[0] == '1' || sysctl_text[0] == '2') ? Q_ERR_RING_SYSCTL
+                                                                                       : Q_ERR_RING_SECCOMP;
+        break;
+    case ENOSYS: code = Q_ERR_RING_NOT_SUPPORTED; break;
+    case EINVAL: code = Q_ERR_RING_TOO_OLD; break;
+    case ENOMEM: code = Q_ERR_RING_MEMLOCK; break;
+    case EMFILE:
+    case ENFILE: code = Q_ERR_FD_LIMIT; break;
+    default: break;
+    }
+    return q_error_os(code, Q_PHASE_CREATE, os_errno);
+}
+
+// Reads the sysctl that can switch io_uring off. Only after a refusal, in create.
+static struct q_error refusal(int os_errno) {
+    char text[8] = {0};
+    int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return q_ring_refusal(os_errno, NULL);
+    }
+    ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    return q_ring_refusal(os_errno, got > 0 ? text : NULL);
+}
+
+static unsigned setup_flags_of(const struct q_ring *ring) {
+    unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+                     IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+    bool defers = (ring->options.capabilities_off & Q_RING_DEFER_TASKRUN) == 0;
+    flags |= defers ? IORING_SETUP_DEFER_TASKRUN : IORING_SETUP_COOP_TASKRUN;
+    return flags | (ring->options.host_driven ? IORING_SETUP_R_DISABLED : 0);
+}
+
+// io_uring_setup(2), patient and then modest when ring memory is short.
+static int setup_within_memlock(struct q_ring *ring, struct io_uring_params *params) {
+    unsigned sq_entries = ring->options.sq_entries;
+    unsigned cq_entries = ring->options.cq_entries;
+    for (unsigned pauses = 0;;) {
+        *params = (struct io_uring_params){.flags = setup_flags_of(ring), .cq_entries = cq_entries};
+        int fd = ring->sys->setup(ring->sys, sq_entries, params);
+        if (fd != -ENOMEM) {
+            return fd;
+        }
+        if (pauses++ < MEMLOCK_PAUSES_MAX) {
+            ring->sys->pause_ms(ring->sys, MEMLOCK_PAUSE_MS);
+        } else if (cq_entries > CQ_ENTRIES_MIN) {
+            cq_entries /= 2;
+        } else if (sq_entries > SQ_ENTRIES_MIN) {
+            sq_entries /= 2;
+        } else {
+            return fd;
+        }
+    }
+}
+
+static struct q_error map_rings(struct q_ring *ring, const struct io_uring_params *params) {
+    if ((params->features & IORING_FEAT_SINGLE_MMAP) == 0 || (params->features & IORING_FEAT_EXT_ARG) == 0) {
+        return q_error_os(Q_ERR_RING_TOO_OLD, Q_PHASE_CREATE, EINVAL);
+    }
+    struct ring_maps *maps = &ring->maps;
+    size_t sq_size = params->sq_off.array + params->sq_entries * sizeof(unsigned);
+    size_t cq_size = params->cq_off.cqes + params->cq_entries * sizeof(struct io_uring_cqe);
+    maps->rings_size = sq_size > cq_size ? sq_size : cq_size;
+    maps->sqes_size = params->sq_entries * sizeof(struct io_uring_sqe);
+    maps->rings = ring->sys->map_ring(ring->sys, ring->enter_fd, maps->rings_size, IORING_OFF_SQ_RING);
+    maps->sqes = ring->sys->map_ring(ring->sys, ring->enter_fd, maps->sqes_size, IORING_OFF_SQES);
+    if (maps->rings == NULL || maps->sqes == NULL) {
+        return q_error_make(Q_ERR_RING_MEMLOCK, Q_PHASE_CREATE);
+    }
+    char *base = maps->rings;
+    ring->uring.sq = (struct io_uring_sq){
+        .khead = (unsigned *)(void *)(base + params->sq_off.head),
+        .ktail = (unsigned *)(void *)(base + params->sq_off.tail),
+        .kflags = (unsigned *)(void *)(base + params->sq_off.flags),
+        .kdropped = (unsigned *)(void *)(base + params->sq_off.dropped),
+        .array = (unsigned *)(void *)(base + params->sq_off.array),
+        .sqes = maps->sqes,
+        .ring_mask = params->sq_entries - 1,
+        .ring_entries = params->sq_entries,
+    };
+    ring->uring.cq = (struct io_uring_cq){
+        .khead = (unsigned *)(void *)(base + params->cq_off.head),
+        .ktail = (unsigned *)(void *)(base + params->cq_off.tail),
+        .koverflow = (unsigned *)(void *)(base + params->cq_off.overflow),
+        .cqes = (struct io_uring_cqe *)(void *)(base + params->cq_off.cqes),
+        .ring_mask = params->cq_entries - 1,
+        .ring_entries = params->cq_entries,
+    };
+    ring->uring.features = params->features;
+    ring->uring.ring_fd = -1; // no helper of liburing shall ever find a number here
+    ring->uring.enter_ring_fd = -1;
+    return Q_OK;
+}
+
+static struct q_error register_file_table(struct q_ring *ring) {
+    struct io_uring_rsrc_register table = {.nr = ring->options.num_slots, .flags = IORING_RSRC_REGISTER_SPARSE};
+    int result = q_ring_register(ring, IORING_REGISTER_FILES2, &table, sizeof table);
+    if (result == -EMFILE) {
+        return q_error_os(Q_ERR_FD_LIMIT, Q_PHASE_CREATE, EMFILE);
+    }
+    if (result < 0) {
+        return q_error_os(result == -ENOMEM ? Q_ERR_NO_MEMORY : Q_ERR_RING_TOO_OLD, Q_PHASE_CREATE, -result);
+    }
+    return Q_OK;
+}
+
+static bool has_op(const struct io_uring_probe *probe, unsigned op) {
+    return op <= probe->last_op && op < PROBED_OPS && (probe->ops[op].flags & IO_URING_OP_SUPPORTED);
+}
+
+// What can be known without trying. Direct sockets are tried in prove(), since no probe tells of socket commands.
+static void probe_capabilities(struct q_ring *ring) {
+    union {
+        struct io_uring_probe probe;
+        char room[sizeof(struct io_uring_probe) + PROBED_OPS * sizeof(struct io_uring_probe_op)];
+    } answer;
+    memset(&answer, 0, sizeof answer);
+    uint32_t found = 0;
+    if (q_ring_register(ring, IORING_REGISTER_PROBE, &answer, PROBED_OPS) >= 0) {
+        found |= has_op(&answer.probe, Q_URING_OP_FUTEX_WAIT) ? Q_RING_FUTEX_DOORBELL : 0;
+        found |= has_op(&answer.probe, Q_URING_OP_URING_CMD) ? Q_RING_DIRECT_SOCKET : 0;
+    }
+    found |= ring->uring.features & Q_URING_FEAT_REG_REG_RING ? Q_RING_HIDDEN : 0;
+    found |= ring->uring.features & Q_URING_FEAT_NO_IOWAIT ? Q_RING_NO_IOWAIT : 0;
+    found |= ring->setup_flags & IORING_SETUP_DEFER_TASKRUN ? Q_RING_DEFER_TASKRUN : 0;
+    ring->capabilities = found & ~ring->options.capabilities_off;
+    if (ring->capabilities & Q_RING_NO_IOWAIT) {
+        ring->enter_flags |= Q_URING_ENTER_NO_IOWAIT;
+    }
+}
+
+// After this the ring has no number that a stray close could hit or a child could keep.
+static void hide(struct q_ring *ring) {
+    if ((ring->capabilities & Q_RING_HIDDEN) == 0) {
+        return;
+    }
+    struct io_uring_rsrc_update registration = {.offset = (uint32_t)-1, .data = (uint64_t)ring->enter_fd};
+    int result = q_ring_register(ring, IORING_REGISTER_RING_FDS, &registration, 1);
+    if (result != 1) {
+        ring->capabilities &= ~(uint32_t)Q_RING_HIDDEN;
+        return;
+    }
+    ring->sys->close(ring->sys, ring->enter_fd);
+    ring->enter_fd = (int)registration.offset;
+    ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
+    ring->register_flags = Q_URING_REGISTER_USE_REGISTERED_RING;
+}
+
+static void ring_eventfd_bell(void *context, uint32_t *word) {
+    (void)word;
+    struct q_ring *ring = context;
+    ring->sys->eventfd_signal(ring->sys, ring->bell_fd);
+}
+
+static void ring_futex_bell(void *context, uint32_t *word) {
+    struct q_sys_uring *sys = context;
+    sys->futex_wake(sys, word);
+}
+
+static struct q_error hang_doorbell(struct q_ring *ring) {
+    if (ring->capabilities & Q_RING_FUTEX_DOORBELL) {
+        q_doorbell_init(ring->options.doorbell, ring_futex_bell, ring->sys);
+        return q_io_open(&ring->io, &ring->bell_slot);
+    }
+    ring->bell_fd = ring->sys->eventfd(ring->sys);
+    if (ring->bell_fd < 0) {
+        return q_error_os(Q_ERR_FD_LIMIT, Q_PHASE_CREATE, -ring->bell_fd);
+    }
+    q_doorbell_init(ring->options.doorbell, ring_eventfd_bell, ring);
+    return q_io_install(&ring->io, ring->bell_fd, &ring->bell_slot);
+}
+
+static int expect_one(struct q_ring *ring) {
+    struct q_io_turn now = {.may_sleep = false};
+    int result = q_ring_enter(ring, q_ring_flush(ring), 1, &(struct q_io_turn){.deadline_ns = UINT64_MAX});
+    (void)now;
+    if (result < 0) {
+        return result;
+    }
+    struct io_uring_cq *cq = &ring->uring.cq;
+    unsigned head = *cq->khead;
+    if (head == io_uring_smp_load_acquire(cq->ktail)) {
+        return -EIO;
+    }
+    result = cq->cqes[head & cq->ring_mask].res;
+    io_uring_smp_store_release(cq->khead, head + 1);
+    return result;
+}
+
+// Tries one operation by itself, in the raw: the slots' bookkeeping is not involved yet.
+static int try_one(struct q_ring *ring, const struct io_uring_sqe *wanted) {
+    struct io_uring_sq *sq = &ring->uring.sq;
+    sq->sqes[sq->sqe_tail++ & sq->ring_mask] = *wanted;
+    return expect_one(ring);
+}
+
+static bool can_make_direct_sockets(struct q_ring *ring) {
+    static const int k_one = 1;
+    struct io_uring_sqe sqe = {0};
+    io_uring_prep_socket_direct(&sqe, AF_INET, SOCK_STREAM, 0, 0, 0);
+    if (try_one(ring, &sqe) < 0) {
+        return false;
+    }
+    sqe = (struct io_uring_sqe){
+        .opcode = Q_URING_OP_URING_CMD, .flags = IOSQE_FIXED_FILE, .cmd_op = Q_URING_CMD_SETSOCKOPT};
+    uint32_t words[2] = {IPPROTO_TCP, TCP_NODELAY};
+    memcpy(&sqe.addr, words, sizeof words);
+    sqe.file_index = sizeof k_one;
+    sqe.addr3 = (uint64_t)(uintptr_t)&k_one;
+    bool can = try_one(ring, &sqe) == 0;
+    sqe = (struct io_uring_sqe){0};
+    io_uring_prep_close_direct(&sqe, 0);
+    return try_one(ring, &sqe) == 0 && can;
+}
+
+// One operation through the whole path before the ring is declared good: a seccomp filter may allow the set-up and
+// kill or refuse the rest.
+static struct q_error prove(struct q_ring *ring) {
+    struct io_uring_sqe sqe = {0};
+    io_uring_prep_nop(&sqe);
+    int result = try_one(ring, &sqe);
+    if (result < 0) {
+        return q_ring_refusal(-result, NULL);
+    }
+    if ((ring->capabilities & Q_RING_DIRECT_SOCKET) && !can_make_direct_sockets(ring)) {
+        ring->capabilities &= ~(uint32_t)Q_RING_DIRECT_SOCKET;
+    }
+    return Q_OK;
+}
+
+// What needs the loop thread: the registration of the ring belongs to the task that makes it.
+static struct q_error bind_to_this_thread(struct q_ring *ring) {
+    hide(ring);
+    struct q_error error = prove(ring);
+    if (!q_error_is(error)) {
+        ring->is_enabled = true;
+    }
+    return error;
+}
+
+static struct q_error set_up(struct q_ring *ring) {
+    struct io_uring_params params;
+    int fd = setup_within_memlock(ring, &params);
+    if (fd < 0) {
+        return refusal(-fd);
+    }
+    ring->enter_fd = fd;
+    ring->setup_flags = params.flags;
+    struct q_error error = map_rings(ring, &params);
+    if (q_error_is(error)) {
+        return error;
+    }
+    probe_capabilities(ring);
+    error = register_file_table(ring);
+    if (q_error_is(error)) {
+        return error;
+    }
+    error = q_ring_buffers_init(ring);
+    if (q_error_is(error)) {
+        return error;
+    }
+    if (!ring->options.host_driven) {
+        error = bind_to_this_thread(ring);
+        return q_error_is(error) ? error : hang_doorbell(ring);
+    }
+    ring->event_fd = ring->sys->eventfd(ring->sys);
+    if (ring->event_fd < 0) {
+        return q_error_os(Q_ERR_FD_LIMIT, Q_PHASE_CREATE, -ring->event_fd);
+    }
+    int result = q_ring_register(ring, IORING_REGISTER_EVENTFD, &ring->event_fd, 1);
+    if (result < 0) {
+        return q_error_os(Q_ERR_RING_TOO_OLD, Q_PHASE_CREATE, -result);
+    }
+    return hang_doorbell(ring);
+}
+
+struct q_error q_ring_create(const struct q_ring_options *options, struct q_ring **out) {
+    struct q_ring *ring = q_alloc_new(options->alloc, sizeof *ring);
+    if (ring == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
+    }
+    ring->io.v = &q_ring_vtable;
+    ring->options = *options;
+    ring->sys = options->sys;
+    ring->enter_fd = -1;
+    ring->bell_fd = -1;
+    ring->event_fd = -1;
+    ring->slot_free_first = Q_RING_SLOT_NONE;
+    q_list_init(&ring->starved_slots);
+    ring->slots = q_alloc_new_array(options->alloc, options->num_slots, sizeof *ring->slots);
+    struct q_error error =
+        ring->slots == NULL ? q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE) : set_up(ring);
+    if (q_error_is(error)) {
+        q_ring_destroy(ring);
+        return error;
+    }
+    *out = ring;
+    return Q_OK;
+}
+
+struct q_error q_ring_enable(struct q_ring *ring) {
+    Q_CHECK(ring->options.host_driven && !ring->is_enabled);
+    int result = q_ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    if (result < 0) {
+        return q_error_os(Q_ERR_RING_FAILED, Q_PHASE_CREATE, -result);
+    }
+    return bind_to_this_thread(ring);
+}
+
+// Gives up the ring's own file. Registered, it is released by index; the number is a stranger's by now.
+static void let_go(struct q_ring *ring) {
+    if (ring->enter_fd < 0) {
+        return;
+    }
+    if (ring->register_flags & Q_URING_REGISTER_USE_REGISTERED_RING) {
+        struct io_uring_rsrc_update registration = {.offset = (uint32_t)ring->enter_fd};
+        q_ring_register(ring, IORING_UNREGISTER_RING_FDS, &registration, 1);
+    } else {
+        ring->sys->close(ring->sys, ring->enter_fd);
+    }
+    ring->enter_fd = -1;
+}
+
+void q_ring_destroy(struct q_ring *ring) {
+    struct q_sys_uring *sys = ring->sys;
+    if (ring->is_enabled) {
+        // The bell's slot is the one that may still be open: nothing but this ring knows it.
+        Q_CHECK(ring->stats.slots_open <= 1 && q_list_is_empty(&ring->starved_slots));
+    }
+    if (ring->maps.rings != NULL && ring->enter_fd >= 0) {
+        // Explicitly, before the ring goes: the kernel tears a ring down late, files and buffers must not wait for it.
+        q_ring_register(ring, IORING_UNREGISTER_FILES, NULL, 0);
+        struct io_uring_buf_reg registration = {.bgid = Q_RING_BUFFER_GROUP};
+        q_ring_register(ring, IORING_UNREGISTER_PBUF_RING, &registration, 1);
+    }
+    let_go(ring);
+    if (ring->maps.sqes != NULL) {
+        sys->unmap(sys, ring->maps.sqes, ring->maps.sqes_size);
+    }
+    if (ring->maps.rings != NULL) {
+        sys->unmap(sys, ring->maps.rings, ring->maps.rings_size);
+    }
+    q_ring_buffers_deinit(ring);
+    if (ring->bell_fd >= 0) {
+        sys->close(sys, ring->bell_fd);
+    }
+    if (ring->event_fd >= 0) {
+        sys->close(sys, ring->event_fd);
+    }
+    q_alloc_free(ring->options.alloc, ring->slots, ring->options.num_slots * sizeof *ring->slots);
+    q_alloc_free(ring->options.alloc, ring, sizeof *ring);
+}
