@@ -12,16 +12,25 @@ static void *entry_at(const struct q_evring *ring, uint64_t position) {
     return ring->entries + (position & ring->mask) * ring->entry_size;
 }
 
+static uint64_t data_slots_of(uint64_t capacity) { return capacity / 3; }
+
+static size_t bytes_of(const struct q_evring *ring) {
+    return (ring->mask + 1) * (ring->entry_size + sizeof *ring->is_reserved);
+}
+
 bool q_evring_init(struct q_evring *ring, const struct q_alloc *alloc, uint32_t capacity, size_t entry_size) {
-    Q_CHECK(capacity > 0 && capacity <= Q_EVRING_CAPACITY_MAX && (capacity & (capacity - 1)) == 0);
-    Q_CHECK(entry_size > 0);
+    Q_CHECK(capacity >= Q_EVRING_CAPACITY_MIN && capacity <= Q_EVRING_CAPACITY_MAX);
+    Q_CHECK((capacity & (capacity - 1)) == 0);
+    Q_CHECK(entry_size > 0 && entry_size <= Q_EVRING_ENTRY_SIZE_MAX);
     *ring = (struct q_evring){.alloc = alloc, .entry_size = entry_size, .mask = capacity - 1};
-    ring->entries = q_alloc_new_array(alloc, capacity, entry_size);
+    ring->entries = q_alloc_new(alloc, bytes_of(ring));
     if (ring->entries == NULL) {
         *ring = (struct q_evring){0};
         return false;
     }
-    atomic_init(&ring->room, capacity);
+    ring->is_reserved = (bool *)(ring->entries + capacity * entry_size);
+    ring->data_room = data_slots_of(capacity);
+    atomic_init(&ring->reservable, capacity - ring->data_room);
     return true;
 }
 
@@ -29,39 +38,44 @@ void q_evring_deinit(struct q_evring *ring) {
     if (ring->entries == NULL) {
         return;
     }
-    q_alloc_free(ring->alloc, ring->entries, (ring->mask + 1) * ring->entry_size);
+    q_alloc_free(ring->alloc, ring->entries, bytes_of(ring));
     *ring = (struct q_evring){0};
 }
 
-// Room is a number and nothing else: no data is handed over with it (the producer alone touches entries, and knows
-// by `collected` which), so relaxed is enough in the four functions that change it.
+// `reservable` is a number and nothing else: no data is handed over with it (the producer alone touches entries, and
+// knows by `collected` which), so relaxed is enough wherever it changes.
 bool q_evring_reserve(struct q_evring *ring, uint32_t n) {
-    uint64_t seen = atomic_load_explicit(&ring->room, memory_order_relaxed);
+    uint64_t seen = atomic_load_explicit(&ring->reservable, memory_order_relaxed);
     do {
         if (seen < n) {
             return false;
         }
         Q_HOOK("evring.reserve.before_cas");
-    } while (!atomic_compare_exchange_weak_explicit(&ring->room, &seen, seen - n, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(&ring->reservable, &seen, seen - n, memory_order_relaxed,
                                                     memory_order_relaxed));
     return true;
 }
 
 void q_evring_unreserve(struct q_evring *ring, uint32_t n) {
-    uint64_t before = atomic_fetch_add_explicit(&ring->room, n, memory_order_relaxed);
-    Q_CHECK(before + n <= ring->mask + 1); // more than was reserved
+    uint64_t before = atomic_fetch_add_explicit(&ring->reservable, n, memory_order_relaxed);
+    Q_CHECK(before + n <= ring->mask + 1 - data_slots_of(ring->mask + 1)); // more than was reserved
 }
 
-static void *fill_next(struct q_evring *ring) {
+static void *fill_next(struct q_evring *ring, bool is_reserved) {
     // Would only fail if more reserved slots were used than were reserved: the entry would be the consumer's still.
     Q_CHECK(ring->filled - ring->collected <= ring->mask);
+    ring->is_reserved[ring->filled & ring->mask] = is_reserved;
     return entry_at(ring, ring->filled++);
 }
 
-void *q_evring_produce_reserved(struct q_evring *ring) { return fill_next(ring); }
+void *q_evring_produce_reserved(struct q_evring *ring) { return fill_next(ring, true); }
 
 void *q_evring_produce_unreserved(struct q_evring *ring) {
-    return q_evring_reserve(ring, 1) ? fill_next(ring) : NULL;
+    if (ring->data_room == 0) {
+        return NULL;
+    }
+    ring->data_room--;
+    return fill_next(ring, false);
 }
 
 bool q_evring_publish(struct q_evring *ring) {
@@ -77,28 +91,24 @@ bool q_evring_publish(struct q_evring *ring) {
     return (before & FLAG) != 0;
 }
 
-// The producer's look at the head. Acquire: the consumer's last reads of these entries, and what it wrote into them,
-// come before our next use.
-static size_t collect_up_to(struct q_evring *ring, uint64_t head, void (*fn)(void *context, void *entry),
-                            void *context) {
-    size_t count = head - ring->collected;
-    Q_ASSERT(count <= ring->mask + 1);
-    if (count == 0) {
-        return 0;
-    }
-    for (; fn != NULL && ring->collected < head; ring->collected++) {
-        fn(context, entry_at(ring, ring->collected));
-    }
-    ring->collected = head;
-    Q_HOOK("evring.collect.before_room");
-    // Last: a slot that is given out again before it was collected would be filled under `fn`.
-    uint64_t before = atomic_fetch_add_explicit(&ring->room, count, memory_order_relaxed);
-    Q_CHECK(before + count <= ring->mask + 1);
-    return count;
-}
-
 size_t q_evring_collect(struct q_evring *ring, void (*fn)(void *context, void *entry), void *context) {
-    return collect_up_to(ring, position_of(atomic_load_explicit(&ring->head, memory_order_acquire)), fn, context);
+    // Acquire: the consumer's last reads of these entries, and what it wrote into them, come before our next use.
+    uint64_t head = position_of(atomic_load_explicit(&ring->head, memory_order_acquire));
+    Q_ASSERT(head - ring->collected <= ring->published - ring->collected);
+    uint64_t count = head - ring->collected;
+    uint32_t reserved = 0;
+    for (; ring->collected < head; ring->collected++) {
+        if (fn != NULL) {
+            fn(context, entry_at(ring, ring->collected));
+        }
+        reserved += ring->is_reserved[ring->collected & ring->mask];
+    }
+    ring->data_room += count - reserved;
+    Q_ASSERT(ring->data_room <= data_slots_of(ring->mask + 1));
+    if (reserved > 0) {
+        q_evring_unreserve(ring, reserved);
+    }
+    return count;
 }
 
 bool q_evring_want_wake(struct q_evring *ring) {

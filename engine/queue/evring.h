@@ -6,21 +6,25 @@
 // [collected, head) the consumer is done with these, the producer has not taken them back;
 // [head, tail) the consumer may read these; [tail, filled) the producer fills these, to be published as one batch.
 //
-// Room. `room` = capacity - occupied - reserved, where occupied = filled - collected, and reserved are slots promised
-// to requests for their head and terminal events. One atomic word, so the invariant occupied + reserved <= capacity,
-// that is room >= 0, is kept by arithmetic on one location whatever the threads do:
-//     reserve (any thread)  room -= n  reserved += n      only if room >= n, by compare-and-swap
-//     unreserve (any)       room += n  reserved -= n
-//     produce_reserved      reserved -= 1, occupied += 1  the room does not change, which is why it cannot fail
-//     produce_unreserved    room -= 1, occupied += 1      only if room >= 1, by compare-and-swap
-//     collect               room += n, occupied -= n
-// So the entry at `filled` is always one which was collected: nobody else looks at it.
+// Room. The capacity is split, once and for all: two thirds are *reservable* (submit reserves the slots for a request's
+// head and terminal event), one third is for *data*, that is for everything unreserved. A small exchange makes events
+// in that ratio. Why split: were both taken from one count, then a slow consumer of bulk data would make submits fail,
+// and requests that wait long for their head would hold every slot and starve the data of others, with nobody left
+// whose advance could wake the loop. As it is, a submit fails because of the number of requests alone, and data waits
+// because of its consumer alone.
+//     reserve (any thread)  reservable -= n               only if reservable >= n, by compare-and-swap
+//     unreserve (any)       reservable += n
+//     produce_reserved      none of the counts changes, which is why it cannot fail
+//     collect               reservable += the reserved entries among those taken back, data_room += the others
+//     produce_unreserved    data_room -= 1                only if data_room >= 1; loop only, so no atomic
+// Invariant: filled - collected <= (slots reserved and not given back) + (data slots in use) <= capacity. Each part is
+// kept by arithmetic on one location. So the entry at `filled` was collected: nobody else looks at it.
 //
 // Hand-over, tail word {position, armed}: the producer publishes by one exchange; if the old value was armed, it must
 // write the eventfd, once. The consumer arms by one compare-and-swap that demands the position which it has consumed
 // up to: it fails if anything was published. Hand-over, head word {position, want_wake}: the consumer advances by one
 // exchange; if the old value had want_wake, it must push the port's wake node to the loop. The producer, short of room
-// or waiting for slices to come back, sets want_wake by one fetch_or, which tells it the newest head in the same step.
+// for data or waiting for slices to come back, sets want_wake by one fetch_or, which tells it the newest head in the same step.
 // Each hand-over is a read-modify-write of one word; there is no fence to forget.
 //
 // The wake node is one node, so it may be in the queue once: after a want_wake the producer sets no second one until
@@ -47,8 +51,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// More would be a mistake in a unit, not a port: at 64 bytes an entry it is a gigabyte of events.
+// Fewer slots could not be split. More would be a mistake in a unit: at 64 bytes an entry it is a gigabyte of events.
+#define Q_EVRING_CAPACITY_MIN UINT32_C(4)
 #define Q_EVRING_CAPACITY_MAX (UINT32_C(1) << 24)
+#define Q_EVRING_ENTRY_SIZE_MAX 4096 // an event is a few words; with the line above, sizes cannot overflow
 
 // Each group has a cache line distance to the next: it is written by other threads than its neighbours.
 struct q_evring {
@@ -56,11 +62,12 @@ struct q_evring {
     const struct q_alloc *alloc;
     char *entries;
     size_t entry_size;
-    uint64_t mask; // capacity - 1
+    bool *is_reserved; // per slot: the entry was made by q_evring_produce_reserved (producer only)
+    uint64_t mask;     // capacity - 1
     char unused_behind_constants[Q_CACHE_LINE];
     // Shared words.
-    _Atomic(uint64_t) room;
-    char unused_behind_room[Q_CACHE_LINE];
+    _Atomic(uint64_t) reservable;
+    char unused_behind_reservable[Q_CACHE_LINE];
     _Atomic(uint64_t) tail; // {position:63, armed:1}
     char unused_behind_tail[Q_CACHE_LINE];
     _Atomic(uint64_t) head; // {position:63, want_wake:1}
@@ -69,6 +76,7 @@ struct q_evring {
     uint64_t filled;
     uint64_t published;
     uint64_t collected;
+    uint64_t data_room;
     bool is_wake_wanted; // want_wake was set, and the wake node has not come yet
     char unused_behind_producer[Q_CACHE_LINE];
     // Consumer only.
@@ -78,15 +86,15 @@ struct q_evring {
     bool is_armed;        // armed, and not yet seen to be cleared
 };
 
-// q_evring_init allocates `capacity` entries (a power of two, at most Q_EVRING_CAPACITY_MAX) of `entry_size` bytes.
-// False when out of memory; the ring is then in its zero state.
+// q_evring_init allocates `capacity` entries (a power of two within the limits above) of `entry_size` bytes. False when out of memory; the ring is then in its zero state.
 Q_MUST_USE bool q_evring_init(struct q_evring *ring, const struct q_alloc *alloc, uint32_t capacity, size_t entry_size);
 
 // q_evring_deinit frees the entries. Nobody may use the ring any more. Legal on a zeroed ring.
 void q_evring_deinit(struct q_evring *ring);
 
-// q_evring_reserve promises `n` slots to the caller, or none: false when there is not enough room. Any thread.
-// Each is used up by q_evring_produce_reserved or given back by q_evring_unreserve.
+// q_evring_reserve promises `n` slots to the caller, or none: false when too few are left. Any thread.
+// Each is used by q_evring_produce_reserved, and may be reserved again when that entry was collected; or is given back
+// by q_evring_unreserve. Nobody waits for reservable slots, so neither wakes anybody.
 Q_MUST_USE bool q_evring_reserve(struct q_evring *ring, uint32_t n);
 
 // q_evring_unreserve gives `n` reserved slots back unused. Any thread.
@@ -96,8 +104,8 @@ void q_evring_unreserve(struct q_evring *ring, uint32_t n);
 // always succeeds; the entry holds what its last use left there. Loop thread.
 void *q_evring_produce_reserved(struct q_evring *ring);
 
-// q_evring_produce_unreserved gives the next entry likewise, but from what nobody reserved: NULL when there is none.
-// Then: q_evring_want_wake, and wait. Loop thread.
+// q_evring_produce_unreserved gives the next entry likewise, but from the data slots: NULL when all are in use. Then
+// the caller publishes what it filled, asks by q_evring_want_wake, and waits for the wake node. Loop thread.
 Q_MUST_USE void *q_evring_produce_unreserved(struct q_evring *ring);
 
 // q_evring_publish shows the consumer all entries filled since the last call, in one step. True: the consumer sleeps,
