@@ -9,7 +9,8 @@ load("//bazel:layers.bzl", "floors_above", "floors_below")
 
 COPTS = [
     "-std=gnu11",
-    "-D_GNU_SOURCE",
+    # Empty, so that a file that says `#define _GNU_SOURCE` for itself repeats it instead of redefining it.
+    "-D_GNU_SOURCE=",
     "-fvisibility=hidden",
     "-Wall",
     "-Wextra",
