@@ -1,0 +1,74 @@
+"""What hosts get: libquoit.so, libquoit.a, headers and quoit.pc, and the program that installs them.
+
+Both libraries export quoit_* alone. Whatever is folded in (BoringSSL, llhttp, liburing) is invisible in both, so a
+host may have its own.
+"""
+
+def _static_archive_impl(ctx):
+    whole = []
+    archives = []
+    for linker_input in ctx.attr.dep[CcInfo].linking_context.linker_inputs.to_list():
+        for library in linker_input.libraries:
+            file = library.pic_static_library or library.static_library
+            if not file:
+                continue
+            if library.alwayslink:
+                whole.append(file)
+            else:
+                archives.append(file)
+    if not whole:
+        fail("%s: nothing under %s is alwayslink, so the archive would be empty" % (ctx.label, ctx.attr.dep.label))
+    out = ctx.outputs.archive
+    args = ctx.actions.args()
+    args.add(out)
+    args.add(ctx.attr.exports)
+    args.add_all(whole)
+    args.add("--")
+    args.add_all(archives)
+    ctx.actions.run(
+        outputs = [out],
+        inputs = whole + archives,
+        executable = ctx.file._fold,
+        arguments = [args],
+        mnemonic = "FoldArchive",
+        progress_message = "Folding %s" % out.short_path,
+    )
+    return [DefaultInfo(files = depset([out]), runfiles = ctx.runfiles(files = [out]))]
+
+static_archive = rule(
+    implementation = _static_archive_impl,
+    attrs = {
+        "archive": attr.output(mandatory = True),
+        "dep": attr.label(mandatory = True, providers = [CcInfo], doc = "The library whose entry points are exported."),
+        "exports": attr.string(mandatory = True, doc = "Wildcard for the symbols that stay global."),
+        "_fold": attr.label(default = "//bazel:fold_archive.sh", allow_single_file = True),
+    },
+    doc = """One object in one archive: the entry points and all that they reach, everything else made local.
+
+The library's alwayslink parts are taken whole, other archives as far as something needs them.""",
+)
+
+def shared_library(name, deps, soname, symbols, linkopts = [], **kwargs):
+    """A shared object with its symbol map. `symbols` is a version script; it ends in .lds, as Bazel wants.
+
+    nodelete: loop threads outlive a dlclose. Symbolic: our own calls cannot be interposed.
+    """
+    native.cc_binary(
+        name = name,
+        linkshared = True,
+        linkstatic = True,
+        deps = deps + [symbols],
+        linkopts = [
+            "-Wl,-soname," + soname,
+            "-Wl,--version-script,$(location %s)" % symbols,
+            "-Wl,--exclude-libs,ALL",
+            "-Wl,-Bsymbolic",
+            "-Wl,-z,nodelete",
+            "-Wl,-z,relro,-z,now",
+            "-Wl,-z,defs",
+            "-Wl,--gc-sections",
+            "-Wl,--as-needed",
+            "-pthread",
+        ] + linkopts,
+        **kwargs
+    )
