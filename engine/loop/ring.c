@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 unsigned q_ring_flush(struct q_ring *ring) {
     struct io_uring_sq *sq = &ring->uring.sq;

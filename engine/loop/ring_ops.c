@@ -5,6 +5,7 @@
 #include "engine/loop/ring_internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct ring_slot *q_ring_slot(struct q_ring *ring, struct q_io_slot name) {
     if (name.index >= ring->slots_made) {

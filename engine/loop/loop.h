@@ -1,0 +1,72 @@
+// The loop: one thread's ring, timers and run queue, and the tick that drives them. What stands above (core) supplies
+// three steps: taking in commands, publishing events, and sleeping. Everything on this floor and above runs inside a
+// tick, on the loop thread, and nothing is ever called from inside the call that asked for it: completions, timers and
+// tasks are run from the tick.
+#ifndef QUOIT_ENGINE_LOOP_LOOP_H
+#define QUOIT_ENGINE_LOOP_LOOP_H
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/random.h"
+#include "engine/loop/io.h"
+#include "engine/loop/wheel.h"
+
+// A task runs once, in a later step or tick of the loop. Posting a posted task does nothing.
+struct q_task {
+    struct q_list_node link;
+    void (*run)(struct q_task *task);
+};
+
+// What core does in a tick. `owner` is core's own pointer.
+struct q_loop_steps {
+    // Takes in a bounded number of commands. True: more are waiting.
+    bool (*take_commands)(void *owner);
+    // Publishes events to the ports and takes back what hosts have released. True: there is more to do at once.
+    bool (*publish)(void *owner);
+    // Tries to fall asleep: false when commands came in meanwhile. Gives the doorbell's value from before.
+    bool (*park)(void *owner, uint32_t *out_bell_value);
+};
+
+struct q_loop {
+    struct q_io *io;
+    const struct q_clock *clock;
+    const struct q_log *log;
+    struct q_random random;
+    struct q_wheel wheel;
+    struct q_list tasks;
+    uint64_t now_ns; // read once per tick; all code below uses this
+    uint64_t ticks;
+    bool has_more;   // the last tick left something to do at once
+    bool is_open;    // false once nothing may sleep any more: the engine is going
+    const struct q_loop_steps *steps;
+    void *owner;
+    const void *thread; // identity of the loop thread, see q_loop_check_thread
+};
+
+// q_loop_init prepares a loop on an io that outlives it. `seed` starts its random numbers.
+void q_loop_init(struct q_loop *loop, struct q_io *io, const struct q_clock *clock, const struct q_log *log,
+                 uint64_t seed, const struct q_loop_steps *steps, void *owner);
+
+// q_loop_bind makes the calling thread the loop thread.
+void q_loop_bind(struct q_loop *loop);
+
+// q_loop_is_here tells whether the caller is the loop thread. Any thread.
+bool q_loop_is_here(const struct q_loop *loop);
+
+// q_loop_tick is one round of the loop; see loop.c, where it can be read in one look. `may_sleep`: wait in the kernel
+// when there is nothing to do.
+void q_loop_tick(struct q_loop *loop, bool may_sleep);
+
+// q_loop_post puts a task at the end of the run queue. It runs in this tick or the next, never from inside this call.
+void q_loop_post(struct q_loop *loop, struct q_task *task);
+
+// q_loop_unpost takes a posted task back; one that is not posted is left alone.
+void q_loop_unpost(struct q_task *task);
+
+static inline void q_loop_arm(struct q_loop *loop, struct q_timer *timer, uint64_t deadline_ns) {
+    q_wheel_arm(&loop->wheel, timer, deadline_ns);
+}
+
+static inline void q_loop_disarm(struct q_loop *loop, struct q_timer *timer) { q_wheel_disarm(&loop->wheel, timer); }
+
+#endif
