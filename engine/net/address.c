@@ -1,0 +1,66 @@
+#include "engine/net/address.h"
+
+#include <arpa/inet.h>
+
+struct q_address q_address_v4(const uint8_t bytes[4], uint16_t port) {
+    struct q_address address = {.len = sizeof address.u.v4};
+    address.u.v4.sin_family = AF_INET;
+    address.u.v4.sin_port = htons(port);
+    memcpy(&address.u.v4.sin_addr, bytes, 4);
+    return address;
+}
+
+struct q_address q_address_v6(const uint8_t bytes[16], uint16_t port) {
+    struct q_address address = {.len = sizeof address.u.v6};
+    address.u.v6.sin6_family = AF_INET6;
+    address.u.v6.sin6_port = htons(port);
+    memcpy(&address.u.v6.sin6_addr, bytes, 16);
+    return address;
+}
+
+bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out) {
+    char literal[INET6_ADDRSTRLEN];
+    uint8_t bytes[16];
+    if (text.len == 0 || text.len >= sizeof literal) {
+        return false;
+    }
+    memcpy(literal, text.ptr, text.len);
+    literal[text.len] = 0;
+    if (inet_pton(AF_INET, literal, bytes) == 1) {
+        *out = q_address_v4(bytes, port);
+        return true;
+    }
+    if (inet_pton(AF_INET6, literal, bytes) == 1) {
+        *out = q_address_v6(bytes, port);
+        return true;
+    }
+    return false;
+}
+
+struct q_address q_address_with_port(const struct q_address *address, uint16_t port) {
+    struct q_address copy = *address;
+    if (copy.u.any.sa_family == AF_INET) {
+        copy.u.v4.sin_port = htons(port);
+    } else {
+        copy.u.v6.sin6_port = htons(port);
+    }
+    return copy;
+}
+
+size_t q_address_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
+    size_t at = 0;
+    bool is_v4 = address->u.any.sa_family == AF_INET;
+    if (!is_v4) {
+        out[at++] = '[';
+    }
+    const void *bytes = is_v4 ? (const void *)&address->u.v4.sin_addr : (const void *)&address->u.v6.sin6_addr;
+    inet_ntop(address->u.any.sa_family, bytes, out + at, INET6_ADDRSTRLEN);
+    at += strlen(out + at);
+    if (!is_v4) {
+        out[at++] = ']';
+    }
+    out[at++] = ':';
+    at += q_u64_to_text(ntohs(is_v4 ? address->u.v4.sin_port : address->u.v6.sin6_port), out + at);
+    out[at] = 0;
+    return at;
+}

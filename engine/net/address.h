@@ -1,0 +1,34 @@
+// Addresses: where a socket may connect to. Value type; thread-free.
+#ifndef QUOIT_ENGINE_NET_ADDRESS_H
+#define QUOIT_ENGINE_NET_ADDRESS_H
+
+#include "engine/base/slice.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+struct q_address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } u;
+    socklen_t len;
+};
+
+#define Q_ADDRESS_TEXT_MAX 64 // "[v6]:port" and its NUL
+
+// q_address_v4 and q_address_v6 make an address from bytes in network order and a port in host order.
+struct q_address q_address_v4(const uint8_t bytes[4], uint16_t port);
+struct q_address q_address_v6(const uint8_t bytes[16], uint16_t port);
+
+// q_address_parse reads a literal "1.2.3.4" or "::1" (no brackets, no zone), with `port`. False on anything else.
+bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out);
+
+// q_address_with_port gives the same host with another port.
+struct q_address q_address_with_port(const struct q_address *address, uint16_t port);
+
+// q_address_text writes "1.2.3.4:80" or "[::1]:80" with a NUL and gives the number of characters before it.
+size_t q_address_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]);
+
+#endif

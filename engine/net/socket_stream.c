@@ -1,0 +1,180 @@
+#include "engine/net/socket_stream.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+
+// Set on every TCP socket before it connects. Servers that think for minutes behind a NAT are the common case with
+// LLMs, so keep-alive probes are on: first after 60 s of silence, then every 15 s, four times. TCP_USER_TIMEOUT bounds
+// how long sent data may stay unacknowledged to about the same.
+static const struct q_io_option k_tcp_options[] = {
+    {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},  {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+    {IPPROTO_TCP, TCP_KEEPINTVL, 15}, {IPPROTO_TCP, TCP_KEEPCNT, 4}, {IPPROTO_TCP, TCP_USER_TIMEOUT, 120000},
+};
+
+static struct q_socket_stream *socket_of(struct q_stream *stream) {
+    return q_container_of(stream, struct q_socket_stream, stream);
+}
+
+static struct q_error connect_error(int os_errno) {
+    enum q_error_code code = Q_ERR_CONNECT_FAILED;
+    switch (os_errno) {
+    case ECONNREFUSED: code = Q_ERR_CONNECT_REFUSED; break;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN: code = Q_ERR_CONNECT_UNREACHABLE; break;
+    case ETIMEDOUT: code = Q_ERR_CONNECT_TIMED_OUT; break;
+    case EMFILE:
+    case ENFILE: code = Q_ERR_FD_LIMIT; break;
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT: code = Q_ERR_SOCKET_FAILED; break;
+    default: break;
+    }
+    struct q_error error = q_error_os(code, Q_PHASE_CONNECT, os_errno);
+    error.retry_safe = 1; // nothing has been sent
+    return error;
+}
+
+static struct q_error transfer_error(int os_errno, enum q_phase phase) {
+    bool is_reset = os_errno == ECONNRESET || os_errno == EPIPE || os_errno == ECONNABORTED;
+    return q_error_os(is_reset ? Q_ERR_CONNECTION_RESET : Q_ERR_CONNECTION_FAILED, phase, os_errno);
+}
+
+static void connect_done(struct q_io_op *op) {
+    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, connect_op);
+    if (socket->state != Q_SOCKET_CONNECTING) {
+        return; // closed meanwhile; on_closed follows
+    }
+    struct q_error error = Q_OK;
+    if (op->result < 0) {
+        error = connect_error(-op->result);
+    } else {
+        socket->state = Q_SOCKET_OPEN;
+    }
+    socket->stream.events->on_connected(&socket->stream, error);
+}
+
+static void recv_done(struct q_io_op *op) {
+    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, recv_op);
+    struct q_chunk *chunk = op->chunk;
+    op->chunk = NULL;
+    if (socket->state != Q_SOCKET_OPEN) {
+        if (chunk != NULL) {
+            q_chunk_release(chunk);
+        }
+        return;
+    }
+    if (op->result > 0) {
+        socket->stream.events->on_received(&socket->stream, chunk, q_slice_make(chunk->data, (size_t)op->result));
+        return;
+    }
+    struct q_error error = op->result == 0 ? Q_OK : transfer_error(-op->result, Q_PHASE_HEAD);
+    socket->stream.events->on_ended(&socket->stream, error);
+}
+
+// Sends what is left. A cancelled or interrupted send may have taken a part of it.
+static void send_rest(struct q_socket_stream *socket, size_t taken) {
+    struct msghdr *message = &socket->message;
+    while (taken > 0 && taken >= message->msg_iov->iov_len) {
+        taken -= message->msg_iov->iov_len;
+        message->msg_iov++;
+        message->msg_iovlen--;
+    }
+    message->msg_iov->iov_base = (char *)message->msg_iov->iov_base + taken;
+    message->msg_iov->iov_len -= taken;
+    q_io_send(socket->io, socket->slot, &socket->send_op, message);
+}
+
+static void send_done(struct q_io_op *op) {
+    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, send_op);
+    if (socket->state != Q_SOCKET_OPEN) {
+        return;
+    }
+    if (op->result == -EINTR || op->result == -EAGAIN) {
+        op->result = 0;
+    }
+    if (op->result < 0) {
+        socket->stream.events->on_sent(&socket->stream, socket->sent_len, transfer_error(-op->result, Q_PHASE_SEND));
+        return;
+    }
+    socket->sent_len += (size_t)op->result;
+    if (socket->sent_len < socket->send_len) {
+        send_rest(socket, (size_t)op->result);
+        return;
+    }
+    socket->stream.events->on_sent(&socket->stream, socket->sent_len, Q_OK);
+}
+
+static void close_done(struct q_io_op *op) {
+    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, close_op);
+    socket->state = Q_SOCKET_NEW;
+    socket->slot = (struct q_io_slot){0};
+    socket->stream.events->on_closed(&socket->stream);
+}
+
+static struct q_error socket_connect(struct q_stream *stream, const struct q_address *address) {
+    struct q_socket_stream *socket = socket_of(stream);
+    Q_CHECK(socket->state == Q_SOCKET_NEW);
+    struct q_error error = q_io_open(socket->io, &socket->slot);
+    if (q_error_is(error)) {
+        error.retry_safe = 1;
+        return error;
+    }
+    socket->state = Q_SOCKET_CONNECTING;
+    socket->connect_params = (struct q_io_connect){
+        .address = &address->u.any,
+        .address_len = address->len,
+        .options = k_tcp_options,
+        .num_options = Q_COUNT_OF(k_tcp_options),
+    };
+    q_io_connect(socket->io, socket->slot, &socket->connect_op, &socket->connect_params);
+    return Q_OK;
+}
+
+static void socket_recv(struct q_stream *stream) {
+    struct q_socket_stream *socket = socket_of(stream);
+    Q_CHECK(socket->state == Q_SOCKET_OPEN);
+    q_io_recv(socket->io, socket->slot, &socket->recv_op);
+}
+
+static void socket_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {
+    struct q_socket_stream *socket = socket_of(stream);
+    Q_CHECK(socket->state == Q_SOCKET_OPEN && num_parts > 0 && num_parts <= Q_IO_SEND_PARTS_MAX);
+    socket->send_len = 0;
+    socket->sent_len = 0;
+    for (unsigned i = 0; i < num_parts; i++) {
+        socket->parts[i] = parts[i];
+        socket->send_len += parts[i].iov_len;
+    }
+    Q_CHECK(socket->send_len > 0);
+    socket->message = (struct msghdr){.msg_iov = socket->parts, .msg_iovlen = num_parts};
+    q_io_send(socket->io, socket->slot, &socket->send_op, &socket->message);
+}
+
+static void socket_close(struct q_stream *stream) {
+    struct q_socket_stream *socket = socket_of(stream);
+    Q_CHECK(socket->state == Q_SOCKET_CONNECTING || socket->state == Q_SOCKET_OPEN);
+    socket->state = Q_SOCKET_CLOSING;
+    q_io_close(socket->io, socket->slot, &socket->close_op);
+}
+
+static const struct q_stream_vtable k_socket_vtable = {
+    .connect = socket_connect,
+    .recv = socket_recv,
+    .send = socket_send,
+    .close = socket_close,
+};
+
+void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const struct q_stream_events *events) {
+    *socket = (struct q_socket_stream){
+        .stream = {.v = &k_socket_vtable, .events = events},
+        .io = io,
+        .connect_op = {.done = connect_done},
+        .recv_op = {.done = recv_done},
+        .send_op = {.done = send_done},
+        .close_op = {.done = close_done},
+        .state = Q_SOCKET_NEW,
+    };
+}
+
+bool q_socket_is_quiet(const struct q_socket_stream *socket) { return socket->state == Q_SOCKET_NEW; }

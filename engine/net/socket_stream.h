@@ -1,0 +1,35 @@
+// Socket stream: the stream seam on one slot of the I/O seam. It does by its slot what io.h describes: the slot is taken
+// when it connects, and the stream is closed when the slot has nothing in flight any more.
+// Loop thread only.
+#ifndef QUOIT_ENGINE_NET_SOCKET_STREAM_H
+#define QUOIT_ENGINE_NET_SOCKET_STREAM_H
+
+#include "engine/loop/io.h"
+#include "engine/net/stream.h"
+
+enum q_socket_state { Q_SOCKET_NEW, Q_SOCKET_CONNECTING, Q_SOCKET_OPEN, Q_SOCKET_CLOSING };
+
+struct q_socket_stream {
+    struct q_stream stream; // first: a q_stream is a socket stream
+    struct q_io *io;
+    struct q_io_slot slot;
+    struct q_io_connect connect_params;
+    struct q_io_op connect_op;
+    struct q_io_op recv_op;
+    struct q_io_op send_op;
+    struct q_io_op close_op;
+    struct msghdr message;
+    struct iovec parts[Q_IO_SEND_PARTS_MAX];
+    size_t send_len;
+    size_t sent_len;
+    uint8_t state; // enum q_socket_state
+};
+
+// q_socket_stream_init prepares a stream on `io`. `events` outlives it. In-place; there is nothing to deinit once it is
+// closed or was never connected.
+void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const struct q_stream_events *events);
+
+// q_socket_is_quiet tells whether nothing of the stream is in flight, so that its memory may go.
+bool q_socket_is_quiet(const struct q_socket_stream *socket);
+
+#endif

@@ -1,0 +1,67 @@
+// The stream seam: a reliable stream of bytes to one peer. Sockets, and later TLS, tunnels and the like, are all
+// streams, so that HTTPS through a proxy is composition. Calls go down; events come up, from the loop's tick and never
+// from inside a call.
+//
+// Life: connect -> on_connected -> any number of recv and send -> close -> on_closed. After close only on_closed comes,
+// once; the owner may free the stream's memory, or connect again, in it. At most one recv and one send are under way.
+// Loop thread only.
+#ifndef QUOIT_ENGINE_NET_STREAM_H
+#define QUOIT_ENGINE_NET_STREAM_H
+
+#include "engine/base/error.h"
+#include "engine/base/slice.h"
+#include "engine/buf/chunk.h"
+#include "engine/net/address.h"
+
+#include <sys/uio.h>
+
+struct q_stream;
+
+// What a stream tells its owner, who fills this in.
+struct q_stream_events {
+    // The connect is over. On an error the owner closes.
+    void (*on_connected)(struct q_stream *stream, struct q_error error);
+
+    // A receive has brought `bytes` (never empty), which lie in `chunk`; one hold on the chunk passes to the owner.
+    void (*on_received)(struct q_stream *stream, struct q_chunk *chunk, struct q_slice bytes);
+
+    // A receive found the end: of the stream (no error) or of the connection (an error). The owner closes.
+    void (*on_ended)(struct q_stream *stream, struct q_error error);
+
+    // A send is over: all of it, or an error, with the number of bytes that the layer below has taken.
+    void (*on_sent)(struct q_stream *stream, size_t len, struct q_error error);
+
+    // Nothing of this stream is in flight any more.
+    void (*on_closed)(struct q_stream *stream);
+};
+
+struct q_stream_vtable {
+    struct q_error (*connect)(struct q_stream *stream, const struct q_address *address);
+    void (*recv)(struct q_stream *stream);
+    void (*send)(struct q_stream *stream, const struct iovec *parts, unsigned num_parts);
+    void (*close)(struct q_stream *stream);
+};
+
+struct q_stream {
+    const struct q_stream_vtable *v;
+    const struct q_stream_events *events;
+};
+
+// q_stream_connect begins to connect. `address` stays valid until on_connected. An error now (no free slot) means that
+// nothing was begun and no event follows.
+static inline Q_MUST_USE struct q_error q_stream_connect(struct q_stream *stream, const struct q_address *address) {
+    return stream->v->connect(stream, address);
+}
+
+// q_stream_recv asks for the next bytes, once. Not asking again is back-pressure.
+static inline void q_stream_recv(struct q_stream *stream) { stream->v->recv(stream); }
+
+// q_stream_send sends all parts, at most Q_IO_SEND_PARTS_MAX. The parts are copied, the bytes stay valid until on_sent.
+static inline void q_stream_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {
+    stream->v->send(stream, parts, num_parts);
+}
+
+// q_stream_close ends the stream, whatever is under way.
+static inline void q_stream_close(struct q_stream *stream) { stream->v->close(stream); }
+
+#endif
