@@ -1,7 +1,8 @@
 // HTTP/1.1 responses, from bytes to events. Pulled: the caller asks for one event at a time and may stop between any
 // two, so that credit, fairness and cancel are its own business.
 //
-// Vocabulary. A *head* is the status line and the fields, informational (1xx) or final. *Lent memory* is a chunk of the
+// Vocabulary. A *head* is the status line and the fields, informational (1xx) or final; a *section* is a head or the
+// trailers. *Lent memory* is a chunk of the
 // caller's in which heads and trailers are built as frozen blocks (engine/wire/headers.h), one behind the other.
 //
 // Life. q_h1_reader_begin per request, then q_h1_reader_next with whatever was received, any number of
@@ -20,6 +21,8 @@
 
 #include "engine/base/error.h"
 #include "engine/base/slice.h"
+#include "engine/wire/h1_chunk.h"
+#include "engine/wire/h1_framing.h"
 #include "engine/wire/headers.h"
 
 #include <stdbool.h>
@@ -59,18 +62,10 @@ enum q_h1_event {
     Q_H1_FAILED,        // out: error; the connection must be closed
 };
 
-enum q_h1_body {
-    Q_H1_BODY_NONE = 0, // nothing follows the head
-    Q_H1_BODY_LENGTH,   // content_length bytes
-    Q_H1_BODY_CHUNKED,
-    Q_H1_BODY_CLOSE,  // until the peer closes
-    Q_H1_BODY_TUNNEL, // 2xx to CONNECT, 101: END follows; the connection is not HTTP any more
-};
-
 struct q_h1_out {
     const struct q_headers *headers; // in the lent memory
     struct q_slice data;             // in the input
-    uint64_t content_length;         // what the field said; UINT64_MAX when there is none
+    uint64_t content_length;         // what the field said; Q_H1_NO_CONTENT_LENGTH when there is none
     struct q_error error;
     uint16_t status;
     uint8_t version_minor; // 0 or 1
@@ -79,29 +74,27 @@ struct q_h1_out {
 
 #define Q_H1_PARSER_BYTES 96
 
+// The fields are the reader's own. Some 350 bytes, so that it may stand by value in a connection.
 struct q_h1_reader {
-    _Alignas(8) unsigned char parser[Q_H1_PARSER_BYTES]; // llhttp's state, used while a head is read
-    struct q_headers_builder builder;                    // of the head or the trailers that are being read
-    char *mem;                                           // what is left of the lent memory
-    uint32_t mem_size;
-    uint32_t section_bytes; // of this head or trailer section so far
+    _Alignas(8) unsigned char parser[Q_H1_PARSER_BYTES]; // llhttp's state, used while a section is read
+    struct q_headers_builder builder;                    // of the section that is being read
     struct q_h1_limits limits;
-    uint64_t body_left; // of the Content-Length or of this chunk
-    uint64_t content_length;
-    uint32_t informational_count;
-    uint32_t extension_bytes;
+    char *mem; // what is left of the lent memory
+    size_t mem_size;
+    uint64_t body_left; // of the Content-Length
+    struct q_h1_chunk chunk;
     struct q_error error;
-    uint32_t value_len; // of the field that is being read
-    uint16_t name_len;
-    uint16_t status;
+    uint32_t section_bytes; // of this section so far
+    uint32_t lines;         // line ends in this section so far
+    uint32_t name_len;      // of the field that is being read, whose text is the builder's last
+    uint32_t value_len;
+    uint32_t informational_count;
     uint8_t state;
-    uint8_t chunk_state;
     uint8_t request_flags;
-    uint8_t body;
-    uint8_t version_minor;
-    bool previous_lf; // the last byte of the section ended a line
+    char previous_byte; // of this section
+    bool in_trailers;
+    bool begun;
     bool keep_alive;
-    bool closed; // the peer has closed
 };
 
 // q_h1_reader_begin readies the reader for the response to one request. `mem` (aligned to 8) stays lent until Q_H1_END

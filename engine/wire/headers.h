@@ -128,7 +128,8 @@ void q_headers_builder_init_growing(struct q_headers_builder *b, const struct q_
 // zero value and on a builder in the caller's memory.
 void q_headers_builder_deinit(struct q_headers_builder *b);
 
-// q_headers_builder_add appends a field; both texts are copied, the value without spaces and tabs at its ends.
+// q_headers_builder_add appends a field; both texts are copied, the value without spaces and tabs at its ends. They may
+// not point into the builder, whose memory may move.
 // Fails with INVALID_HEADER_NAME, INVALID_HEADER_VALUE, TOO_MANY_HEADERS, HEAD_TOO_LARGE, NO_MEMORY or FROZEN; the
 // builder is then as it was.
 Q_MUST_USE struct q_error q_headers_builder_add(struct q_headers_builder *b, struct q_slice name,
@@ -154,6 +155,28 @@ bool q_headers_builder_at(const struct q_headers_builder *b, uint32_t index, str
 // what lies behind it in a caller's memory is free again. The builder refuses every change from now on. A growing
 // builder that never had memory gives q_headers_empty().
 const struct q_headers *q_headers_builder_freeze(struct q_headers_builder *b);
+
+// ---- for codecs that have checked every byte and every bound themselves ----
+
+// q_headers_builder_room gives how many more bytes of text and entries fit.
+static inline uint32_t q_headers_builder_room(const struct q_headers_builder *b) {
+    return b->mem_size - (uint32_t)sizeof(struct q_headers) - b->text_len -
+           b->count * (uint32_t)sizeof(struct q_headers_entry);
+}
+
+// q_headers_builder_raw_text appends text; the caller knows that there is room for it and for its entry.
+static inline void q_headers_builder_raw_text(struct q_headers_builder *b, struct q_slice text) {
+    Q_ASSERT(text.len <= q_headers_builder_room(b));
+    if (text.len > 0) { // an empty slice may have no pointer, which memcpy may not see
+        memcpy(b->mem + sizeof(struct q_headers) + b->text_len, text.ptr, text.len);
+    }
+    b->text_len += (uint32_t)text.len;
+}
+
+// q_headers_builder_raw_entry makes a field of the last text: it drops the last `dropped_bytes`; before them stand
+// `value_len` bytes of value, and before those `name_len` bytes of name.
+void q_headers_builder_raw_entry(struct q_headers_builder *b, uint16_t name_len, uint32_t value_len,
+                                 uint32_t dropped_bytes);
 
 // ---- walking a builder that may change meanwhile ----
 

@@ -47,6 +47,7 @@
     Q_KNOWN_ROW(LAST_EVENT_ID, "Last-Event-ID")                                                                        \
     Q_KNOWN_ROW(LAST_MODIFIED, "Last-Modified")                                                                        \
     Q_KNOWN_ROW(CONTENT_LENGTH, "Content-Length")                                                                      \
+    Q_KNOWN_ROW(HTTP2_SETTINGS, "HTTP2-Settings")                                                                      \
     Q_KNOWN_ROW(ACCEPT_ENCODING, "Accept-Encoding")                                                                    \
     Q_KNOWN_ROW(ACCEPT_LANGUAGE, "Accept-Language")                                                                    \
     Q_KNOWN_ROW(CONTENT_ENCODING, "Content-Encoding")                                                                  \
@@ -54,7 +55,6 @@
     Q_KNOWN_ROW(PROXY_CONNECTION, "Proxy-Connection")                                                                  \
     Q_KNOWN_ROW(WWW_AUTHENTICATE, "WWW-Authenticate")                                                                  \
     Q_KNOWN_ROW(CONTENT_LOCATION, "Content-Location")                                                                  \
-    Q_KNOWN_ROW(HTTP2_SETTINGS, "HTTP2-Settings")                                                                      \
     Q_KNOWN_ROW(IF_MODIFIED_SINCE, "If-Modified-Since")                                                                \
     Q_KNOWN_ROW(TRANSFER_ENCODING, "Transfer-Encoding")                                                                \
     Q_KNOWN_ROW(PROXY_AUTHENTICATE, "Proxy-Authenticate")                                                              \

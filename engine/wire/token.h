@@ -35,8 +35,8 @@ bool q_is_field_value(struct q_slice s);
 bool q_is_request_target(struct q_slice s);
 
 // q_list_next cuts the next member off a comma-separated list (RFC 9110 section 5.6.1), trimmed of spaces and tabs.
-// `rest` moves behind it. Empty members are given as empty slices. False when the list is used up; an empty or blank
-// list has no members. Quoted strings are not looked into: for lists of tokens only.
+// `rest` moves behind it. Empty members are given as empty slices; an empty list has one of them. False when the list
+// is used up, or when `rest` has no pointer. Quoted strings are not looked into: for lists of tokens only.
 bool q_list_next(struct q_slice *rest, struct q_slice *out_member);
 
 #endif
