@@ -36,7 +36,9 @@ struct bench_server_options {
     size_t max_body;           // longest request body that /echo keeps; 0: 64 MiB
 };
 
-// struct bench_server_counters is a snapshot; the numbers are each right, but not of one instant.
+// struct bench_server_counters is a snapshot; the numbers are each right, but not of one instant. What the server received or
+// refused is counted before the client can see a consequence of it; what it sent is counted after, so a client may be ahead
+// of `responses` and `bytes_out`.
 struct bench_server_counters {
     uint64_t accepted;  // connections ever accepted
     uint64_t open;      // connections now

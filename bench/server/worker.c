@@ -192,9 +192,9 @@ static bool listen_events(struct bench_worker *worker, int op) {
 static void refuse_connection(struct bench_worker *worker, int fd) {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    close(fd);
-    bench_worker_count(worker, BENCH_REFUSED, 1);
+    bench_worker_count(worker, BENCH_REFUSED, 1); // before the client can see it
     bench_worker_count(worker, BENCH_CLOSED, 1);
+    close(fd);
 }
 
 // accept_one takes one connection from the backlog; false when there is none.

@@ -49,7 +49,7 @@ struct raw_client raw_connect_unix(const char *path) {
 
 void raw_close(struct raw_client *client) {
     close(client->fd);
-    free(client->held);
+    free(client->memory);
     *client = (struct raw_client){.fd = -1};
 }
 
@@ -74,12 +74,19 @@ void raw_send(struct raw_client *client, const char *text) {
 }
 
 bool raw_read(struct raw_client *client) {
-    if (client->held_size - client->held_len < 65536) {
-        client->held_size = client->held_size * 2 + 65536;
-        client->held = realloc(client->held, client->held_size);
-        assert_non_null(client->held);
+    size_t taken = client->memory ? (size_t)(client->held - client->memory) : 0;
+    if (client->memory_size - taken - client->held_len < 65536) {
+        size_t size = client->held_len * 2 + 131072;
+        uint8_t *memory = malloc(size);
+        assert_non_null(memory);
+        if (client->held_len > 0)
+            memcpy(memory, client->held, client->held_len);
+        free(client->memory);
+        client->memory = client->held = memory;
+        client->memory_size = size;
+        taken = 0;
     }
-    ssize_t len = recv(client->fd, client->held + client->held_len, client->held_size - client->held_len, 0);
+    ssize_t len = recv(client->fd, client->held + client->held_len, client->memory_size - taken - client->held_len, 0);
     client->eof = len == 0;
     client->read_error = len < 0 ? errno : 0;
     if (len <= 0)
@@ -103,8 +110,7 @@ static uint8_t *take(struct raw_client *client, size_t len) {
     if (len > 0)
         memcpy(out, client->held, len);
     out[len] = '\0';
-    if (client->held_len > len)
-        memmove(client->held, client->held + len, client->held_len - len);
+    client->held += len;
     client->held_len -= len;
     return out;
 }
@@ -120,8 +126,11 @@ static char *take_through(struct raw_client *client, const char *mark) {
 }
 
 static void append(struct raw_response *response, const uint8_t *data, size_t len) {
-    response->body = realloc(response->body, response->body_len + len + 1);
-    assert_non_null(response->body);
+    if (response->body_size - response->body_len < len + 1) {
+        response->body_size = 2 * (response->body_len + len) + 512;
+        response->body = realloc(response->body, response->body_size);
+        assert_non_null(response->body);
+    }
     memcpy(response->body + response->body_len, data, len);
     response->body_len += len;
     response->body[response->body_len] = '\0';

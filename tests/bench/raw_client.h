@@ -11,8 +11,8 @@
 // struct raw_client is a connection and what was read from it and not taken yet.
 struct raw_client {
     int fd;
-    uint8_t *held;
-    size_t held_len, held_size;
+    uint8_t *memory, *held; // `held` points into `memory`, behind what was taken
+    size_t held_len, memory_size;
     bool eof;       // a read has returned 0
     int read_error; // errno of the read that failed, 0 for none
 };
@@ -23,7 +23,7 @@ struct raw_response {
     unsigned status;
     unsigned num_early; // 1xx heads before it
     uint8_t *body;
-    size_t body_len;
+    size_t body_len, body_size;
     char *trailers; // lines after the last chunk, "" for none
 };
 
