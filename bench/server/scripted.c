@@ -234,9 +234,8 @@ static void *player_main(void *arg) {
     const struct bench_step *step = player->script;
     while (step->kind != BENCH_STEP_END) {
         if (step->kind == BENCH_REPEAT) {
-            if (step->number > 0 && ++player->num_rounds >= step->number)
-                break;
-            step = player->script;
+            bool again = step->number == 0 || ++player->num_rounds < step->number;
+            step = again ? player->script : step + 1;
         } else if (play_step(player, step)) {
             step++;
         } else {

@@ -40,7 +40,7 @@ enum bench_step_kind {
     BENCH_FIN,             // shut down our direction; then as if silent
     BENCH_CLOSE,           // close both directions at once
     BENCH_RST,             // when the client's kernel has got what was sent: close with a reset
-    BENCH_REPEAT,          // from the first step again, `number` times in all; 0: for ever
+    BENCH_REPEAT,          // from the first step again, until that was played `number` times (0: for ever)
 };
 
 struct bench_step {
