@@ -5,7 +5,8 @@ A floor uses itself and every floor below it. Floors in the same row never meet.
 
 FLOORS = [
     ["base"],
-    ["buf", "queue"],
+    ["queue"],
+    ["buf"],
     ["loop", "wire"],
     ["net"],
     ["tls"],

@@ -1,0 +1,107 @@
+// The connection seam: what the pool and an exchange see of a connection, whatever protocol it speaks. HTTP/1.1 stands
+// behind it (h1_conn.h) with a capacity of one exchange; a protocol with more comes behind the same seam.
+//
+// Roles. The *owner* is the pool: it makes connections, lends them out and lets them die. The *user* is one exchange
+// that has the connection on loan. Calls go down, events go up, all on the loop thread.
+//
+// Life: connecting -> idle <-> busy -> closing -> closed. A connection is idle only at a message boundary in both
+// directions, and an idle connection always has a receive armed: FIN, RST or unexpected bytes end it at once.
+#ifndef QUOIT_ENGINE_CONN_CONN_H
+#define QUOIT_ENGINE_CONN_CONN_H
+
+#include "engine/base/error.h"
+#include "engine/base/list.h"
+#include "engine/base/slots.h"
+#include "engine/buf/chunk.h"
+#include "engine/wire/h1_reader.h"
+
+struct q_conn;
+struct q_conn_user;
+struct q_pool_origin;
+
+// What one exchange sends. All of it stays valid until the exchange on this connection is over.
+struct q_conn_request {
+    struct q_slice head; // serialised request head
+    struct q_slice body;
+    unsigned reader_flags; // enum q_h1_request_flags
+    bool asks_close;       // the request says Connection: close
+};
+
+// How far an exchange got on this connection. Valid in on_end and on_failed.
+struct q_conn_progress {
+    uint64_t bytes_in;
+    uint64_t bytes_out;      // taken by the kernel
+    uint64_t head_bytes_in;  // unused when 0
+    uint32_t connection_id;  // serial, never 0
+    bool is_reused;          // the connection had served an exchange before
+    bool has_response_begun; // a byte of the response was seen
+};
+
+// What a connection tells its user. Those that return bool may refuse for the moment (no room, no memory): the
+// connection then keeps the event, stops receiving, and offers it again on q_conn_resume.
+struct q_conn_user_events {
+    bool (*on_informational)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
+    void (*on_head)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
+    // `data` lies in `chunk`; who keeps it acquires the chunk.
+    bool (*on_data)(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk);
+    bool (*on_trailers)(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk);
+    // The response is complete. The connection is not the user's any more when this is called.
+    void (*on_end)(struct q_conn_user *user, const struct q_conn_progress *progress);
+    // The connection failed. It is not the user's any more when this is called.
+    void (*on_failed)(struct q_conn_user *user, struct q_error error, const struct q_conn_progress *progress);
+    // Whether more should be received now; false pauses until q_conn_resume.
+    bool (*wants_more)(struct q_conn_user *user);
+};
+
+struct q_conn_user {
+    const struct q_conn_user_events *events;
+};
+
+// What a connection tells its owner.
+struct q_conn_owner_events {
+    void (*on_ready)(struct q_conn *conn);                              // connected, idle
+    void (*on_connect_failed)(struct q_conn *conn, struct q_error error); // closing has begun
+    void (*on_free)(struct q_conn *conn);                               // an exchange is over, idle again
+    void (*on_dying)(struct q_conn *conn);                              // closing has begun; it cannot be lent any more
+    void (*on_closed)(struct q_conn *conn);                             // its memory may go
+};
+
+enum q_conn_state { Q_CONN_NEW, Q_CONN_CONNECTING, Q_CONN_IDLE, Q_CONN_BUSY, Q_CONN_CLOSING };
+
+struct q_conn_vtable {
+    void (*start)(struct q_conn *conn, struct q_conn_user *user, const struct q_conn_request *request);
+    void (*resume)(struct q_conn *conn);
+    void (*abandon)(struct q_conn *conn);
+    void (*close)(struct q_conn *conn);
+};
+
+struct q_conn {
+    const struct q_conn_vtable *v;
+    const struct q_conn_owner_events *owner;
+    void *owner_context;
+    struct q_pool_origin *origin;
+    struct q_list_node idle_link;     // the origin's idle connections, latest first
+    struct q_list_node idle_lru_link; // all idle connections, longest idle first
+    struct q_handle handle;           // the pool's name for it
+    uint32_t id;                      // serial, for people
+    uint32_t uses;
+    uint8_t state; // enum q_conn_state
+};
+
+// q_conn_start sends `request` and reads its response for `user`, on an idle connection. Events follow from the tick.
+static inline void q_conn_start(struct q_conn *conn, struct q_conn_user *user,
+                                const struct q_conn_request *request) {
+    conn->v->start(conn, user, request);
+}
+
+// q_conn_resume offers what was refused once more, and receives again if the user wants more. Events may come from
+// inside this call; the caller is the user's own, in a step of the tick.
+static inline void q_conn_resume(struct q_conn *conn) { conn->v->resume(conn); }
+
+// q_conn_abandon ends the loan of a busy connection in the middle: the user hears nothing more, the connection dies.
+static inline void q_conn_abandon(struct q_conn *conn) { conn->v->abandon(conn); }
+
+// q_conn_close ends a connection that has no user.
+static inline void q_conn_close(struct q_conn *conn) { conn->v->close(conn); }
+
+#endif

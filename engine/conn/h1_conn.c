@@ -1,0 +1,396 @@
+#include "engine/conn/h1_conn.h"
+
+// A user or the reader was refused memory: the budget is used up. The next try comes by itself, since what frees
+// memory is somebody else's release and nobody knows who waits for it.
+#define MEMORY_RETRY_NS (10 * Q_NS_PER_MS)
+
+// What the pump does after an event.
+enum pump_next { PUMP_GO_ON, PUMP_STOP };
+
+static struct q_h1_conn *h1_of_conn(struct q_conn *conn) { return q_container_of(conn, struct q_h1_conn, conn); }
+
+static struct q_h1_conn *h1_of_stream(struct q_stream *stream) {
+    return q_container_of(stream, struct q_h1_conn, socket.stream);
+}
+
+static void drop_chunk(struct q_chunk **chunk) {
+    if (*chunk != NULL) {
+        q_chunk_release(*chunk);
+        *chunk = NULL;
+    }
+}
+
+static void forget_exchange(struct q_h1_conn *h1) {
+    h1->user = NULL;
+    h1->input = (struct q_slice){0};
+    h1->refused = Q_H1_NEED_MORE;
+    h1->is_short_of_memory = false;
+    drop_chunk(&h1->chunk);
+    drop_chunk(&h1->head_chunk);
+}
+
+static void begin_closing(struct q_h1_conn *h1) {
+    if (h1->conn.state == Q_CONN_CLOSING) {
+        return;
+    }
+    q_loop_disarm(h1->env->loop, &h1->timer);
+    forget_exchange(h1);
+    bool was_connected = h1->conn.state != Q_CONN_CONNECTING;
+    h1->conn.state = Q_CONN_CLOSING;
+    if (was_connected) {
+        h1->conn.owner->on_dying(&h1->conn);
+    }
+    if (h1->socket.state != Q_SOCKET_CLOSING) { // between two addresses it is closing already
+        q_stream_close(&h1->socket.stream);
+    }
+}
+
+static void receive(struct q_h1_conn *h1) {
+    if (!h1->is_receiving) {
+        h1->is_receiving = true;
+        q_stream_recv(&h1->socket.stream);
+    }
+}
+
+static void become_idle(struct q_h1_conn *h1) {
+    h1->conn.state = Q_CONN_IDLE;
+    h1->idle_deadline_ns = h1->env->loop->now_ns + h1->env->idle_timeout_ns;
+    if (!q_timer_is_armed(&h1->timer)) {
+        q_loop_arm(h1->env->loop, &h1->timer, h1->idle_deadline_ns);
+    }
+    receive(h1);
+}
+
+// --- connecting ----------------------------------------------------------------------------------------------------
+
+static void give_up_connecting(struct q_h1_conn *h1, struct q_error error) {
+    error.retry_safe = 1;
+    begin_closing(h1);
+    h1->conn.owner->on_connect_failed(&h1->conn, error);
+}
+
+static void on_connected(struct q_stream *stream, struct q_error error) {
+    struct q_h1_conn *h1 = h1_of_stream(stream);
+    if (!q_error_is(error)) {
+        q_loop_disarm(h1->env->loop, &h1->timer);
+        become_idle(h1);
+        h1->conn.owner->on_ready(&h1->conn);
+        return;
+    }
+    h1->connect_error = error;
+    if (h1->address_index + 1 >= h1->addresses->count) {
+        give_up_connecting(h1, error);
+        return;
+    }
+    h1->address_index++;
+    q_stream_close(stream); // on_closed dials the next address, in a fresh slot
+}
+
+static struct q_error dial(struct q_h1_conn *h1) {
+    return q_stream_connect(&h1->socket.stream, &h1->addresses->list[h1->address_index]);
+}
+
+static void on_closed(struct q_stream *stream) {
+    struct q_h1_conn *h1 = h1_of_stream(stream);
+    if (h1->conn.state == Q_CONN_CONNECTING) {
+        struct q_error error = dial(h1);
+        if (!q_error_is(error)) {
+            return;
+        }
+        // No slot any more: there is nothing to close, so the end comes at once.
+        q_loop_disarm(h1->env->loop, &h1->timer);
+        h1->conn.state = Q_CONN_CLOSING;
+        h1->conn.owner->on_connect_failed(&h1->conn, error);
+    }
+    h1->conn.state = Q_CONN_NEW;
+    h1->conn.owner->on_closed(&h1->conn);
+}
+
+struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses, uint64_t deadline_ns) {
+    Q_CHECK(h1->conn.state == Q_CONN_NEW && addresses->count > 0);
+    h1->addresses = addresses;
+    h1->address_index = 0;
+    struct q_error error = dial(h1);
+    if (q_error_is(error)) {
+        return error;
+    }
+    h1->conn.state = Q_CONN_CONNECTING;
+    q_loop_arm(h1->env->loop, &h1->timer, deadline_ns);
+    return Q_OK;
+}
+
+// --- reading a response --------------------------------------------------------------------------------------------
+
+static void fail(struct q_h1_conn *h1, struct q_error error) {
+    struct q_conn_user *user = h1->user;
+    h1->progress.has_response_begun = q_h1_reader_has_begun(&h1->reader);
+    if (!h1->progress.has_response_begun && q_error_is(h1->send_error)) {
+        error = h1->send_error; // the send knew first
+    }
+    // Sending was refused before the kernel had taken a byte: the peer cannot have seen anything.
+    error.retry_safe = h1->progress.bytes_out == 0 && !h1->is_sending && !h1->progress.has_response_begun;
+    struct q_conn_progress progress = h1->progress;
+    begin_closing(h1);
+    user->events->on_failed(user, error, &progress);
+}
+
+static void finish(struct q_h1_conn *h1, bool at_boundary) {
+    struct q_conn_user *user = h1->user;
+    bool is_reusable = at_boundary && q_h1_reader_keep_alive(&h1->reader) && !h1->is_sending && !h1->asks_close &&
+                       !q_error_is(h1->send_error) && h1->input.len == 0;
+    h1->progress.has_response_begun = true;
+    struct q_conn_progress progress = h1->progress;
+    forget_exchange(h1);
+    if (!is_reusable) {
+        begin_closing(h1);
+        user->events->on_end(user, &progress);
+        return;
+    }
+    become_idle(h1);
+    user->events->on_end(user, &progress);
+    h1->conn.owner->on_free(&h1->conn);
+}
+
+static void wait_for_memory(struct q_h1_conn *h1) {
+    h1->is_short_of_memory = true;
+    q_loop_arm(h1->env->loop, &h1->timer, h1->env->loop->now_ns + MEMORY_RETRY_NS);
+}
+
+// The reader builds heads, and later trailers, in a chunk. It is lent when the first byte is there, so that a
+// connection that waits for its answer holds no memory.
+static bool lend_memory(struct q_h1_conn *h1, struct q_chunk_pool *pool) {
+    if (h1->head_chunk != NULL) {
+        return true;
+    }
+    h1->head_chunk = q_chunk_take(pool);
+    if (h1->head_chunk == NULL) {
+        wait_for_memory(h1);
+        return false;
+    }
+    q_h1_reader_lend(&h1->reader, h1->head_chunk->data, pool->capacity);
+    return true;
+}
+
+typedef enum pump_next event_fn(struct q_h1_conn *h1);
+
+static enum pump_next on_need_more(struct q_h1_conn *h1) {
+    drop_chunk(&h1->chunk);
+    if (h1->user->events->wants_more(h1->user)) {
+        receive(h1);
+    }
+    return PUMP_STOP;
+}
+
+// A refused event stays in h1->out and is offered again.
+static enum pump_next offered(struct q_h1_conn *h1, enum q_h1_event event, bool was_taken) {
+    h1->refused = was_taken ? Q_H1_NEED_MORE : event;
+    if (!was_taken) {
+        wait_for_memory(h1);
+    }
+    return was_taken ? PUMP_GO_ON : PUMP_STOP;
+}
+
+static enum pump_next on_informational(struct q_h1_conn *h1) {
+    bool was_taken = h1->user->events->on_informational(h1->user, &h1->out, h1->head_chunk);
+    if (was_taken) {
+        drop_chunk(&h1->head_chunk); // the next head gets memory of its own: this one may live on in an event
+    }
+    return offered(h1, Q_H1_INFORMATIONAL, was_taken);
+}
+
+static enum pump_next on_head(struct q_h1_conn *h1) {
+    h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk);
+    // A long body must not hold the large chunk; a chunked one gets a small one for its trailers.
+    drop_chunk(&h1->head_chunk);
+    q_h1_reader_lend(&h1->reader, NULL, 0);
+    return PUMP_GO_ON;
+}
+
+static enum pump_next on_data(struct q_h1_conn *h1) {
+    return offered(h1, Q_H1_DATA, h1->user->events->on_data(h1->user, h1->out.data, h1->chunk));
+}
+
+static enum pump_next on_end(struct q_h1_conn *h1) {
+    if (h1->out.headers != NULL &&
+        !h1->user->events->on_trailers(h1->user, h1->out.headers, h1->head_chunk)) {
+        return offered(h1, Q_H1_END, false);
+    }
+    finish(h1, true);
+    return PUMP_STOP;
+}
+
+static enum pump_next on_failed(struct q_h1_conn *h1) {
+    fail(h1, h1->out.error);
+    return PUMP_STOP;
+}
+
+static event_fn *const k_on_event[] = {
+    [Q_H1_NEED_MORE] = on_need_more, [Q_H1_INFORMATIONAL] = on_informational, [Q_H1_HEAD] = on_head,
+    [Q_H1_DATA] = on_data,           [Q_H1_END] = on_end,                     [Q_H1_FAILED] = on_failed,
+};
+
+static bool has_memory_for_next(struct q_h1_conn *h1) {
+    if (h1->out.body != Q_H1_BODY_CHUNKED) {
+        // Heads; also the bodies that have no trailers, for which the reader needs nothing.
+        return h1->out.status >= 200 || lend_memory(h1, h1->env->head_chunks);
+    }
+    return lend_memory(h1, h1->env->small_chunks);
+}
+
+// Reads what was received, one event at a time, until it is used up, refused, or the exchange is over.
+static void pump(struct q_h1_conn *h1) {
+    enum pump_next next = PUMP_GO_ON;
+    while (next == PUMP_GO_ON) {
+        enum q_h1_event event = (enum q_h1_event)h1->refused;
+        if (event == Q_H1_NEED_MORE) {
+            if (!has_memory_for_next(h1)) {
+                return;
+            }
+            event = q_h1_reader_next(&h1->reader, &h1->input, &h1->out);
+        }
+        next = k_on_event[event](h1);
+    }
+}
+
+// --- stream events -------------------------------------------------------------------------------------------------
+
+static void on_received(struct q_stream *stream, struct q_chunk *chunk, struct q_slice bytes) {
+    struct q_h1_conn *h1 = h1_of_stream(stream);
+    h1->is_receiving = false;
+    if (h1->conn.state != Q_CONN_BUSY) {
+        // Nobody asked: these bytes must never meet the next request.
+        q_chunk_release(chunk);
+        begin_closing(h1);
+        return;
+    }
+    Q_ASSERT(h1->chunk == NULL);
+    h1->chunk = chunk;
+    h1->input = bytes;
+    h1->progress.bytes_in += bytes.len;
+    pump(h1);
+}
+
+static void on_ended(struct q_stream *stream, struct q_error error) {
+    struct q_h1_conn *h1 = h1_of_stream(stream);
+    h1->is_receiving = false;
+    if (h1->conn.state != Q_CONN_BUSY) {
+        begin_closing(h1);
+        return;
+    }
+    if (q_error_is(error)) {
+        error.phase = q_h1_reader_has_begun(&h1->reader) ? Q_PHASE_BODY : Q_PHASE_HEAD;
+        fail(h1, error);
+        return;
+    }
+    if (q_h1_reader_eof(&h1->reader, &h1->out) == Q_H1_END) {
+        finish(h1, false);
+    } else {
+        fail(h1, h1->out.error);
+    }
+}
+
+static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
+    struct q_h1_conn *h1 = h1_of_stream(stream);
+    h1->is_sending = false;
+    if (h1->conn.state != Q_CONN_BUSY) {
+        return;
+    }
+    h1->progress.bytes_out += len;
+    // Not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will tell.
+    h1->send_error = error;
+    if (q_error_is(error)) {
+        receive(h1);
+    }
+}
+
+static const struct q_stream_events k_stream_events = {
+    .on_connected = on_connected,
+    .on_received = on_received,
+    .on_ended = on_ended,
+    .on_sent = on_sent,
+    .on_closed = on_closed,
+};
+
+// --- the seam ------------------------------------------------------------------------------------------------------
+
+static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct q_conn_request *request) {
+    struct q_h1_conn *h1 = h1_of_conn(conn);
+    Q_CHECK(conn->state == Q_CONN_IDLE && h1->user == NULL && !h1->is_sending);
+    conn->state = Q_CONN_BUSY;
+    h1->user = user;
+    h1->progress = (struct q_conn_progress){.connection_id = conn->id, .is_reused = conn->uses > 0};
+    conn->uses++;
+    h1->asks_close = request->asks_close;
+    h1->send_error = Q_OK;
+    h1->out = (struct q_h1_out){0};
+    q_h1_reader_begin(&h1->reader, request->reader_flags, NULL, 0, &h1->env->limits);
+    struct iovec parts[2] = {
+        {.iov_base = (char *)(uintptr_t)request->head.ptr, .iov_len = request->head.len},
+        {.iov_base = (char *)(uintptr_t)request->body.ptr, .iov_len = request->body.len},
+    };
+    h1->is_sending = true;
+    q_stream_send(&h1->socket.stream, parts, request->body.len > 0 ? 2 : 1);
+    receive(h1);
+}
+
+static void h1_resume(struct q_conn *conn) {
+    struct q_h1_conn *h1 = h1_of_conn(conn);
+    if (conn->state != Q_CONN_BUSY) {
+        return;
+    }
+    h1->is_short_of_memory = false;
+    if (h1->chunk != NULL || h1->refused != Q_H1_NEED_MORE) {
+        pump(h1);
+    } else if (h1->user->events->wants_more(h1->user)) {
+        receive(h1);
+    }
+}
+
+static void h1_abandon(struct q_conn *conn) {
+    struct q_h1_conn *h1 = h1_of_conn(conn);
+    Q_CHECK(conn->state == Q_CONN_BUSY);
+    begin_closing(h1);
+}
+
+static void h1_close(struct q_conn *conn) { begin_closing(h1_of_conn(conn)); }
+
+static void timer_fired(struct q_timer *timer) {
+    struct q_h1_conn *h1 = q_container_of(timer, struct q_h1_conn, timer);
+    switch ((enum q_conn_state)h1->conn.state) {
+    case Q_CONN_CONNECTING: {
+        struct q_error error = q_error_make(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT);
+        error.os_errno = h1->connect_error.os_errno; // what the last address that failed said
+        give_up_connecting(h1, error);
+        break;
+    }
+    case Q_CONN_IDLE:
+        // Armed once and looked at late: an exchange does not touch the timer unless it fired meanwhile.
+        if (h1->env->loop->now_ns < h1->idle_deadline_ns) {
+            q_loop_arm(h1->env->loop, timer, h1->idle_deadline_ns);
+        } else {
+            begin_closing(h1);
+        }
+        break;
+    case Q_CONN_BUSY:
+        if (h1->is_short_of_memory) {
+            h1_resume(&h1->conn);
+        }
+        break;
+    case Q_CONN_NEW:
+    case Q_CONN_CLOSING: break;
+    }
+}
+
+static const struct q_conn_vtable k_h1_vtable = {
+    .start = h1_start,
+    .resume = h1_resume,
+    .abandon = h1_abandon,
+    .close = h1_close,
+};
+
+void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env) {
+    h1->conn.v = &k_h1_vtable;
+    h1->env = env;
+    h1->timer.fired = timer_fired;
+    q_socket_stream_init(&h1->socket, env->loop->io, &k_stream_events);
+}

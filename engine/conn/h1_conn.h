@@ -1,0 +1,56 @@
+// HTTP/1.1 connection: dials, sends one request at a time, reads its response, and waits armed in between.
+// Loop thread only.
+#ifndef QUOIT_ENGINE_CONN_H1_CONN_H
+#define QUOIT_ENGINE_CONN_H1_CONN_H
+
+#include "engine/conn/conn.h"
+#include "engine/loop/loop.h"
+#include "engine/net/hosts.h"
+#include "engine/net/socket_stream.h"
+
+// What all connections of an engine share; outlives them.
+struct q_conn_env {
+    struct q_loop *loop;
+    struct q_chunk_pool *head_chunks;  // heads are built in these
+    struct q_chunk_pool *small_chunks; // trailers
+    struct q_h1_limits limits;
+    uint64_t idle_timeout_ns;
+};
+
+struct q_h1_conn {
+    struct q_conn conn; // first: a q_conn is an HTTP/1.1 connection
+    const struct q_conn_env *env;
+    struct q_socket_stream socket;
+    struct q_timer timer; // connecting: the deadline; idle: the timeout; busy and short of memory: the next try
+    uint64_t idle_deadline_ns;
+
+    // Connecting.
+    const struct q_addresses *addresses;
+    uint32_t address_index;
+    struct q_error connect_error;
+
+    // Busy.
+    struct q_conn_user *user;
+    struct q_h1_reader reader;
+    struct q_chunk *head_chunk; // memory lent to the reader, one hold
+    struct q_chunk *chunk;      // what was received, one hold; NULL when all of it has been read
+    struct q_slice input;       // rest of it
+    struct q_h1_out out;        // of the event that the user refused
+    struct q_conn_progress progress;
+    struct q_error send_error;
+    uint8_t refused; // enum q_h1_event, or Q_H1_NEED_MORE: none
+    bool is_receiving;
+    bool is_sending;
+    bool asks_close;
+    bool is_short_of_memory;
+};
+
+// q_h1_conn_init prepares a connection in place. `env` outlives it.
+void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env);
+
+// q_h1_conn_connect dials the addresses one after the other until one answers or `deadline_ns` has passed; on_ready or
+// on_connect_failed follows. `addresses` stays valid until then. An error now means that nothing was begun.
+Q_MUST_USE struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses,
+                                            uint64_t deadline_ns);
+
+#endif

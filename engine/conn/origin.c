@@ -1,0 +1,47 @@
+#include "engine/conn/origin.h"
+
+// Fields of the key, in this order. Each is written as {field, 32-bit length, bytes}.
+enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT };
+
+static size_t field_size(size_t len) { return 1 + 4 + len; }
+
+static char *put_field(char *at, enum key_field field, const void *data, uint32_t len) {
+    *at++ = (char)field;
+    for (int shift = 0; shift < 32; shift += 8) {
+        *at++ = (char)(len >> shift);
+    }
+    if (len > 0) {
+        memcpy(at, data, len);
+    }
+    return at + len;
+}
+
+struct q_error q_origin_build(struct q_origin *out, const struct q_alloc *alloc, const struct q_url *url) {
+    *out = (struct q_origin){0};
+    size_t size = field_size(1) + field_size(1) + field_size(url->host.len) + field_size(2);
+    char *key = q_alloc_new(alloc, size);
+    if (key == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_SUBMIT);
+    }
+    uint8_t port[2] = {(uint8_t)(url->port >> 8), (uint8_t)url->port};
+    char *at = put_field(key, KEY_SCHEME, &url->scheme, 1);
+    at = put_field(at, KEY_HOST_KIND, &url->host_kind, 1);
+    at = put_field(at, KEY_HOST, url->host.ptr, (uint32_t)url->host.len);
+    out->host = q_slice_make(at - url->host.len, url->host.len);
+    at = put_field(at, KEY_PORT, port, 2);
+    Q_CHECK((size_t)(at - key) == size);
+    out->alloc = alloc;
+    out->key = q_slice_make(key, size);
+    out->port = url->port;
+    out->scheme = url->scheme;
+    out->host_kind = url->host_kind;
+    memcpy(out->address, url->address, sizeof out->address);
+    return Q_OK;
+}
+
+void q_origin_deinit(struct q_origin *origin) {
+    if (origin->alloc != NULL) {
+        q_alloc_free(origin->alloc, (void *)(uintptr_t)origin->key.ptr, origin->key.len);
+    }
+    *origin = (struct q_origin){0};
+}

@@ -1,0 +1,33 @@
+// Origin key: one value that says which connections a request may use. Everything that affects identity or trust is in
+// it, length-prefixed, so that two different keys never have the same bytes: what a later feature adds to identity
+// (proxy, TLS digest, local address ...) it adds here, and nowhere else. Equal bytes mean interchangeable connections.
+// Thread-free: frozen once built.
+#ifndef QUOIT_ENGINE_CONN_ORIGIN_H
+#define QUOIT_ENGINE_CONN_ORIGIN_H
+
+#include "engine/base/alloc.h"
+#include "engine/base/error.h"
+#include "engine/wire/url.h"
+
+struct q_origin {
+    const struct q_alloc *alloc; // owns the key
+    struct q_slice key;
+    struct q_slice host; // inside the key
+    uint16_t port;
+    uint8_t scheme;    // enum q_scheme
+    uint8_t host_kind; // enum q_host_kind
+    uint8_t address[16]; // of a literal host
+};
+
+// q_origin_build makes the key of a URL's origin (RFC 6454: scheme, host, port). Fails with NO_MEMORY. Ends with
+// q_origin_deinit.
+Q_MUST_USE struct q_error q_origin_build(struct q_origin *out, const struct q_alloc *alloc, const struct q_url *url);
+
+// q_origin_deinit gives the memory back; legal on the zero value.
+void q_origin_deinit(struct q_origin *origin);
+
+static inline bool q_origin_equal(const struct q_origin *a, const struct q_origin *b) {
+    return q_slice_equal(a->key, b->key);
+}
+
+#endif

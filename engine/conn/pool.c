@@ -1,0 +1,362 @@
+#include "engine/conn/pool.h"
+
+// All that the pool knows of one origin. It lives as long as it has connections, closing ones included, or waiters.
+struct q_pool_origin {
+    struct q_list_node bucket_link;
+    struct q_list_node hungry_link;
+    struct q_pool *pool;
+    struct q_origin identity; // `key` and `host` point into memory of its own
+    struct q_addresses addresses;
+    struct q_list idle; // latest first
+    struct q_list waiters;
+    uint32_t num_waiters;
+    uint32_t num_usable;     // connecting, idle and busy
+    uint32_t num_connecting;
+    uint32_t num_members;    // usable and closing
+};
+
+static const struct q_conn_owner_events k_owner_events;
+
+static struct q_lease *lease_of(struct q_list_node *node) { return q_container_of(node, struct q_lease, link); }
+
+struct q_error q_pool_init(struct q_pool *pool, const struct q_alloc *alloc, const struct q_conn_env *env,
+                           const struct q_hosts *hosts, const struct q_pool_options *options) {
+    *pool = (struct q_pool){.alloc = alloc, .env = env, .hosts = hosts, .options = *options};
+    if (!q_slots_init(&pool->conns, alloc, sizeof(struct q_h1_conn), options->connections_max)) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
+    }
+    for (size_t i = 0; i < Q_POOL_BUCKETS; i++) {
+        q_list_init(&pool->buckets[i]);
+    }
+    q_list_init(&pool->idle_lru);
+    q_list_init(&pool->hungry);
+    pool->hash_key[0] = q_random_next(&env->loop->random);
+    pool->hash_key[1] = q_random_next(&env->loop->random);
+    return Q_OK;
+}
+
+void q_pool_deinit(struct q_pool *pool) {
+    Q_CHECK(q_pool_is_empty(pool));
+    q_slots_deinit(&pool->conns);
+}
+
+bool q_pool_is_empty(const struct q_pool *pool) { return pool->conns.live == 0; }
+
+// --- origins -------------------------------------------------------------------------------------------------------
+
+static struct q_error resolve(const struct q_pool *pool, const struct q_origin *origin, struct q_addresses *out) {
+    out->count = 1;
+    switch ((enum q_host_kind)origin->host_kind) {
+    case Q_HOST_IPV4: out->list[0] = q_address_v4(origin->address, origin->port); return Q_OK;
+    case Q_HOST_IPV6: out->list[0] = q_address_v6(origin->address, origin->port); return Q_OK;
+    case Q_HOST_NAME: break;
+    }
+    struct q_slice name = origin->host;
+    if (name.len > 1 && name.ptr[name.len - 1] == '.') {
+        name.len--; // the root's dot says nothing that the hosts file knows
+    }
+    if (q_hosts_find(pool->hosts, name, origin->port, out)) {
+        return Q_OK;
+    }
+    struct q_error error = q_error_make(Q_ERR_NAME_NOT_FOUND, Q_PHASE_RESOLVE);
+    error.retry_safe = 1;
+    return error;
+}
+
+static struct q_pool_origin *find_origin(struct q_list *bucket, const struct q_origin *origin) {
+    for (struct q_list_node *node = bucket->head.next; node != &bucket->head; node = node->next) {
+        struct q_pool_origin *entry = q_container_of(node, struct q_pool_origin, bucket_link);
+        if (q_origin_equal(&entry->identity, origin)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static size_t entry_size(const struct q_origin *origin) { return sizeof(struct q_pool_origin) + origin->key.len; }
+
+static struct q_pool_origin *new_origin(struct q_pool *pool, struct q_list *bucket, const struct q_origin *origin,
+                                        const struct q_addresses *addresses) {
+    struct q_pool_origin *entry = q_alloc_new(pool->alloc, entry_size(origin));
+    if (entry == NULL) {
+        return NULL;
+    }
+    char *key = (char *)(entry + 1);
+    memcpy(key, origin->key.ptr, origin->key.len);
+    entry->pool = pool;
+    entry->identity = *origin;
+    entry->identity.alloc = NULL; // the key is not that of the request
+    entry->identity.key.ptr = key;
+    entry->identity.host.ptr = key + (origin->host.ptr - origin->key.ptr);
+    entry->addresses = *addresses;
+    q_list_init(&entry->idle);
+    q_list_init(&entry->waiters);
+    q_list_push_back(bucket, &entry->bucket_link);
+    return entry;
+}
+
+static void free_origin_if_unused(struct q_pool_origin *entry) {
+    if (entry->num_members > 0 || entry->num_waiters > 0) {
+        return;
+    }
+    if (q_list_is_linked(&entry->hungry_link)) {
+        q_list_remove(&entry->hungry_link);
+    }
+    q_list_remove(&entry->bucket_link);
+    q_alloc_free(entry->pool->alloc, entry, entry_size(&entry->identity));
+}
+
+// --- opening -------------------------------------------------------------------------------------------------------
+
+static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin *entry, uint64_t connect_timeout_ns) {
+    struct q_handle handle;
+    struct q_h1_conn *h1 = q_slots_take(&pool->conns, &handle);
+    if (h1 == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CONNECT);
+    }
+    q_h1_conn_init(h1, pool->env);
+    h1->conn.owner = &k_owner_events;
+    h1->conn.owner_context = pool;
+    h1->conn.origin = entry;
+    h1->conn.handle = handle;
+    h1->conn.id = ++pool->next_conn_id == 0 ? ++pool->next_conn_id : pool->next_conn_id;
+    struct q_error error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + connect_timeout_ns);
+    if (q_error_is(error)) {
+        q_slots_release(&pool->conns, handle);
+        return error;
+    }
+    entry->num_usable++;
+    entry->num_connecting++;
+    entry->num_members++;
+    pool->stats.opened++;
+    pool->stats.open++;
+    return Q_OK;
+}
+
+static bool is_full(const struct q_pool *pool) { return pool->conns.live >= pool->options.connections_max; }
+
+static void be_hungry(struct q_pool *pool, struct q_pool_origin *entry) {
+    if (!q_list_is_linked(&entry->hungry_link)) {
+        q_list_push_back(&pool->hungry, &entry->hungry_link);
+    }
+    // The connection that has been idle longest, of whatever origin, makes room; on_closed then serves the hungry.
+    struct q_list_node *oldest = q_list_first(&pool->idle_lru);
+    if (oldest != NULL) {
+        q_conn_close(q_container_of(oldest, struct q_conn, idle_lru_link));
+    }
+}
+
+// Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
+// that failed while nothing else will ever serve the waiters.
+static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin *entry) {
+    while (!pool->is_closing && entry->num_connecting < entry->num_waiters &&
+           entry->num_usable < pool->options.connections_per_origin_max) {
+        if (is_full(pool)) {
+            be_hungry(pool, entry);
+            return Q_OK;
+        }
+        uint64_t timeout_ns = lease_of(q_list_first(&entry->waiters))->connect_timeout_ns;
+        struct q_error error = open_connection(pool, entry, timeout_ns);
+        if (q_error_is(error)) {
+            if (pool->conns.live == 0) {
+                return error;
+            }
+            be_hungry(pool, entry); // out of slots or memory: whoever closes next makes room
+            return Q_OK;
+        }
+    }
+    return Q_OK;
+}
+
+// --- leasing -------------------------------------------------------------------------------------------------------
+
+static void take_idle(struct q_conn *conn) {
+    q_list_remove(&conn->idle_link);
+    q_list_remove(&conn->idle_lru_link);
+}
+
+static void wait_in_line(struct q_pool_origin *entry, struct q_lease *lease) {
+    lease->origin = entry;
+    q_list_push_back(&entry->waiters, &lease->link);
+    entry->num_waiters++;
+}
+
+static struct q_lease *next_in_line(struct q_pool_origin *entry) {
+    struct q_list_node *node = q_list_pop_front(&entry->waiters);
+    if (node == NULL) {
+        return NULL;
+    }
+    entry->num_waiters--;
+    struct q_lease *lease = lease_of(node);
+    lease->origin = NULL;
+    return lease;
+}
+
+static enum q_lease_result refuse(struct q_error error, struct q_error *out_error) {
+    error.retry_safe = 1;
+    *out_error = error;
+    return Q_LEASE_FAILED;
+}
+
+static enum q_lease_result lease_from(struct q_pool *pool, struct q_pool_origin *entry, struct q_lease *lease,
+                                      struct q_conn **out_conn, struct q_error *out_error) {
+    struct q_list_node *node = q_list_first(&entry->idle);
+    if (node != NULL) {
+        *out_conn = q_container_of(node, struct q_conn, idle_link);
+        take_idle(*out_conn);
+        pool->stats.reused += (*out_conn)->uses > 0;
+        return Q_LEASE_NOW;
+    }
+    if (entry->num_waiters >= pool->options.waiters_per_origin_max) {
+        return refuse(q_error_make(Q_ERR_WAITERS_MAX, Q_PHASE_QUEUE), out_error);
+    }
+    wait_in_line(entry, lease);
+    struct q_error error = open_for_waiters(pool, entry);
+    if (q_error_is(error)) {
+        q_pool_cancel(pool, lease);
+        return refuse(error, out_error);
+    }
+    return Q_LEASE_WAITING;
+}
+
+enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, const struct q_origin *origin,
+                                 struct q_conn **out_conn, struct q_error *out_error) {
+    if (pool->is_closing) {
+        return refuse(q_error_make(Q_ERR_CLOSED, Q_PHASE_QUEUE), out_error);
+    }
+    uint64_t hash = q_hash_keyed(pool->hash_key, origin->key.ptr, origin->key.len);
+    struct q_list *bucket = &pool->buckets[hash % Q_POOL_BUCKETS];
+    struct q_pool_origin *entry = find_origin(bucket, origin);
+    if (entry == NULL) {
+        struct q_addresses addresses;
+        struct q_error error = resolve(pool, origin, &addresses);
+        if (q_error_is(error)) {
+            return refuse(error, out_error);
+        }
+        entry = new_origin(pool, bucket, origin, &addresses);
+        if (entry == NULL) {
+            return refuse(q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_QUEUE), out_error);
+        }
+    }
+    enum q_lease_result result = lease_from(pool, entry, lease, out_conn, out_error);
+    if (result == Q_LEASE_FAILED) {
+        free_origin_if_unused(entry);
+    }
+    return result;
+}
+
+void q_pool_cancel(struct q_pool *pool, struct q_lease *lease) {
+    (void)pool;
+    struct q_pool_origin *entry = lease->origin;
+    if (entry == NULL) {
+        return;
+    }
+    q_list_remove(&lease->link);
+    lease->origin = NULL;
+    entry->num_waiters--;
+    free_origin_if_unused(entry);
+}
+
+// --- what connections say ------------------------------------------------------------------------------------------
+
+// An idle connection goes to the first in line, else to the shelf.
+static void give_or_shelve(struct q_conn *conn) {
+    struct q_pool *pool = conn->owner_context;
+    struct q_lease *lease = next_in_line(conn->origin);
+    if (lease != NULL) {
+        pool->stats.reused += conn->uses > 0;
+        lease->events->on_leased(lease, conn);
+        return;
+    }
+    if (pool->is_closing) {
+        q_conn_close(conn);
+        return;
+    }
+    q_list_push_front(&conn->origin->idle, &conn->idle_link);
+    q_list_push_back(&pool->idle_lru, &conn->idle_lru_link);
+    struct q_list_node *hungry = q_list_first(&pool->hungry);
+    if (hungry != NULL && is_full(pool)) {
+        q_conn_close(conn); // another origin waits for room, and this one needs nothing
+    }
+}
+
+static void on_ready(struct q_conn *conn) {
+    conn->origin->num_connecting--;
+    give_or_shelve(conn);
+}
+
+static void on_free(struct q_conn *conn) { give_or_shelve(conn); }
+
+static void on_connect_failed(struct q_conn *conn, struct q_error error) {
+    struct q_pool_origin *entry = conn->origin;
+    entry->num_connecting--;
+    entry->num_usable--;
+    // One failure is one waiter's: it hears the kernel's own word. For the others a new attempt is made, below.
+    struct q_lease *lease = next_in_line(entry);
+    if (lease != NULL) {
+        lease->events->on_failed(lease, error);
+    }
+}
+
+static void on_dying(struct q_conn *conn) {
+    conn->origin->num_usable--;
+    if (q_list_is_linked(&conn->idle_link)) {
+        take_idle(conn);
+    }
+}
+
+static void fail_all(struct q_pool_origin *entry, struct q_error error) {
+    struct q_lease *lease;
+    while ((lease = next_in_line(entry)) != NULL) {
+        lease->events->on_failed(lease, error);
+    }
+}
+
+static void serve(struct q_pool *pool, struct q_pool_origin *entry) {
+    struct q_error error = open_for_waiters(pool, entry);
+    if (q_error_is(error)) {
+        fail_all(entry, error);
+    }
+    free_origin_if_unused(entry);
+}
+
+static void on_closed(struct q_conn *conn) {
+    struct q_pool *pool = conn->owner_context;
+    struct q_pool_origin *entry = conn->origin;
+    q_slots_release(&pool->conns, conn->handle); // the memory stays a slot; nothing of this connection is in flight
+    pool->stats.open--;
+    entry->num_members--;
+    // First those that wait for room, in their order; then this origin's own waiters, whose connection has died.
+    struct q_list_node *hungry = q_list_pop_front(&pool->hungry);
+    struct q_pool_origin *first = hungry == NULL ? NULL : q_container_of(hungry, struct q_pool_origin, hungry_link);
+    if (first != NULL && first != entry) {
+        serve(pool, first);
+    }
+    serve(pool, entry);
+}
+
+static const struct q_conn_owner_events k_owner_events = {
+    .on_ready = on_ready,
+    .on_connect_failed = on_connect_failed,
+    .on_free = on_free,
+    .on_dying = on_dying,
+    .on_closed = on_closed,
+};
+
+void q_pool_close(struct q_pool *pool) {
+    pool->is_closing = true;
+    for (uint32_t i = 0; i < pool->conns.made; i++) {
+        struct q_handle handle;
+        struct q_h1_conn *h1 = q_slots_at(&pool->conns, i, &handle);
+        if (h1 == NULL) {
+            continue;
+        }
+        if (h1->conn.state == Q_CONN_CONNECTING) {
+            h1->conn.origin->num_connecting--;
+            h1->conn.origin->num_usable--;
+            q_conn_close(&h1->conn);
+        } else if (h1->conn.state == Q_CONN_IDLE) {
+            q_conn_close(&h1->conn);
+        }
+    }
+}

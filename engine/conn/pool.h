@@ -1,0 +1,83 @@
+// The pool: connections by origin, and the requests that wait for them. It makes connections, lends each to one
+// exchange at a time, keeps idle ones (latest first) and lets them die. Hard limits per origin and in total; waiters
+// are served first come, first served.
+//
+// A lease is embedded by who asks. It is in one of three places: waiting (linked), holding a connection, or neither.
+// Loop thread only.
+#ifndef QUOIT_ENGINE_CONN_POOL_H
+#define QUOIT_ENGINE_CONN_POOL_H
+
+#include "engine/conn/h1_conn.h"
+#include "engine/conn/origin.h"
+
+struct q_lease;
+
+struct q_lease_events {
+    // A connection is there; it is idle, and the lessee starts on it at once.
+    void (*on_leased)(struct q_lease *lease, struct q_conn *conn);
+    void (*on_failed)(struct q_lease *lease, struct q_error error);
+};
+
+struct q_lease {
+    struct q_list_node link; // in its origin's waiters
+    const struct q_lease_events *events;
+    struct q_pool_origin *origin; // while waiting
+    uint64_t connect_timeout_ns;
+};
+
+struct q_pool_options {
+    uint32_t connections_max;            // in total
+    uint32_t connections_per_origin_max;
+    uint32_t waiters_per_origin_max;
+};
+
+struct q_pool_stats {
+    uint64_t opened;
+    uint64_t reused;
+    uint32_t open;
+};
+
+#define Q_POOL_BUCKETS 256 // of the origin table; origins are few, and a walk of a bucket is short
+
+struct q_pool {
+    const struct q_alloc *alloc;
+    const struct q_conn_env *env;
+    const struct q_hosts *hosts;
+    struct q_pool_options options;
+    struct q_pool_stats stats;
+    struct q_slots conns;
+    struct q_list buckets[Q_POOL_BUCKETS];
+    struct q_list idle_lru; // longest idle first
+    struct q_list hungry;   // origins whose waiters need a connection that the total limit forbids
+    uint64_t hash_key[2];
+    uint32_t next_conn_id;
+    bool is_closing;
+};
+
+// q_pool_init prepares an empty pool. `env` and `hosts` outlive it. Fails with NO_MEMORY.
+Q_MUST_USE struct q_error q_pool_init(struct q_pool *pool, const struct q_alloc *alloc, const struct q_conn_env *env,
+                                      const struct q_hosts *hosts, const struct q_pool_options *options);
+
+// q_pool_deinit frees the pool. No connection and no waiter may be left (checked). Legal on a zeroed pool.
+void q_pool_deinit(struct q_pool *pool);
+
+enum q_lease_result { Q_LEASE_NOW, Q_LEASE_WAITING, Q_LEASE_FAILED };
+
+// q_pool_lease asks for a connection to `origin`. It never calls back before it returns: with Q_LEASE_NOW `out_conn`
+// is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased and on_failed
+// follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
+// `origin` is copied. `lease->events` and `connect_timeout_ns` (for resolving and connecting) are set by the caller.
+// Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED.
+Q_MUST_USE enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, const struct q_origin *origin,
+                                            struct q_conn **out_conn, struct q_error *out_error);
+
+// q_pool_cancel takes a waiting lease back; one that does not wait is left alone.
+void q_pool_cancel(struct q_pool *pool, struct q_lease *lease);
+
+// q_pool_close ends all connections that have no user and opens no more. Waiters must have been cancelled.
+void q_pool_close(struct q_pool *pool);
+
+// q_pool_is_empty tells whether every connection is gone.
+bool q_pool_is_empty(const struct q_pool *pool);
+
+#endif
