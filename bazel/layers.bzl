@@ -5,7 +5,8 @@ A floor uses itself and every floor below it. Floors in the same row never meet.
 
 FLOORS = [
     ["base"],
-    ["buf", "queue"],
+    ["queue"],
+    ["buf"],  # above queue: a chunk carries the node on which its release travels
     ["loop", "wire"],
     ["net"],
     ["tls"],
