@@ -6,7 +6,7 @@ A floor uses itself and every floor below it. Floors in the same row never meet.
 FLOORS = [
     ["base"],
     ["queue"],
-    ["buf"],
+    ["buf"],  # above queue: a chunk carries the node on which its release travels
     ["loop", "wire"],
     ["net"],
     ["tls"],

@@ -72,3 +72,35 @@ def shared_library(name, deps, soname, symbols, linkopts = [], **kwargs):
         ] + linkopts,
         **kwargs
     )
+
+_PKG_CONFIG = """\
+prefix=${{pcfiledir}}/../..
+libdir=${{prefix}}/lib
+includedir=${{prefix}}/include
+
+Name: {library}
+Description: {description}
+Version: {version}
+Cflags: -I${{includedir}}
+Libs: -L${{libdir}} -l{library}
+Libs.private: -pthread
+"""
+
+def _pkg_config_impl(ctx):
+    ctx.actions.write(ctx.outputs.out, _PKG_CONFIG.format(
+        description = ctx.attr.description,
+        library = ctx.attr.library,
+        version = ctx.attr.version,
+    ))
+    return [DefaultInfo(files = depset([ctx.outputs.out]), runfiles = ctx.runfiles(files = [ctx.outputs.out]))]
+
+pkg_config = rule(
+    implementation = _pkg_config_impl,
+    attrs = {
+        "description": attr.string(mandatory = True),
+        "library": attr.string(mandatory = True),
+        "out": attr.output(mandatory = True),
+        "version": attr.string(mandatory = True),
+    },
+    doc = "A .pc file that finds its prefix from its own place, so that an installed tree may be moved.",
+)

@@ -1,0 +1,288 @@
+#include "engine/exchange/exchange.h"
+
+typedef enum q_exchange_event action_fn(struct q_exchange *x);
+
+struct transition {
+    uint8_t next;
+    bool is_legal;
+    action_fn *action;
+};
+
+static struct q_exchange *exchange_of_user(struct q_conn_user *user) {
+    return q_container_of(user, struct q_exchange, user);
+}
+
+static uint64_t since_start(const struct q_exchange *x) { return x->loop->now_ns - x->started_ns; }
+
+// --- actions: what happens on the way from one state to the next. Each may name an event that follows at once. ------
+
+static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
+    switch (q_pool_lease(x->pool, &x->lease, &x->spec->origin, &x->leased, &x->error)) {
+    case Q_LEASE_NOW: return Q_X_EV_LEASED;
+    case Q_LEASE_FAILED: return Q_X_EV_LEASE_FAILED;
+    case Q_LEASE_WAITING: break;
+    }
+    return Q_X_EV_NONE;
+}
+
+static enum q_exchange_event start_on_connection(struct q_exchange *x) {
+    x->conn = x->leased;
+    x->leased = NULL;
+    x->summary.attempts++;
+    x->summary.leased_ns = since_start(x);
+    struct q_conn_request request = {
+        .head = q_slice_make(x->spec->head, x->spec->head_len),
+        .body = q_slice_make(x->spec->body, x->spec->body_len),
+        .reader_flags = x->spec->is_head ? Q_H1_REQUEST_HEAD : Q_H1_REQUEST_PLAIN,
+        .asks_close = x->spec->asks_close,
+    };
+    q_conn_start(x->conn, &x->user, &request);
+    return Q_X_EV_NONE;
+}
+
+static enum q_exchange_event note_head(struct q_exchange *x) {
+    x->summary.head_ns = since_start(x);
+    return Q_X_EV_NONE;
+}
+
+static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
+    if (x->summary.attempts >= Q_EXCHANGE_ATTEMPTS_MAX || x->is_last_response_begun) {
+        return Q_X_EV_GIVE_UP;
+    }
+    if (x->error.retry_safe) {
+        return Q_X_EV_REPLAY;
+    }
+    if (!x->is_last_reused) {
+        return Q_X_EV_GIVE_UP; // a fresh connection that dies says something about the server, not about us
+    }
+    if (x->spec->is_idempotent) {
+        return Q_X_EV_REPLAY; // bodies are in memory, so each can be sent again from its start
+    }
+    x->error = q_error_os(Q_ERR_MAYBE_PROCESSED, Q_PHASE_HEAD, x->error.os_errno);
+    return Q_X_EV_GIVE_UP;
+}
+
+static enum q_exchange_event end(struct q_exchange *x) {
+    q_loop_disarm(x->loop, &x->deadline);
+    x->summary.end_ns = since_start(x);
+    x->summary.error = x->error;
+    q_spec_release(x->spec);
+    x->spec = NULL;
+    x->sink->ended(x, &x->summary);
+    return Q_X_EV_NONE;
+}
+
+static enum q_exchange_event stop_waiting_and_end(struct q_exchange *x) {
+    q_pool_cancel(x->pool, &x->lease);
+    x->error.retry_safe = 1; // no connection has seen the request, or the last one provably did not
+    return end(x);
+}
+
+static enum q_exchange_event abandon_and_end(struct q_exchange *x) {
+    struct q_conn *conn = x->conn;
+    x->conn = NULL;
+    q_conn_abandon(conn);
+    return end(x);
+}
+
+static enum q_exchange_event ignore(struct q_exchange *x) {
+    (void)x;
+    return Q_X_EV_NONE;
+}
+
+// --- the table ------------------------------------------------------------------------------------------------------
+
+#define GO(state, fn) {.next = (state), .is_legal = true, .action = (fn)}
+
+// Life of one exchange. Rows: where it is. Columns: what happened. An empty cell is a bug, and stops the program.
+static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
+    [Q_X_NEW] = {
+        [Q_X_EV_START] = GO(Q_X_LEASING, ask_for_connection),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, end),
+    },
+    [Q_X_LEASING] = {
+        [Q_X_EV_LEASED] = GO(Q_X_AWAITING, start_on_connection),
+        [Q_X_EV_LEASE_FAILED] = GO(Q_X_ENDED, end),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, stop_waiting_and_end),
+    },
+    [Q_X_AWAITING] = {
+        [Q_X_EV_HEAD] = GO(Q_X_RECEIVING, note_head),
+        [Q_X_EV_CONN_FAILED] = GO(Q_X_DECIDING, decide_about_replay),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
+    },
+    [Q_X_RECEIVING] = {
+        [Q_X_EV_END] = GO(Q_X_ENDED, end),
+        [Q_X_EV_CONN_FAILED] = GO(Q_X_ENDED, end),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
+    },
+    [Q_X_DECIDING] = {
+        [Q_X_EV_REPLAY] = GO(Q_X_LEASING, ask_for_connection),
+        [Q_X_EV_GIVE_UP] = GO(Q_X_ENDED, end),
+    },
+    [Q_X_ENDED] = {
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, ignore), // it lost the race, and nobody is told twice
+    },
+};
+
+static const char *const k_state_names[Q_X_STATES] = {
+    [Q_X_NEW] = "new",           [Q_X_LEASING] = "leasing",   [Q_X_AWAITING] = "awaiting",
+    [Q_X_RECEIVING] = "receiving", [Q_X_DECIDING] = "deciding", [Q_X_ENDED] = "ended",
+};
+
+static const char *const k_event_names[Q_X_EVENTS] = {
+    [Q_X_EV_START] = "start",       [Q_X_EV_LEASED] = "leased",           [Q_X_EV_LEASE_FAILED] = "lease failed",
+    [Q_X_EV_HEAD] = "head",         [Q_X_EV_END] = "end",                 [Q_X_EV_CONN_FAILED] = "connection failed",
+    [Q_X_EV_REPLAY] = "replay",     [Q_X_EV_GIVE_UP] = "give up",         [Q_X_EV_CANCEL] = "cancel",
+};
+
+const char *q_exchange_state_name(enum q_exchange_state state) { return k_state_names[state]; }
+
+const char *q_exchange_event_name(enum q_exchange_event event) { return k_event_names[event]; }
+
+bool q_exchange_allows(enum q_exchange_state state, enum q_exchange_event event) {
+    return k_transitions[state][event].is_legal;
+}
+
+// The one place where the state changes. `ended` may recycle the exchange, so nothing is read after an action that
+// names no further event.
+void q_exchange_step(struct q_exchange *x, enum q_exchange_event event) {
+    while (event != Q_X_EV_NONE) {
+        const struct transition *transition = &k_transitions[x->state][event];
+        Q_LOG(x->loop->log, Q_LOG_DEBUG, "exchange %p %s: %s", (void *)x, k_state_names[x->state],
+              k_event_names[event]);
+        Q_CHECK(transition->is_legal);
+        x->state = transition->next;
+        event = transition->action(x);
+    }
+}
+
+// --- what the connection says ---------------------------------------------------------------------------------------
+
+static void add_progress(struct q_exchange *x, const struct q_conn_progress *progress) {
+    x->summary.bytes_in += progress->bytes_in;
+    x->summary.bytes_out += progress->bytes_out;
+    x->summary.connection_id = progress->connection_id;
+    x->summary.is_reused = progress->is_reused;
+}
+
+static bool on_informational(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
+    struct q_exchange *x = exchange_of_user(user);
+    return x->sink->informational(x, out, chunk);
+}
+
+static void on_head(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
+    struct q_exchange *x = exchange_of_user(user);
+    x->summary.status = out->status;
+    x->sink->head(x, out, chunk);
+    q_exchange_step(x, Q_X_EV_HEAD);
+}
+
+static bool on_data(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk) {
+    struct q_exchange *x = exchange_of_user(user);
+    if (!x->sink->data(x, data, chunk)) {
+        return false;
+    }
+    x->credit -= (int64_t)data.len;
+    return true;
+}
+
+static bool on_trailers(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk) {
+    struct q_exchange *x = exchange_of_user(user);
+    return x->sink->trailers(x, trailers, chunk);
+}
+
+static void on_end(struct q_conn_user *user, const struct q_conn_progress *progress) {
+    struct q_exchange *x = exchange_of_user(user);
+    add_progress(x, progress);
+    x->conn = NULL;
+    q_exchange_step(x, Q_X_EV_END);
+}
+
+static void on_failed(struct q_conn_user *user, struct q_error error, const struct q_conn_progress *progress) {
+    struct q_exchange *x = exchange_of_user(user);
+    add_progress(x, progress);
+    x->conn = NULL;
+    x->error = error;
+    x->is_last_reused = progress->is_reused;
+    x->is_last_response_begun = progress->has_response_begun;
+    q_exchange_step(x, Q_X_EV_CONN_FAILED);
+}
+
+static bool wants_more(struct q_conn_user *user) { return exchange_of_user(user)->credit > 0; }
+
+static const struct q_conn_user_events k_user_events = {
+    .on_informational = on_informational,
+    .on_head = on_head,
+    .on_data = on_data,
+    .on_trailers = on_trailers,
+    .on_end = on_end,
+    .on_failed = on_failed,
+    .wants_more = wants_more,
+};
+
+// --- what the pool says ---------------------------------------------------------------------------------------------
+
+static void on_leased(struct q_lease *lease, struct q_conn *conn) {
+    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
+    x->leased = conn;
+    q_exchange_step(x, Q_X_EV_LEASED);
+}
+
+static void on_lease_failed(struct q_lease *lease, struct q_error error) {
+    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
+    x->error = error;
+    q_exchange_step(x, Q_X_EV_LEASE_FAILED);
+}
+
+static const struct q_lease_events k_lease_events = {.on_leased = on_leased, .on_failed = on_lease_failed};
+
+// --- what core says -------------------------------------------------------------------------------------------------
+
+static void deadline_passed(struct q_timer *timer) {
+    static const uint8_t k_phase_of_state[Q_X_STATES] = {
+        [Q_X_LEASING] = Q_PHASE_CONNECT, [Q_X_AWAITING] = Q_PHASE_HEAD, [Q_X_RECEIVING] = Q_PHASE_BODY};
+    struct q_exchange *x = q_container_of(timer, struct q_exchange, deadline);
+    q_exchange_cancel(x, q_error_make(Q_ERR_TIMEOUT_TOTAL, k_phase_of_state[x->state]));
+}
+
+void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *pool,
+                      const struct q_exchange_sink *sink, struct q_spec *spec) {
+    *x = (struct q_exchange){
+        .user = {.events = &k_user_events},
+        .lease = {.events = &k_lease_events, .connect_timeout_ns = spec->connect_timeout_ns},
+        .deadline = {.fired = deadline_passed},
+        .sink = sink,
+        .loop = loop,
+        .pool = pool,
+        .spec = spec,
+        .started_ns = loop->now_ns,
+        .credit = (int64_t)spec->credit,
+        .state = Q_X_NEW,
+    };
+    if (spec->total_timeout_ns > 0) {
+        q_loop_arm(loop, &x->deadline, loop->now_ns + spec->total_timeout_ns);
+    }
+    q_exchange_step(x, Q_X_EV_START);
+}
+
+void q_exchange_cancel(struct q_exchange *x, struct q_error error) {
+    if (x->state == Q_X_ENDED) {
+        return;
+    }
+    x->error = error;
+    q_exchange_step(x, Q_X_EV_CANCEL);
+}
+
+void q_exchange_grant(struct q_exchange *x, uint64_t bytes) {
+    bool was_out = x->credit <= 0;
+    x->credit = bytes > (uint64_t)(INT64_MAX / 2 - x->credit) ? INT64_MAX / 2 : x->credit + (int64_t)bytes;
+    if (was_out && x->credit > 0) {
+        q_exchange_resume(x);
+    }
+}
+
+void q_exchange_resume(struct q_exchange *x) {
+    if (x->conn != NULL) {
+        q_conn_resume(x->conn);
+    }
+}

@@ -1,0 +1,113 @@
+// Exchange: the life of one request, from the moment that the loop sees it until its one terminal event. A state table
+// says what may happen when; one function changes the state. The exchange asks the pool for a connection, drives it,
+// decides about replay, and tells the sink (core's port) what the host shall hear.
+//
+// Replay. A request is sent again only when the peer provably has not processed it (nothing was handed to the kernel),
+// or when a re-used connection died without a byte of response and the method is idempotent. Anything else that dies so
+// is `maybe processed`. (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1.)
+//
+// Embedded in core's request slot. Loop thread only.
+#ifndef QUOIT_ENGINE_EXCHANGE_EXCHANGE_H
+#define QUOIT_ENGINE_EXCHANGE_EXCHANGE_H
+
+#include "engine/conn/pool.h"
+#include "engine/exchange/spec.h"
+#include "engine/loop/loop.h"
+
+// Connections that one request may use up: enough for a handful of idle ones that died together, and an end to it.
+#define Q_EXCHANGE_ATTEMPTS_MAX 5
+
+struct q_exchange;
+
+// All that is known when an exchange has ended. Times count from its start.
+struct q_exchange_summary {
+    struct q_error error;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t leased_ns;
+    uint64_t head_ns;
+    uint64_t end_ns;
+    uint32_t connection_id;
+    uint16_t status;
+    uint8_t attempts;
+    bool is_reused;
+};
+
+// What an exchange tells core. Those that return bool may refuse for the moment; q_exchange_resume offers it again.
+// A chunk is borrowed for the call: who keeps bytes of it acquires it.
+struct q_exchange_sink {
+    bool (*informational)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
+    void (*head)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
+    bool (*data)(struct q_exchange *exchange, struct q_slice data, struct q_chunk *chunk);
+    bool (*trailers)(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk);
+    // The last call. The exchange holds nothing any more.
+    void (*ended)(struct q_exchange *exchange, const struct q_exchange_summary *summary);
+};
+
+enum q_exchange_state {
+    Q_X_NEW,          // not started
+    Q_X_LEASING,      // waits for a connection
+    Q_X_AWAITING,     // sent, or being sent; waits for the final head
+    Q_X_RECEIVING,    // the final head is there; the body comes
+    Q_X_DECIDING,     // a connection died; to replay or not
+    Q_X_ENDED,
+    Q_X_STATES,
+};
+
+enum q_exchange_event {
+    Q_X_EV_START,
+    Q_X_EV_LEASED,
+    Q_X_EV_LEASE_FAILED,
+    Q_X_EV_HEAD,
+    Q_X_EV_END,
+    Q_X_EV_CONN_FAILED,
+    Q_X_EV_REPLAY,
+    Q_X_EV_GIVE_UP,
+    Q_X_EV_CANCEL,   // the host's word, the total deadline, or the engine's end; `error` says which
+    Q_X_EVENTS,
+    Q_X_EV_NONE,
+};
+
+struct q_exchange {
+    struct q_conn_user user;
+    struct q_lease lease;
+    struct q_timer deadline;
+    const struct q_exchange_sink *sink;
+    struct q_loop *loop;
+    struct q_pool *pool;
+    struct q_spec *spec; // one hold
+    struct q_conn *conn; // while it is on loan to this exchange
+    struct q_conn *leased; // handed over with Q_X_EV_LEASED
+    struct q_error error;  // why it fails
+    struct q_exchange_summary summary;
+    uint64_t started_ns;
+    int64_t credit; // bytes of body that may still be received
+    bool is_last_reused;        // of the connection that failed last
+    bool is_last_response_begun;
+    uint8_t state; // enum q_exchange_state
+};
+
+// q_exchange_start begins. The exchange takes over one hold on `spec`, which is frozen. Exactly one sink->ended follows,
+// maybe from inside this call.
+void q_exchange_start(struct q_exchange *exchange, struct q_loop *loop, struct q_pool *pool,
+                      const struct q_exchange_sink *sink, struct q_spec *spec);
+
+// q_exchange_cancel ends the exchange with `error` unless it has ended. sink->ended comes from inside this call.
+void q_exchange_cancel(struct q_exchange *exchange, struct q_error error);
+
+// q_exchange_grant gives more credit, and goes on receiving if that was what was missing.
+void q_exchange_grant(struct q_exchange *exchange, uint64_t bytes);
+
+// q_exchange_resume offers again what the sink refused: it has room now.
+void q_exchange_resume(struct q_exchange *exchange);
+
+// q_exchange_step feeds one event to the state table. For the exchange itself and its tests.
+void q_exchange_step(struct q_exchange *exchange, enum q_exchange_event event);
+
+// q_exchange_allows tells whether the table has a cell for this pair: for the test that walks them all.
+bool q_exchange_allows(enum q_exchange_state state, enum q_exchange_event event);
+
+const char *q_exchange_state_name(enum q_exchange_state state);
+const char *q_exchange_event_name(enum q_exchange_event event);
+
+#endif

@@ -1,0 +1,199 @@
+#include "engine/exchange/spec.h"
+
+#include "engine/base/clock.h"
+#include "engine/wire/h1_writer.h"
+#include "engine/wire/token.h"
+
+#define USER_AGENT "quoit/0.1.0"
+
+static struct q_error usage(enum q_error_code code) { return q_error_make(code, Q_PHASE_SUBMIT); }
+
+static bool is_one_of(struct q_slice method, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (q_slice_equal(method, q_slice_of_string(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct q_error check_method(struct q_slice method) {
+    if (method.len == 0 || method.len > Q_SPEC_METHOD_MAX || !q_is_token(method)) {
+        return usage(Q_ERR_INVALID_METHOD);
+    }
+    // CONNECT asks for a tunnel, which is the business of proxies.
+    return q_slice_equal(method, Q_SLICE("CONNECT")) ? usage(Q_ERR_INVALID_METHOD) : Q_OK;
+}
+
+static struct q_error build(struct q_spec *spec, struct q_slice method, struct q_slice url) {
+    static const char *const k_idempotent[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    char *copy = q_alloc_copy(spec->alloc, method.ptr, method.len);
+    if (copy == NULL) {
+        return usage(Q_ERR_NO_MEMORY);
+    }
+    spec->method = q_slice_make(copy, method.len);
+    spec->is_head = q_slice_equal(method, Q_SLICE("HEAD"));
+    spec->is_idempotent = is_one_of(method, k_idempotent, Q_COUNT_OF(k_idempotent));
+    struct q_error error = q_url_parse(spec->alloc, url, &spec->url);
+    if (q_error_is(error)) {
+        return error;
+    }
+    if (spec->url.scheme != Q_SCHEME_HTTP) {
+        return usage(Q_ERR_UNSUPPORTED_SCHEME);
+    }
+    return q_origin_build(&spec->origin, spec->alloc, &spec->url);
+}
+
+struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, struct q_slice url,
+                          struct q_spec **out) {
+    struct q_error error = check_method(method);
+    if (q_error_is(error)) {
+        return error;
+    }
+    struct q_spec *spec = q_alloc_new(alloc, sizeof *spec);
+    if (spec == NULL) {
+        return usage(Q_ERR_NO_MEMORY);
+    }
+    spec->alloc = alloc;
+    atomic_init(&spec->holders, 1);
+    spec->connect_timeout_ns = Q_SPEC_CONNECT_NS_DEFAULT;
+    spec->credit = Q_SPEC_CREDIT_DEFAULT;
+    q_headers_builder_init_growing(&spec->headers, alloc, NULL);
+    error = build(spec, method, url);
+    if (q_error_is(error)) {
+        error.phase = Q_PHASE_SUBMIT;
+        q_spec_release(spec);
+        return error;
+    }
+    *out = spec;
+    return Q_OK;
+}
+
+struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value) {
+    return spec->is_frozen ? usage(Q_ERR_FROZEN) : q_headers_builder_add(&spec->headers, name, value);
+}
+
+static void drop_body(struct q_spec *spec) {
+    if (spec->body_release != NULL) {
+        spec->body_release(spec->body_context, spec->body, spec->body_len);
+    } else if (spec->body != NULL) {
+        q_alloc_free(spec->alloc, (void *)(uintptr_t)spec->body, spec->body_len + 1);
+    }
+    spec->body = NULL;
+    spec->body_release = NULL;
+}
+
+struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len,
+                               void (*release)(void *context, const void *data, size_t len), void *context) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    if (data == NULL && len > 0) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    const char *body = data;
+    if (release == NULL) {
+        body = q_alloc_copy(spec->alloc, data, len);
+        if (body == NULL) {
+            return usage(Q_ERR_NO_MEMORY);
+        }
+    }
+    drop_body(spec);
+    spec->body = body;
+    spec->body_len = len;
+    spec->body_release = release;
+    spec->body_context = context;
+    spec->has_body = true;
+    return Q_OK;
+}
+
+struct q_error q_spec_set_timeouts(struct q_spec *spec, uint64_t total_ms, uint64_t connect_ms) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    if (total_ms > Q_SPEC_TIMEOUT_MS_MAX || connect_ms > Q_SPEC_TIMEOUT_MS_MAX) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    spec->total_timeout_ns = total_ms * Q_NS_PER_MS;
+    spec->connect_timeout_ns = connect_ms == 0 ? Q_SPEC_CONNECT_NS_DEFAULT : connect_ms * Q_NS_PER_MS;
+    return Q_OK;
+}
+
+struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    if (bytes > INT64_MAX / 2) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    spec->credit = bytes == 0 && !is_manual ? Q_SPEC_CREDIT_DEFAULT : bytes;
+    spec->is_credit_manual = is_manual;
+    return Q_OK;
+}
+
+static struct q_error serialise(struct q_spec *spec, const struct q_headers *headers) {
+    static const char *const k_with_length[] = {"POST", "PUT", "PATCH"};
+    struct q_h1_head_in in = {
+        .method = spec->method,
+        .target = spec->url.target,
+        .authority = spec->url.authority,
+        .headers = headers,
+        .user_agent = Q_SLICE(USER_AGENT),
+        .body_len = spec->body_len,
+        .has_body = spec->has_body || is_one_of(spec->method, k_with_length, Q_COUNT_OF(k_with_length)),
+    };
+    struct q_error error = q_h1_check_head(&in);
+    if (q_error_is(error)) {
+        return error;
+    }
+    spec->head_len = q_h1_write_head(&in, NULL, 0);
+    spec->head = spec->alloc->allocate(spec->alloc->context, spec->head_len);
+    if (spec->head == NULL) {
+        return usage(Q_ERR_NO_MEMORY);
+    }
+    q_h1_write_head(&in, spec->head, spec->head_len);
+    spec->asks_close = q_h1_asks_close(headers);
+    return Q_OK;
+}
+
+struct q_error q_spec_freeze(struct q_spec *spec) {
+    if (spec->is_frozen) {
+        return Q_OK;
+    }
+    // From a copy of the builder's fields, so that a spec that is refused can still be corrected and frozen later.
+    struct q_headers_builder copy;
+    q_headers_builder_init_growing(&copy, spec->alloc, NULL);
+    struct q_error error = Q_OK;
+    for (uint32_t i = 0; i < q_headers_builder_count(&spec->headers) && !q_error_is(error); i++) {
+        struct q_slice name;
+        struct q_slice value;
+        q_headers_builder_at(&spec->headers, i, &name, &value);
+        error = q_headers_builder_add(&copy, name, value);
+    }
+    if (!q_error_is(error)) {
+        error = serialise(spec, q_headers_builder_freeze(&copy));
+    }
+    q_headers_builder_deinit(&copy);
+    spec->is_frozen = !q_error_is(error);
+    error.phase = q_error_is(error) ? Q_PHASE_SUBMIT : 0;
+    return error;
+}
+
+struct q_spec *q_spec_acquire(struct q_spec *spec) {
+    atomic_fetch_add_explicit(&spec->holders, 1, memory_order_relaxed);
+    return spec;
+}
+
+void q_spec_release(struct q_spec *spec) {
+    // acq_rel: what every holder did with the spec happened before the last one frees it.
+    if (atomic_fetch_sub_explicit(&spec->holders, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    drop_body(spec);
+    q_alloc_free(spec->alloc, spec->head, spec->head_len);
+    q_headers_builder_deinit(&spec->headers);
+    q_origin_deinit(&spec->origin);
+    q_url_deinit(&spec->url);
+    q_alloc_free(spec->alloc, (void *)(uintptr_t)spec->method.ptr, spec->method.len + 1);
+    q_alloc_free(spec->alloc, spec, sizeof *spec);
+}

@@ -1,0 +1,60 @@
+// Spec: what to send, as a host built it. One thread builds; freezing checks, serialises and ends all change; from then
+// on any number of threads and engines read it, and none writes but for the count of holders.
+// Thread-free: the builder belongs to one thread, a frozen spec to all.
+#ifndef QUOIT_ENGINE_EXCHANGE_SPEC_H
+#define QUOIT_ENGINE_EXCHANGE_SPEC_H
+
+#include "engine/conn/origin.h"
+#include "engine/wire/headers.h"
+#include "engine/wire/url.h"
+
+#include <stdatomic.h>
+
+#define Q_SPEC_CREDIT_DEFAULT (256u * 1024u)
+#define Q_SPEC_CONNECT_NS_DEFAULT (30 * Q_NS_PER_S)
+#define Q_SPEC_METHOD_MAX 64        // bytes; no method is longer, and logs show it whole
+#define Q_SPEC_TIMEOUT_MS_MAX (UINT64_C(86400000) * 10) // ten days: inside the timer wheel's range
+
+struct q_spec {
+    const struct q_alloc *alloc;
+    _Atomic(uint32_t) holders;
+    bool is_frozen;
+    bool is_head;       // HEAD: the response has no body
+    bool is_idempotent; // RFC 9110 section 9.2.2
+    bool asks_close;
+    bool has_body;
+    bool is_credit_manual;
+    struct q_slice method;
+    struct q_url url;
+    struct q_origin origin;
+    struct q_headers_builder headers;
+    const char *body;
+    size_t body_len;
+    void (*body_release)(void *context, const void *data, size_t len); // NULL: the body is our copy
+    void *body_context;
+    char *head; // serialised
+    size_t head_len;
+    uint64_t total_timeout_ns; // 0: none
+    uint64_t connect_timeout_ns;
+    uint64_t credit;
+};
+
+// q_spec_new begins a spec; it has one holder. Errors: INVALID_METHOD, INVALID_URL, UNSUPPORTED_SCHEME, NO_MEMORY.
+Q_MUST_USE struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, struct q_slice url,
+                                     struct q_spec **out);
+
+// The builder's calls; all fail with FROZEN on a frozen spec. See the functions of the same names in api/quoit.h.
+Q_MUST_USE struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value);
+Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len,
+                                          void (*release)(void *context, const void *data, size_t len), void *context);
+Q_MUST_USE struct q_error q_spec_set_timeouts(struct q_spec *spec, uint64_t total_ms, uint64_t connect_ms);
+Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
+
+// q_spec_freeze ends building. Errors: FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
+Q_MUST_USE struct q_error q_spec_freeze(struct q_spec *spec);
+
+// q_spec_acquire and q_spec_release count holders. The last release frees. Any thread.
+struct q_spec *q_spec_acquire(struct q_spec *spec);
+void q_spec_release(struct q_spec *spec);
+
+#endif
