@@ -16,6 +16,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/error.h"
 #include "engine/base/slice.h"
+#include "engine/wire/url_host.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,12 +30,6 @@ enum q_scheme {
     Q_SCHEME_HTTPS,
 };
 
-enum q_host_kind {
-    Q_HOST_NAME = 0,
-    Q_HOST_IPV4,
-    Q_HOST_IPV6,
-};
-
 struct q_url {
     const struct q_alloc *alloc; // owns `text`
     char *text;
@@ -46,9 +41,9 @@ struct q_url {
     struct q_slice path;      // the target up to the first '?'
     struct q_slice user;      // percent-encoded as in the standard; empty when not given
     struct q_slice password;
-    uint16_t port; // the scheme's own when not given
-    uint8_t scheme;    // enum q_scheme
-    uint8_t host_kind; // enum q_host_kind
+    uint16_t port;            // the scheme's own when not given
+    uint8_t scheme;           // enum q_scheme
+    uint8_t host_kind;        // enum q_host_kind
     bool has_credentials;
     uint8_t address[16]; // of an IPv4 (first 4 bytes) or IPv6 host, in network order
 };

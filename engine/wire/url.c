@@ -1,0 +1,407 @@
+#define _GNU_SOURCE // memrchr
+#include "engine/wire/url.h"
+
+#include "engine/wire/token.h"
+
+// What is percent-encoded where, by the standard's sets. Bytes of 0x7f and above, and below 0x20, always are.
+enum encode_set {
+    IN_QUERY = 1 << 0, // the special-query set: http and https
+    IN_PATH = 1 << 1,
+    IN_USERINFO = 1 << 2,
+};
+
+#define PU (IN_PATH | IN_USERINFO)
+#define QPU (IN_QUERY | IN_PATH | IN_USERINFO)
+// clang-format off
+static const uint8_t k_encode[256] = {
+    [0 ... 0x20] = QPU, ['"'] = QPU, ['#'] = QPU, ['<'] = QPU, ['>'] = QPU, ['\''] = IN_QUERY,
+    ['?'] = PU, ['^'] = PU, ['`'] = PU, ['{'] = PU, ['}'] = PU,
+    ['/'] = IN_USERINFO, [':'] = IN_USERINFO, [';'] = IN_USERINFO, ['='] = IN_USERINFO, ['@'] = IN_USERINFO,
+    ['['] = IN_USERINFO, ['\\'] = IN_USERINFO, [']'] = IN_USERINFO, ['|'] = IN_USERINFO,
+    [0x7f ... 0xff] = QPU,
+};
+// clang-format on
+
+// The scheme's and the port's text, brackets, and an address that is longer than how it was written.
+#define FIXED_BYTES (64 + Q_HOST_ADDRESS_TEXT_MAX)
+#define SCRATCH_BYTES 2048
+
+// A reference taken apart; slices of the input, nothing decoded yet.
+struct parts {
+    enum q_scheme scheme; // NONE: that of the base
+    bool has_authority;
+    bool has_query;
+    struct q_slice user;
+    struct q_slice password;
+    struct q_slice host;
+    struct q_slice port;
+    struct q_slice path;
+    struct q_slice query;
+};
+
+// The text that is being put together, and where its pieces begin.
+struct builder {
+    char *out;
+    size_t len;
+    size_t authority, authority_end, host, host_end, target, path_end, user, password;
+};
+
+static struct q_error url_error(enum q_error_code code) { return q_error_make(code, Q_PHASE_SUBMIT); }
+
+static bool is_slash(char c) { return c == '/' || c == '\\'; }
+
+size_t q_percent_decode(struct q_slice s, char *out) {
+    size_t len = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        char byte = s.ptr[i];
+        if (byte == '%' && s.len - i > 2 && q_hex_value(s.ptr[i + 1]) >= 0 && q_hex_value(s.ptr[i + 2]) >= 0) {
+            byte = (char)(q_hex_value(s.ptr[i + 1]) << 4 | q_hex_value(s.ptr[i + 2]));
+            i += 2;
+        }
+        out[len++] = byte;
+    }
+    return len;
+}
+
+static void put(struct builder *b, struct q_slice s) {
+    if (s.len > 0) {
+        memcpy(b->out + b->len, s.ptr, s.len);
+        b->len += s.len;
+    }
+}
+
+static void put_encoded(struct builder *b, struct q_slice s, enum encode_set set) {
+    static const char k_hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char byte = (unsigned char)s.ptr[i];
+        if ((k_encode[byte] & set) == 0) {
+            b->out[b->len++] = (char)byte;
+            continue;
+        }
+        b->out[b->len++] = '%';
+        b->out[b->len++] = k_hex[byte >> 4];
+        b->out[b->len++] = k_hex[byte & 15];
+    }
+}
+
+// ---- taking apart ----
+
+// clean refuses what must never stand in a URL, and cuts off blanks at the ends and the fragment.
+static bool clean(struct q_slice *text) {
+    if (text->len > Q_URL_BYTES_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < text->len; i++) {
+        char c = text->ptr[i];
+        if (c == '\r' || c == '\n' || c == '\t' || c == '\0') {
+            return false;
+        }
+    }
+    while (text->len > 0 && (unsigned char)text->ptr[0] <= 0x20) {
+        *text = q_slice_from(*text, 1);
+    }
+    while (text->len > 0 && (unsigned char)text->ptr[text->len - 1] <= 0x20) {
+        text->len--;
+    }
+    const char *hash = text->len > 0 ? memchr(text->ptr, '#', text->len) : NULL;
+    if (hash != NULL) {
+        text->len = (size_t)(hash - text->ptr);
+    }
+    return true;
+}
+
+// scheme_len gives the length of the scheme in front of ':', or 0 when the text has none.
+static size_t scheme_len(struct q_slice s) {
+    if (s.len == 0 || !q_byte_is(s.ptr[0], Q_BYTE_ALPHA)) {
+        return 0;
+    }
+    for (size_t i = 1; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (c == ':') {
+            return i;
+        }
+        if (!q_byte_is(c, Q_BYTE_ALPHA | Q_BYTE_DIGIT) && c != '+' && c != '-' && c != '.') {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static enum q_scheme scheme_of(struct q_slice s) {
+    if (q_slice_equal_nocase(s, Q_SLICE("http"))) {
+        return Q_SCHEME_HTTP;
+    }
+    return q_slice_equal_nocase(s, Q_SLICE("https")) ? Q_SCHEME_HTTPS : Q_SCHEME_NONE;
+}
+
+// split_at cuts `s` at `offset`: what is before it is given, what is behind the byte there stays in `s`.
+static struct q_slice split_at(struct q_slice *s, size_t offset) {
+    struct q_slice before = q_slice_make(s->ptr, offset);
+    *s = q_slice_from(*s, offset + 1);
+    return before;
+}
+
+static void split_authority(struct q_slice authority, struct parts *p) {
+    const char *at = authority.len > 0 ? memrchr(authority.ptr, '@', authority.len) : NULL;
+    if (at != NULL) {
+        struct q_slice credentials = split_at(&authority, (size_t)(at - authority.ptr));
+        const char *colon = credentials.len > 0 ? memchr(credentials.ptr, ':', credentials.len) : NULL;
+        p->user = colon == NULL ? credentials : split_at(&credentials, (size_t)(colon - credentials.ptr));
+        p->password = colon == NULL ? (struct q_slice){0} : credentials;
+    }
+    bool in_brackets = false;
+    p->host = authority;
+    for (size_t i = 0; i < authority.len; i++) {
+        char c = authority.ptr[i];
+        in_brackets = c == '[' || (in_brackets && c != ']');
+        if (c == ':' && !in_brackets) {
+            p->host = split_at(&authority, i);
+            p->port = authority;
+            return;
+        }
+    }
+}
+
+// split takes a clean reference apart. Fails with UNSUPPORTED_SCHEME, or INVALID_URL when it is relative to nothing.
+static struct q_error split(struct q_slice text, const struct q_url *base, struct parts *p) {
+    size_t scheme_bytes = scheme_len(text);
+    if (scheme_bytes > 0) {
+        p->scheme = scheme_of(split_at(&text, scheme_bytes));
+        if (p->scheme == Q_SCHEME_NONE) {
+            return url_error(Q_ERR_UNSUPPORTED_SCHEME);
+        }
+    } else if (base == NULL) {
+        return url_error(Q_ERR_INVALID_URL);
+    }
+    bool two_slashes = text.len > 1 && is_slash(text.ptr[0]) && is_slash(text.ptr[1]);
+    // "http:path" is relative to a base of the same scheme; without one it is absolute, slashes or not.
+    bool same_scheme = scheme_bytes > 0 && base != NULL && base->scheme == p->scheme;
+    p->has_authority = two_slashes || (scheme_bytes > 0 && !same_scheme);
+    const char *mark = text.len > 0 ? memchr(text.ptr, '?', text.len) : NULL;
+    if (mark != NULL) {
+        p->has_query = true;
+        struct q_slice before = split_at(&text, (size_t)(mark - text.ptr));
+        p->query = text;
+        text = before;
+    }
+    if (p->has_authority) {
+        while (text.len > 0 && is_slash(text.ptr[0])) {
+            text = q_slice_from(text, 1);
+        }
+        size_t len = 0;
+        while (len < text.len && !is_slash(text.ptr[len])) {
+            len++;
+        }
+        split_authority(q_slice_make(text.ptr, len), p);
+        text = q_slice_from(text, len);
+    }
+    p->path = text;
+    return Q_OK;
+}
+
+// ---- putting together ----
+
+static bool read_port(struct q_slice text, uint16_t default_port, uint16_t *out) {
+    uint64_t port = default_port;
+    if (text.len > 0 && (!q_slice_to_u64(text, &port) || port > UINT16_MAX)) {
+        return false;
+    }
+    *out = (uint16_t)port;
+    return true;
+}
+
+static bool put_authority(struct builder *b, const struct parts *p, struct q_url *url) {
+    uint16_t default_port = url->scheme == Q_SCHEME_HTTPS ? 443 : 80;
+    b->authority = b->len;
+    bool brackets = p->host.len > 0 && p->host.ptr[0] == '[';
+    if (brackets) {
+        put(b, Q_SLICE("["));
+    }
+    b->host = b->len;
+    struct q_host host;
+    if (!q_host_parse(p->host, b->out + b->len, &host) || !read_port(p->port, default_port, &url->port)) {
+        return false;
+    }
+    b->len += host.text_len;
+    b->host_end = b->len;
+    if (brackets) {
+        put(b, Q_SLICE("]"));
+    }
+    if (url->port != default_port) {
+        char digits[20];
+        put(b, Q_SLICE(":"));
+        put(b, q_slice_make(digits, q_u64_to_text(url->port, digits)));
+    }
+    b->authority_end = b->len;
+    url->host_kind = host.kind;
+    memcpy(url->address, host.address, sizeof(url->address));
+    return true;
+}
+
+static void put_base_authority(struct builder *b, const struct q_url *base, struct q_url *url) {
+    b->authority = b->len;
+    b->host = b->authority + (size_t)(base->host.ptr - base->authority.ptr);
+    b->host_end = b->host + base->host.len;
+    put(b, base->authority);
+    b->authority_end = b->len;
+    url->port = base->port;
+    url->host_kind = base->host_kind;
+    memcpy(url->address, base->address, sizeof(url->address));
+}
+
+// dots_of gives 1 or 2 for a dot segment in any of its spellings, else 0.
+static int dots_of(struct q_slice segment) {
+    int dots = 0;
+    while (segment.len > 0) {
+        bool encoded = segment.len >= 3 && q_slice_equal_nocase(q_slice_make(segment.ptr, 3), Q_SLICE("%2e"));
+        if ((!encoded && segment.ptr[0] != '.') || ++dots > 2) {
+            return 0;
+        }
+        segment = q_slice_from(segment, encoded ? 3 : 1);
+    }
+    return dots;
+}
+
+// drop_segment takes the last segment, and the '/' in front of it, off the path.
+static void drop_segment(struct builder *b) {
+    while (b->len > b->target) {
+        b->len--;
+        if (b->out[b->len] == '/') {
+            return;
+        }
+    }
+}
+
+// put_path appends the segments of `path` to the path so far; one slash in front of the first is not needed.
+static void put_path(struct builder *b, struct q_slice path) {
+    if (path.len > 0 && is_slash(path.ptr[0])) {
+        path = q_slice_from(path, 1);
+    }
+    for (bool more = true; more;) {
+        size_t len = 0;
+        while (len < path.len && !is_slash(path.ptr[len])) {
+            len++;
+        }
+        more = len < path.len;
+        struct q_slice segment = split_at(&path, len);
+        int dots = dots_of(segment);
+        if (dots == 2) {
+            drop_segment(b);
+        }
+        if (dots == 0 || !more) { // a dot segment at the end leaves an empty one
+            put(b, Q_SLICE("/"));
+            put_encoded(b, dots == 0 ? segment : (struct q_slice){0}, IN_PATH);
+        }
+    }
+}
+
+static void put_target(struct builder *b, const struct parts *p, const struct q_url *base) {
+    b->target = b->len;
+    bool relative = !p->has_authority && (p->path.len == 0 || !is_slash(p->path.ptr[0]));
+    if (relative && p->path.len == 0) {
+        put(b, p->has_query ? base->path : base->target);
+        b->path_end = b->target + base->path.len;
+    } else {
+        if (relative) {
+            put(b, base->path);
+            drop_segment(b);
+        }
+        put_path(b, p->path);
+        b->path_end = b->len;
+    }
+    if (p->has_query) {
+        put(b, Q_SLICE("?"));
+        put_encoded(b, p->query, IN_QUERY);
+    }
+}
+
+static void put_credentials(struct builder *b, const struct parts *p, const struct q_url *base) {
+    b->user = b->len;
+    if (p->has_authority) {
+        put_encoded(b, p->user, IN_USERINFO);
+        b->password = b->len;
+        put_encoded(b, p->password, IN_USERINFO);
+    } else {
+        put(b, base->user);
+        b->password = b->len;
+        put(b, base->password);
+    }
+}
+
+// point_slices makes the slices of `url` from where the pieces stand in its own text.
+static void point_slices(struct q_url *url, const struct builder *b) {
+    const char *text = url->text;
+    url->href = q_slice_make(text, b->user);
+    url->authority = q_slice_make(text + b->authority, b->authority_end - b->authority);
+    url->host = q_slice_make(text + b->host, b->host_end - b->host);
+    url->target = q_slice_make(text + b->target, b->user - b->target);
+    url->path = q_slice_make(text + b->target, b->path_end - b->target);
+    url->user = q_slice_make(text + b->user, b->password - b->user);
+    url->password = q_slice_make(text + b->password, b->len - b->password);
+    url->has_credentials = b->len > b->user;
+}
+
+static struct q_error assemble(const struct q_alloc *alloc, const struct q_url *base, const struct parts *p,
+                               char *scratch, struct q_url *out) {
+    struct builder b = {.out = scratch};
+    struct q_url url = {.alloc = alloc, .scheme = (uint8_t)(p->scheme != Q_SCHEME_NONE ? p->scheme : base->scheme)};
+    put(&b, url.scheme == Q_SCHEME_HTTPS ? Q_SLICE("https://") : Q_SLICE("http://"));
+    if (!p->has_authority) {
+        put_base_authority(&b, base, &url);
+    } else if (!put_authority(&b, p, &url)) {
+        return url_error(Q_ERR_INVALID_URL);
+    }
+    put_target(&b, p, base);
+    put_credentials(&b, p, base);
+    url.text = q_alloc_copy(alloc, b.out, b.len);
+    if (url.text == NULL) {
+        return url_error(Q_ERR_NO_MEMORY);
+    }
+    url.text_size = b.len + 1;
+    point_slices(&url, &b);
+    *out = url;
+    return Q_OK;
+}
+
+struct q_error q_url_resolve(const struct q_alloc *alloc, const struct q_url *base, struct q_slice reference,
+                             struct q_url *out) {
+    *out = (struct q_url){0};
+    struct parts parts = {0};
+    if (reference.len == 0) {
+        reference = Q_SLICE(""); // an empty slice may have no pointer to count from
+    }
+    if (!clean(&reference)) {
+        return url_error(Q_ERR_INVALID_URL);
+    }
+    struct q_error error = split(reference, base, &parts);
+    if (q_error_is(error)) {
+        return error;
+    }
+    // Every byte of the reference grows to three at most; of the base every byte comes once at most.
+    size_t need = 3 * reference.len + (base == NULL ? 0 : base->text_size) + FIXED_BYTES;
+    char small[SCRATCH_BYTES];
+    char *scratch = need <= sizeof(small) ? small : q_alloc_new(alloc, need);
+    if (scratch == NULL) {
+        return url_error(Q_ERR_NO_MEMORY);
+    }
+    error = assemble(alloc, base, &parts, scratch, out);
+    if (scratch != small) {
+        q_alloc_free(alloc, scratch, need);
+    }
+    return error;
+}
+
+struct q_error q_url_parse(const struct q_alloc *alloc, struct q_slice text, struct q_url *out) {
+    return q_url_resolve(alloc, NULL, text, out);
+}
+
+void q_url_deinit(struct q_url *url) {
+    if (url->text != NULL) {
+        q_alloc_free(url->alloc, url->text, url->text_size);
+    }
+    *url = (struct q_url){0};
+}
+
+bool q_url_same_origin(const struct q_url *a, const struct q_url *b) {
+    return a->scheme == b->scheme && a->port == b->port && q_slice_equal(a->host, b->host);
+}
