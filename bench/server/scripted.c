@@ -270,12 +270,12 @@ static void admit(struct bench_scripted *scripted, int fd) {
     if (!player || scripted->num_players >= BENCH_SCRIPTED_CONNECTIONS_MAX)
         abort(); // a test that opens more has lost count
     *player = (struct player){.scripted = scripted, .script = script_for(scripted, scripted->num_players), .fd = fd};
-    if (pthread_create(&player->thread, NULL, player_main, player) != 0)
-        abort();
-    pthread_mutex_lock(&scripted->lock);
+    pthread_mutex_lock(&scripted->lock); // counted before it plays, so that a client never sees more than was counted
     scripted->players[scripted->num_players++] = player;
     pthread_cond_broadcast(&scripted->changed);
     pthread_mutex_unlock(&scripted->lock);
+    if (pthread_create(&player->thread, NULL, player_main, player) != 0)
+        abort();
 }
 
 static void *accept_main(void *arg) {
