@@ -1,0 +1,57 @@
+// A scripted HTTP/1.1 server on the simulated network. What a request asks for in its target, it gets:
+//
+//     /size/N        N bytes with Content-Length          /chunked/N   N bytes, chunked, with a trailer
+//     /close/N       N bytes, ended by the close          /status/C    status C, and no body for 204 and 304
+//     /echo          the request's body                   /garbage     bytes that are not HTTP
+//     /never         nothing, ever
+//
+// and behind a '?', joined by '&', in any order:
+//
+//     tag=T     the body is that of T, see q_simhttp_byte    delay=MS   before the head
+//     pause=MS  in the middle of the body                    info=N     N informational heads before the final one
+//     reset=K   RST behind K bytes of the response           cut=K      FIN behind K bytes of the response
+//     last      Connection: close, and a close               drop       a close behind the response, unannounced
+//     stall=MS  the server stops reading the body that long  early      answers before it has read the body
+//     check     the request's body must be that of T         linger=MS  a close that long behind the response
+//
+// It also checks its client: a request that is malformed, that comes before the response before it was read whole, or
+// whose body is not what it should be, is a fault.
+// Thread rule as for simkernel.h.
+#ifndef QUOIT_TESTS_SUPPORT_SIMHTTP_H
+#define QUOIT_TESTS_SUPPORT_SIMHTTP_H
+
+#include "tests/support/simnet.h"
+
+struct q_simhttp;
+
+struct q_simhttp_options {
+    unsigned idle_close_percent; // after so many of the responses, the server closes at a random moment soon after
+    uint64_t accept_delay_ns;
+    size_t send_buffer, receive_buffer; // as in struct q_sim_listener
+};
+
+struct q_simhttp_stats {
+    uint64_t connections;
+    uint64_t requests;   // heads parsed
+    uint64_t responses;  // whole ones, queued to their end
+    uint64_t body_bytes; // of requests
+    uint64_t faults;
+    char first_fault[128];
+    char last_head[2048]; // of the last request, as it came
+};
+
+// q_simhttp_new listens at an address. Never NULL. Free it after the kernel, which still calls it.
+struct q_simhttp *q_simhttp_new(struct q_sim *sim, const char *address, uint16_t port,
+                                const struct q_simhttp_options *options);
+void q_simhttp_free(struct q_simhttp *server);
+
+const struct q_simhttp_stats *q_simhttp_stats(const struct q_simhttp *server);
+
+// q_simhttp_byte gives byte `at` of the body that belongs to `tag`.
+char q_simhttp_byte(uint64_t tag, uint64_t at);
+
+// q_simhttp_fill writes `len` bytes of the body of `tag`, from byte `at` on. q_simhttp_matches compares with it.
+void q_simhttp_fill(uint64_t tag, uint64_t at, char *out, size_t len);
+bool q_simhttp_matches(uint64_t tag, uint64_t at, const char *data, size_t len);
+
+#endif

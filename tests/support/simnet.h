@@ -1,0 +1,81 @@
+// The simulated network: TCP as two byte streams per connection, between a client socket in a ring's slot and a
+// scripted peer that is a table of callbacks.
+//
+// Client to peer: what a send took waits in the connection's send buffer (bounded) and arrives at the peer in
+// segments; the peer can stop reading, and then sends stay blocked. Peer to client: a queue of bytes, delays, FIN and
+// RST that is delivered in order, as far as the client's receive buffer (bounded) has room.
+// As TCP does: a socket closed with unread bytes sends RST; bytes for a closed socket are answered with RST; RST lets
+// the client read what has arrived, then gives ECONNRESET once, then EOF.
+//
+// A struct q_sim_conn lives until q_sim_free, so that a late callback finds a dead connection and not a stranger.
+// Thread rule as for simkernel.h.
+#ifndef QUOIT_TESTS_SUPPORT_SIMNET_H
+#define QUOIT_TESTS_SUPPORT_SIMNET_H
+
+#include "tests/support/simkernel.h"
+
+#include <sys/socket.h>
+
+struct q_sim_conn;
+
+// What a peer does. Any member may be NULL. `context` is the listener's.
+struct q_sim_peer {
+    void (*on_open)(void *context, struct q_sim_conn *conn);
+    void (*on_bytes)(void *context, struct q_sim_conn *conn, const char *data, size_t len);
+    void (*on_fin)(void *context, struct q_sim_conn *conn);    // the client will send no more
+    void (*on_reset)(void *context, struct q_sim_conn *conn);  // the client reset the connection
+    void (*on_closed)(void *context, struct q_sim_conn *conn); // once, last: free what user data you set
+};
+
+enum q_sim_answer {
+    Q_SIM_ACCEPT,
+    Q_SIM_REFUSE,      // ECONNREFUSED; what an address without listener does
+    Q_SIM_UNREACHABLE, // EHOSTUNREACH
+    Q_SIM_BLACKHOLE,   // nothing, until the kernel gives up with ETIMEDOUT after 130 s
+};
+
+struct q_sim_listener {
+    enum q_sim_answer answer;
+    uint64_t delay_ns;   // before the answer to a connect
+    const struct q_sim_peer *peer;
+    void *context;
+    size_t send_buffer;  // bytes that the client can send ahead of the peer; 0: 256 KiB, or drawn in random mode
+    size_t receive_buffer; // bytes that the peer can send ahead of the client; 0: the same
+};
+
+// q_sim_listen sets what happens at an address ("127.0.0.1" or "::1") and port; a second call replaces the first,
+// for new connections. `options` is copied.
+void q_sim_listen(struct q_sim *sim, const char *address, uint16_t port, const struct q_sim_listener *options);
+
+// q_sim_conn_send queues bytes for the client (copied). q_sim_conn_delay makes all that is queued later wait.
+void q_sim_conn_send(struct q_sim_conn *conn, const void *data, size_t len);
+void q_sim_conn_delay(struct q_sim_conn *conn, uint64_t delay_ns);
+
+// q_sim_conn_fin ends the stream to the client behind what is queued; the peer still reads. q_sim_conn_close does the
+// same and answers later bytes with RST. q_sim_conn_reset resets behind what is queued; q_sim_conn_reset_now at once.
+void q_sim_conn_fin(struct q_sim_conn *conn);
+void q_sim_conn_close(struct q_sim_conn *conn);
+void q_sim_conn_reset(struct q_sim_conn *conn);
+void q_sim_conn_reset_now(struct q_sim_conn *conn);
+
+// q_sim_conn_pause makes the peer stop reading (the client's sends then block when the buffer is full), or go on.
+void q_sim_conn_pause(struct q_sim_conn *conn, bool paused);
+
+// A value of the peer's own. Set it in on_open, free it in on_closed.
+void q_sim_conn_set_user(struct q_sim_conn *conn, void *user);
+void *q_sim_conn_user(const struct q_sim_conn *conn);
+
+struct q_sim *q_sim_conn_sim(const struct q_sim_conn *conn);
+uint64_t q_sim_conn_id(const struct q_sim_conn *conn);       // 1 for the first of a run
+bool q_sim_conn_is_alive(const struct q_sim_conn *conn);     // on_closed has not been called
+size_t q_sim_conn_unread(const struct q_sim_conn *conn);     // bytes that the client has not yet received
+uint64_t q_sim_conn_received(const struct q_sim_conn *conn); // bytes that the peer has read
+
+// q_sim_conn_option gives the value of a socket option that the client set, or `absent`.
+int q_sim_conn_option(const struct q_sim_conn *conn, int level, int name, int absent);
+
+// q_sim_conn_count counts connections of the run that are alive; q_sim_conn_at gives the n-th of the run, or NULL.
+size_t q_sim_conn_count(const struct q_sim *sim);
+struct q_sim_conn *q_sim_conn_at(const struct q_sim *sim, size_t index);
+
+#endif
