@@ -53,7 +53,8 @@ struct quoit_headers;
 struct quoit_slice {
     const void *data;
     size_t len;
-    void *owner; // the engine's; do not touch
+    void *owner;     // the engine's; do not touch
+    uint64_t cookie; // likewise
 };
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -420,8 +421,8 @@ struct quoit_summary {
 };
 
 struct quoit_event {
-    uint32_t type; // enum quoit_event_type
-    uint32_t reserved;
+    uint32_t type;   // enum quoit_event_type
+    uint32_t cookie; // the engine's; copy it along
     struct quoit_handle request;
     uint64_t user_data;
     union {

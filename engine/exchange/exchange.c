@@ -179,11 +179,7 @@ static void on_head(struct q_conn_user *user, const struct q_h1_out *out, struct
 
 static bool on_data(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
-    if (!x->sink->data(x, data, chunk)) {
-        return false;
-    }
-    x->credit -= (int64_t)data.len;
-    return true;
+    return x->sink->data(x, data, chunk);
 }
 
 static bool on_trailers(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk) {

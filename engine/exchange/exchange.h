@@ -38,6 +38,7 @@ struct q_exchange_summary {
 struct q_exchange_sink {
     bool (*informational)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
     void (*head)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
+    // Charges exchange->credit with what the host now holds on to.
     bool (*data)(struct q_exchange *exchange, struct q_slice data, struct q_chunk *chunk);
     bool (*trailers)(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk);
     // The last call. The exchange holds nothing any more.

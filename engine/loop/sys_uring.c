@@ -73,12 +73,14 @@ static int real_eventfd(struct q_sys_uring *sys) {
 
 static void real_eventfd_signal(struct q_sys_uring *sys, int fd) {
     (void)sys;
+    int saved = errno; // a signal handler may ring: the thread that it interrupted must not see our errno
     uint64_t one = 1;
     ssize_t written;
     do {
         written = write(fd, &one, sizeof one);
     } while (written < 0 && errno == EINTR);
     // EAGAIN means that the count is at its maximum: the reader is signalled already.
+    errno = saved;
 }
 
 static void real_eventfd_clear(struct q_sys_uring *sys, int fd) {
@@ -107,7 +109,9 @@ static int real_setsockopt(struct q_sys_uring *sys, int fd, int level, int name,
 
 static void real_futex_wake(struct q_sys_uring *sys, uint32_t *word) {
     (void)sys;
+    int saved = errno; // as in real_eventfd_signal
     syscall(__NR_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+    errno = saved;
 }
 
 // Not const: the simulated kernel has state behind the same type. The real one is never written.

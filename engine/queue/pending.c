@@ -97,6 +97,28 @@ bool q_pending_close(struct q_pending *p) {
     return users_of(before) == 0;
 }
 
+bool q_pending_try_close(struct q_pending *p) {
+    uint64_t seen = atomic_load_explicit(&p->word, memory_order_relaxed);
+    uint64_t alone;
+    do {
+        if ((seen & DRAINING) == 0 || (seen & CLOSED) != 0 || requests_of(seen) != 0 || users_of(seen) != 1) {
+            return false;
+        }
+        alone = (seen - USERS_ONE) | CLOSED;
+        Q_HOOK("pending.try_close.before_cas");
+    } while (!atomic_compare_exchange_weak_explicit(&p->word, &seen, alone, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+void q_pending_abandon(struct q_pending *p) {
+    uint64_t word = atomic_load_explicit(&p->word, memory_order_relaxed);
+    if (word == 0) {
+        return; // never used
+    }
+    atomic_store_explicit(&p->word, ((generation_of(word) + 1) & GENERATION_MASK) | CLOSED, memory_order_release);
+}
+
 void q_pending_retire(struct q_pending *p) {
     uint64_t word = atomic_load_explicit(&p->word, memory_order_acquire);
     Q_CHECK((word & CLOSED) != 0 && users_of(word) == 0 && requests_of(word) == 0);

@@ -75,6 +75,14 @@ Q_MUST_USE bool q_pending_close(struct q_pending *p);
 // a create that failed after open (it drains, closes and retires).
 void q_pending_retire(struct q_pending *p);
 
+// q_pending_try_close is q_pending_close for a caller that is inside itself: only when it is the only user. False: the
+// word is not draining, has requests, or others are inside; nothing was changed. A user.
+Q_MUST_USE bool q_pending_try_close(struct q_pending *p);
+
+// q_pending_abandon makes a word that was copied by fork fit for re-use in the child: whatever the parent's threads had
+// counted in it is forgotten, and its generation moved on. The only thread of a fresh child, or under its create lock.
+void q_pending_abandon(struct q_pending *p);
+
 // q_pending_requests is the number of requests now. Any thread.
 uint32_t q_pending_requests(const struct q_pending *p);
 
