@@ -253,6 +253,7 @@ void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *
         .spec = spec,
         .started_ns = loop->now_ns,
         .credit = (int64_t)spec->credit,
+        .is_credit_manual = spec->is_credit_manual,
         .state = Q_X_NEW,
     };
     if (spec->total_timeout_ns > 0) {

@@ -83,6 +83,7 @@ struct q_exchange {
     struct q_exchange_summary summary;
     uint64_t started_ns;
     int64_t credit; // bytes of body that may still be received
+    bool is_credit_manual; // credit comes from the host's grants alone; for core
     bool is_last_reused;        // of the connection that failed last
     bool is_last_response_begun;
     uint8_t state; // enum q_exchange_state

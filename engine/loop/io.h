@@ -100,7 +100,8 @@ struct q_io_stats {
 };
 
 struct q_io_turn {
-    bool may_sleep;       // wait for a completion, until `deadline_ns` at most
+    bool is_idle;         // the queue is parked: arm the doorbell
+    bool may_sleep;       // and wait for a completion, until `deadline_ns` at most; implies is_idle
     uint64_t now_ns;
     uint64_t deadline_ns; // Q_WHEEL_NEVER: no bound
     uint32_t bell_value;  // the doorbell's value, read before the queue was parked

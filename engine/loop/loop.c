@@ -76,13 +76,15 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     has_more |= !q_list_is_empty(&loop->tasks) || loop->has_more;
 
     struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = q_wheel_next(&loop->wheel)};
-    turn.may_sleep = may_sleep && loop->is_open && !has_more && turn.deadline_ns > loop->now_ns &&
-                     loop->steps->park(loop->owner, &turn.bell_value);
+    turn.is_idle = loop->is_open && !has_more && turn.deadline_ns > loop->now_ns &&
+                   loop->steps->park(loop->owner, &turn.bell_value);
+    turn.may_sleep = may_sleep && turn.is_idle;
     struct q_list completed;
     q_list_init(&completed);
     loop->has_more = q_io_turn(loop->io, &turn, &completed);
 
     loop->now_ns = q_clock_now(loop->clock);
+    loop->is_idle = turn.is_idle && q_list_is_empty(&completed);
     run_completed(&completed);
     run_timers(loop);
 }

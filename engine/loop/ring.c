@@ -128,7 +128,7 @@ static bool turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *o
     struct q_ring *ring = q_ring_of(io);
     q_ring_buffers_refill(ring);
     rearm_starved(ring);
-    if (turn->may_sleep) {
+    if (turn->is_idle) {
         arm_doorbell(ring, turn->bell_value);
     }
     unsigned to_submit = q_ring_flush(ring);

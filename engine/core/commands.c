@@ -1,0 +1,198 @@
+// Commands: what other threads ask, drained from the submission queue on the loop, and the loop's own steps.
+#include "engine/core/engine.h"
+
+#include "engine/base/hook.h"
+
+void q_engine_push(struct q_engine *engine, struct q_command *command) {
+    if (q_mpsc_push(&engine->queue, &command->node) == Q_MPSC_PUSHED_WAKE) {
+        atomic_fetch_add_explicit(&engine->num_wakes, 1, memory_order_relaxed);
+        q_doorbell_ring(&engine->bell);
+    }
+}
+
+struct q_request *q_engine_find_request(struct q_engine *engine, struct quoit_handle handle,
+                                        uint32_t *out_generation) {
+    uint32_t index = (uint32_t)handle.id;
+    *out_generation = (uint32_t)(handle.id >> 32);
+    return index < engine->options.requests_max ? &engine->requests[index] : NULL;
+}
+
+int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_spec *spec, uint64_t user_data,
+                        struct quoit_handle *out) {
+    if (!q_evring_reserve(&port->ring, 2)) {
+        return Q_ERR_PORT_FULL;
+    }
+    uint32_t index = q_slotfree_take(&engine->slots_free);
+    if (index == Q_SLOTFREE_NONE) {
+        q_evring_unreserve(&port->ring, 2);
+        return Q_ERR_REQUESTS_MAX;
+    }
+    struct q_request *request = &engine->requests[index];
+    request->submit.kind = Q_COMMAND_SUBMIT;
+    request->cancel.kind = Q_COMMAND_CANCEL;
+    request->credit.kind = Q_COMMAND_CREDIT;
+    request->engine = engine;
+    request->port = port;
+    request->spec = q_spec_acquire(spec);
+    request->user_data = user_data;
+    request->index = index;
+    request->is_started = false;
+    request->is_canceled_early = false;
+    // From here on a cancel may pin the slot. It cannot run before the loop has the slot: it would come before the
+    // submit only from a thread that guessed the handle, and is then remembered.
+    request->generation = q_slotword_open(&request->word);
+    if (out != NULL) {
+        *out = q_request_handle(request);
+    }
+    Q_HOOK("core.submit.before_push");
+    q_engine_push(engine, &request->submit);
+    return 0;
+}
+
+static struct q_error canceled(void) { return q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE); }
+
+static void run_submit(struct q_engine *engine, struct q_command *command) {
+    struct q_request *request = q_container_of(command, struct q_request, submit);
+    request->is_started = true;
+    request->has_head = false;
+    request->body_offset = 0;
+    Q_ASSERT(request->chunk == NULL);
+    q_list_push_back(&engine->requests_live, &request->link);
+    struct q_exchange *exchange = &request->exchange;
+    q_exchange_start(exchange, &engine->loop, &engine->pool, &q_engine_sink, request->spec);
+    if (request->is_canceled_early) {
+        q_exchange_cancel(exchange, canceled());
+    } else if (engine->phase > Q_ENGINE_DRAINING) {
+        q_exchange_cancel(exchange, q_error_make(Q_ERR_CLOSED, Q_PHASE_QUEUE));
+    }
+}
+
+static void run_cancel(struct q_engine *engine, struct q_command *command) {
+    (void)engine;
+    struct q_request *request = q_container_of(command, struct q_request, cancel);
+    if (request->is_started) {
+        q_exchange_cancel(&request->exchange, canceled());
+    } else {
+        request->is_canceled_early = true;
+    }
+    q_slotword_unpin_cancel(&request->word);
+}
+
+static void run_credit(struct q_engine *engine, struct q_command *command) {
+    (void)engine;
+    struct q_request *request = q_container_of(command, struct q_request, credit);
+    uint64_t bytes = q_slotword_take_credit(&request->word);
+    if (request->is_started) {
+        q_exchange_grant(&request->exchange, bytes);
+    }
+}
+
+static void run_chunk(struct q_engine *engine, struct q_command *command) {
+    struct q_chunk *chunk = q_container_of(command, struct q_chunk, command);
+    struct q_handle owner = chunk->owner;
+    uint64_t bytes = q_chunk_collect(chunk);
+    struct q_request *request = &engine->requests[owner.index];
+    if (q_slotword_is_live(&request->word, owner.generation) && !request->exchange.is_credit_manual) {
+        q_exchange_grant(&request->exchange, bytes);
+    }
+}
+
+static void run_port_wake(struct q_engine *engine, struct q_command *command) {
+    (void)engine;
+    // The publish step of this tick collects.
+    q_evring_wake_drained(&q_container_of(command, struct q_port, wake)->ring);
+}
+
+static void run_port_open(struct q_engine *engine, struct q_command *command) {
+    struct q_port *port = q_container_of(command, struct q_port, open);
+    port->open_code = engine->phase >= Q_ENGINE_CLOSING_PORTS ? Q_ERR_CLOSED : q_port_attach(port);
+    sem_post(&port->opened);
+}
+
+static void run_engine_close(struct q_engine *engine, struct q_command *command) {
+    (void)command;
+    // Cleared first: a close that comes now pushes again, and the deadline that is read next is at most its own.
+    atomic_store_explicit(&engine->is_close_queued, 0, memory_order_seq_cst);
+    if (engine->phase > Q_ENGINE_DRAINING) {
+        return;
+    }
+    uint64_t close_at_ns = atomic_load_explicit(&engine->close_at_ns, memory_order_seq_cst);
+    bool is_idle = q_pending_drain(&engine->entry->pending);
+    (void)is_idle; // the phases look for themselves
+    engine->phase = Q_ENGINE_DRAINING;
+    q_loop_arm(&engine->loop, &engine->close_timer, close_at_ns);
+}
+
+static void (*const k_run[Q_COMMAND_KINDS])(struct q_engine *engine, struct q_command *command) = {
+    [Q_COMMAND_SUBMIT] = run_submit,         [Q_COMMAND_CANCEL] = run_cancel,
+    [Q_COMMAND_CREDIT] = run_credit,         [Q_COMMAND_CHUNK] = run_chunk,
+    [Q_COMMAND_PORT_WAKE] = run_port_wake,   [Q_COMMAND_PORT_OPEN] = run_port_open,
+    [Q_COMMAND_ENGINE_CLOSE] = run_engine_close,
+};
+
+void q_engine_run_command(struct q_engine *engine, struct q_command *command) {
+    k_run[command->kind](engine, command);
+}
+
+static bool take_commands(void *owner) {
+    struct q_engine *engine = owner;
+    if (engine->backlog == NULL) {
+        engine->backlog = q_mpsc_drain(&engine->queue);
+    }
+    for (unsigned count = 0; engine->backlog != NULL; count++) {
+        if (count == Q_ENGINE_COMMANDS_PER_TICK) {
+            return true;
+        }
+        struct q_mpsc_node *node = engine->backlog;
+        engine->backlog = node->next; // read before the command runs: some may be pushed again at once
+        q_engine_run_command(engine, q_command_of(node));
+    }
+    return false;
+}
+
+// Gives back the slots of requests that have ended. A slot that a cancel or a grant still pins waits for its node.
+static void bury_dead(struct q_engine *engine) {
+    struct q_list dead;
+    q_list_init(&dead);
+    q_list_take(&dead, &engine->requests_dead);
+    struct q_list_node *node;
+    while ((node = q_list_pop_front(&dead)) != NULL) {
+        struct q_request *request = q_container_of(node, struct q_request, link);
+        uint32_t index = request->index;
+        switch (q_slotword_try_retire(&request->word, request->generation)) {
+        case Q_RETIRE_PINNED: q_list_push_back(&engine->requests_dead, node); continue;
+        case Q_RETIRE_DONE: q_slotfree_give(&engine->slots_free, index); break;
+        case Q_RETIRE_WORN_OUT: break;
+        }
+        bool was_last = q_pending_end_requests(&engine->entry->pending, 1);
+        (void)was_last; // the phases look for themselves, later in this step
+    }
+}
+
+static bool publish(void *owner) {
+    struct q_engine *engine = owner;
+    bool has_more = false;
+    uint32_t num_ports = q_engine_num_ports(engine);
+    for (uint32_t i = 0; i < num_ports; i++) {
+        struct q_port *port = q_engine_port_at(engine, i);
+        if (port != NULL) {
+            has_more |= q_port_publish(port);
+        }
+    }
+    if (!q_list_is_empty(&engine->requests_dead)) {
+        bury_dead(engine);
+    }
+    if (engine->phase != Q_ENGINE_RUNNING) {
+        q_engine_advance_closing(engine);
+    }
+    q_engine_snapshot(engine);
+    return has_more;
+}
+
+static bool park(void *owner, uint32_t *out_bell_value) {
+    struct q_engine *engine = owner;
+    *out_bell_value = q_doorbell_value(&engine->bell); // before parking: see queue/doorbell.h
+    return q_mpsc_park(&engine->queue);
+}
+
+const struct q_loop_steps q_engine_steps = {.take_commands = take_commands, .publish = publish, .park = park};

@@ -1,0 +1,355 @@
+// Making, driving and unmaking an engine.
+#define _GNU_SOURCE
+#include "engine/core/engine.h"
+
+#include "engine/core/options.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#define SQ_ENTRIES 128
+#define CQ_ENTRIES 1024
+#define SPARE_SLOTS 64          // for connections that are closing while their successors open
+#define TRAILER_BYTES_MAX 2048  // what a small chunk holds with its entries
+#define BUFFERS_KEPT 256        // free receive buffers kept for the next burst: 4 MiB
+#define CHUNKS_KEPT 256
+
+static struct q_error create_error(enum q_error_code code) { return q_error_make(code, Q_PHASE_CREATE); }
+
+static void no_op(struct q_timer *timer) { (void)timer; } // its only work is to end the loop's sleep
+
+static uint32_t slots_of(const struct q_engine *engine) {
+    uint32_t wanted = engine->options.connections_max + Q_ENGINE_PORTS_MAX + SPARE_SLOTS;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        wanted = (uint32_t)limit.rlim_cur; // the kernel makes no larger table
+    }
+    return wanted < Q_IO_SLOTS_MAX ? wanted : Q_IO_SLOTS_MAX;
+}
+
+static void init_pools(struct q_engine *engine) {
+    const struct quoit_engine_options *options = &engine->options;
+    engine->budget = (struct q_chunk_budget){.limit = options->memory_max};
+    engine->conn_env.limits = (struct q_h1_limits){
+        .head_bytes = options->head_bytes_max,
+        .headers_count = options->headers_max,
+        .line_bytes = options->head_bytes_max,
+        .trailer_bytes = TRAILER_BYTES_MAX,
+    };
+    size_t head_bytes = q_h1_reader_memory_for(&engine->conn_env.limits);
+    const struct q_alloc *alloc = &engine->alloc;
+    q_chunk_pool_init(&engine->buffer_pool, alloc, &engine->budget, Q_ENGINE_BUFFER_BYTES, BUFFERS_KEPT);
+    q_chunk_pool_init(&engine->head_pool, alloc, &engine->budget, (uint32_t)((head_bytes + 15) & ~(size_t)15),
+                      CHUNKS_KEPT);
+    q_chunk_pool_init(&engine->small_pool, alloc, &engine->budget, Q_ENGINE_SMALL_BYTES, CHUNKS_KEPT);
+}
+
+static struct q_error make_ring(struct q_engine *engine) {
+    struct q_ring_options options = {
+        .sys = engine->seams.sys,
+        .alloc = &engine->alloc,
+        .clock = engine->seams.clock,
+        .log = &engine->log,
+        .doorbell = &engine->bell,
+        .buffer_pool = &engine->buffer_pool,
+        .num_buffers = Q_ENGINE_BUFFERS,
+        .num_slots = slots_of(engine),
+        .sq_entries = SQ_ENTRIES,
+        .cq_entries = CQ_ENTRIES,
+        .capabilities_off = engine->options.capabilities_off,
+        .host_driven = engine->options.mode == QUOIT_ENGINE_HOST_DRIVEN,
+    };
+    return q_ring_create(&options, &engine->ring);
+}
+
+// What may run on the loop thread only; host-driven, the ring is made disabled and bound by the first tick.
+static struct q_error start(struct q_engine *engine) {
+    struct q_error error = make_ring(engine);
+    if (q_error_is(error)) {
+        return error;
+    }
+    q_loop_init(&engine->loop, q_ring_io(engine->ring), engine->seams.clock, &engine->log, engine->seams.seed,
+                &q_engine_steps, engine);
+    engine->close_timer.fired = no_op;
+    engine->conn_env.loop = &engine->loop;
+    engine->conn_env.head_chunks = &engine->head_pool;
+    engine->conn_env.small_chunks = &engine->small_pool;
+    engine->conn_env.idle_timeout_ns = engine->options.idle_timeout_ms * Q_NS_PER_MS;
+    struct q_pool_options pool_options = {
+        .connections_max = engine->options.connections_max,
+        .connections_per_origin_max = engine->options.connections_per_origin_max,
+        .waiters_per_origin_max = engine->options.waiters_per_origin_max,
+    };
+    error = q_pool_init(&engine->pool, &engine->alloc, &engine->conn_env, &engine->hosts, &pool_options);
+    if (q_error_is(error)) {
+        q_ring_destroy(engine->ring);
+        engine->ring = NULL;
+        return error;
+    }
+    q_engine_snapshot(engine);
+    return Q_OK;
+}
+
+static void *thread_main(void *argument) {
+    struct q_engine *engine = argument;
+    prctl(PR_SET_NAME, "quoit", 0, 0, 0);
+    engine->start_error = start(engine);
+    bool is_started = !q_error_is(engine->start_error);
+    if (is_started) {
+        q_loop_bind(&engine->loop);
+    }
+    sem_post(&engine->started);
+    while (is_started && !engine->is_over) {
+        q_loop_tick(&engine->loop, true);
+        q_engine_finish(engine);
+    }
+    return NULL;
+}
+
+static void wait_for(sem_t *semaphore) {
+    while (sem_wait(semaphore) != 0) {
+        // interrupted by a signal of the host's: go on waiting
+    }
+}
+
+// The engine's thread takes no signals: they are the host's business, and a handler must not meet our locks-free loop.
+static struct q_error start_thread(struct q_engine *engine) {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&engine->thread, NULL, thread_main, engine);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        return q_error_os(Q_ERR_THREAD_FAILED, Q_PHASE_CREATE, result);
+    }
+    wait_for(&engine->started);
+    if (q_error_is(engine->start_error)) {
+        pthread_join(engine->thread, NULL);
+    }
+    return engine->start_error;
+}
+
+static struct q_error make_parts(struct q_engine *engine) {
+    q_mpsc_init(&engine->queue);
+    atomic_init(&engine->close_at_ns, UINT64_MAX);
+    q_list_init(&engine->requests_live);
+    q_list_init(&engine->requests_dead);
+    engine->close_command.kind = Q_COMMAND_ENGINE_CLOSE;
+    init_pools(engine);
+    struct q_error error = q_hosts_load(&engine->hosts, &engine->alloc, engine->options.hosts_file);
+    if (q_error_is(error)) {
+        return error;
+    }
+    // Mapped and not allocated: zeros that cost nothing until a slot is used for the first time.
+    struct q_sys_uring *sys = engine->seams.sys;
+    engine->requests_size = engine->options.requests_max * sizeof *engine->requests;
+    engine->requests = sys->map_memory(sys, engine->requests_size);
+    if (engine->requests == NULL ||
+        !q_slotfree_init(&engine->slots_free, &engine->alloc, engine->options.requests_max)) {
+        return create_error(Q_ERR_NO_MEMORY);
+    }
+    if (!engine->seams.has_seed) {
+        struct q_random random;
+        error = q_random_seed_from_kernel(&random);
+        engine->seams.seed = random.state;
+    }
+    return error;
+}
+
+// Frees whatever there is of an engine whose loop is over or never began.
+static void dismantle(struct q_engine *engine) {
+    struct q_alloc alloc = engine->alloc;
+    struct q_mpsc_node *node = q_mpsc_close(&engine->queue);
+    while (node != NULL) {
+        struct q_command *command = q_command_of(node);
+        node = node->next;
+        if (command->kind == Q_COMMAND_CHUNK) {
+            q_chunk_collect(q_container_of(command, struct q_chunk, command));
+        }
+    }
+    for (uint32_t i = 0; i < Q_ENGINE_PORTS_MAX; i++) {
+        struct q_port *port = q_engine_port_at(engine, i);
+        if (port != NULL) {
+            q_port_drop(port);
+            q_port_free(port);
+        }
+    }
+    if (engine->pool.alloc != NULL) {
+        q_pool_deinit(&engine->pool);
+    }
+    q_chunk_pool_deinit(&engine->buffer_pool);
+    q_chunk_pool_deinit(&engine->head_pool);
+    q_chunk_pool_deinit(&engine->small_pool);
+    if (engine->hosts.alloc != NULL) {
+        q_hosts_deinit(&engine->hosts);
+    }
+    q_slotfree_deinit(&engine->slots_free);
+    if (engine->requests != NULL) {
+        engine->seams.sys->unmap(engine->seams.sys, engine->requests, engine->requests_size);
+    }
+    sem_destroy(&engine->started);
+    q_alloc_free(&alloc, engine, sizeof *engine);
+}
+
+static struct q_error bring_up(struct q_engine *engine) {
+    struct q_error error = make_parts(engine);
+    if (q_error_is(error)) {
+        return error;
+    }
+    error = q_table_take(&engine->entry);
+    if (q_error_is(error)) {
+        return error;
+    }
+    engine->entry->engine = engine;
+    engine->entry->requests_max = engine->options.requests_max;
+    error = engine->options.mode == QUOIT_ENGINE_THREAD ? start_thread(engine) : start(engine);
+    if (q_error_is(error)) {
+        q_table_give_back(engine->entry);
+    }
+    return error;
+}
+
+struct q_error q_engine_create(const struct quoit_engine_options *options, const struct q_engine_seams *seams,
+                               struct quoit_engine *out) {
+    struct quoit_engine_options filled;
+    int32_t code = q_options_of_engine(options, &filled);
+    if (code != 0) {
+        return create_error((enum q_error_code)code);
+    }
+    struct q_alloc alloc = *q_alloc_libc();
+    if (filled.allocator != NULL) {
+        alloc = (struct q_alloc){.allocate = filled.allocator->allocate,
+                                 .release = filled.allocator->release,
+                                 .context = filled.allocator->context};
+    }
+    struct q_engine *engine = q_alloc_new(&alloc, sizeof *engine);
+    if (engine == NULL) {
+        return create_error(Q_ERR_NO_MEMORY);
+    }
+    engine->options = filled;
+    engine->alloc = alloc;
+    engine->log = (struct q_log){.sink = filled.log, .context = filled.log_context, .level = (int)filled.log_level};
+    engine->seams = seams != NULL ? *seams
+                                  : (struct q_engine_seams){.sys = q_sys_uring_real(), .clock = q_clock_monotonic()};
+    sem_init(&engine->started, 0, 0);
+    struct q_error error = bring_up(engine);
+    if (q_error_is(error)) {
+        dismantle(engine);
+        return error;
+    }
+    engine->handle = q_table_open(engine->entry);
+    *out = engine->handle;
+    return Q_OK;
+}
+
+bool q_engine_is_here(const struct q_engine *engine) { return q_loop_is_here(&engine->loop); }
+
+void q_engine_poke(struct q_engine *engine) {
+    if (atomic_exchange_explicit(&engine->is_close_queued, 1, memory_order_seq_cst) == 0) {
+        q_engine_push(engine, &engine->close_command);
+    }
+}
+
+void q_engine_close(struct q_engine *engine, uint64_t drain_ms) {
+    uint64_t now_ns = q_clock_now(engine->seams.clock);
+    uint64_t wanted = drain_ms > Q_SPEC_TIMEOUT_MS_MAX ? now_ns + Q_SPEC_TIMEOUT_MS_MAX * Q_NS_PER_MS
+                                                       : now_ns + drain_ms * Q_NS_PER_MS;
+    uint64_t seen = atomic_load_explicit(&engine->close_at_ns, memory_order_relaxed);
+    while (wanted < seen && !atomic_compare_exchange_weak_explicit(&engine->close_at_ns, &seen, wanted,
+                                                                   memory_order_seq_cst, memory_order_relaxed)) {
+    }
+    q_engine_poke(engine);
+}
+
+int32_t q_engine_destroy(struct q_engine *engine) {
+    struct q_table_entry *entry = engine->entry;
+    bool is_thread = engine->options.mode == QUOIT_ENGINE_THREAD;
+    int32_t code = 0;
+    if (q_engine_is_here(engine) && (is_thread || engine->is_ticking)) {
+        code = Q_ERR_WRONG_THREAD;
+    } else if (atomic_load_explicit(&engine->is_closed, memory_order_acquire) == 0) {
+        code = Q_ERR_NOT_CLOSED;
+    } else if (atomic_load_explicit(&engine->num_taken, memory_order_acquire) != 0 ||
+               !q_pending_try_close(&entry->pending)) {
+        code = Q_ERR_BUSY;
+    }
+    if (code != 0) {
+        q_table_leave(entry);
+        return code;
+    }
+    if (is_thread) {
+        pthread_join(engine->thread, NULL);
+    }
+    dismantle(engine);
+    q_pending_retire(&entry->pending);
+    q_table_give_back(entry);
+    return 0;
+}
+
+static int32_t bind_to_ticker(struct q_engine *engine) {
+    if (atomic_load_explicit(&engine->is_bound, memory_order_acquire) != 0) {
+        return q_engine_is_here(engine) ? 0 : Q_ERR_WRONG_THREAD;
+    }
+    if (atomic_exchange_explicit(&engine->is_bound, 1, memory_order_acq_rel) != 0) {
+        return Q_ERR_WRONG_THREAD; // another thread's first tick came first
+    }
+    q_loop_bind(&engine->loop);
+    return q_ring_enable(engine->ring).code;
+}
+
+int32_t q_engine_tick(struct q_engine *engine) {
+    if (engine->options.mode != QUOIT_ENGINE_HOST_DRIVEN) {
+        return -Q_ERR_WRONG_MODE;
+    }
+    int32_t code = bind_to_ticker(engine);
+    if (code != 0) {
+        return -code;
+    }
+    if (engine->is_over || engine->is_ticking) {
+        return engine->is_over ? 0 : -Q_ERR_WRONG_THREAD;
+    }
+    struct q_sys_uring *sys = engine->seams.sys;
+    sys->eventfd_clear(sys, q_ring_event_fd(engine->ring));
+    engine->is_ticking = true;
+    q_loop_tick(&engine->loop, false);
+    q_engine_finish(engine);
+    engine->is_ticking = false;
+    return !engine->is_over && !engine->loop.is_idle;
+}
+
+int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_options *options, uint32_t *out_index) {
+    bool is_driven = engine->options.mode == QUOIT_ENGINE_HOST_DRIVEN;
+    bool is_bound = !is_driven || atomic_load_explicit(&engine->is_bound, memory_order_acquire) != 0;
+    if (is_driven && is_bound && !q_engine_is_here(engine)) {
+        return Q_ERR_WRONG_THREAD;
+    }
+    uint32_t index = q_engine_num_ports(engine);
+    do {
+        if (index == Q_ENGINE_PORTS_MAX) {
+            return Q_ERR_FD_LIMIT;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&engine->num_ports, &index, index + 1, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    int32_t code;
+    struct q_port *port = q_port_new(engine, options, &code);
+    if (port == NULL) {
+        return code; // its place stays empty, which the loop's walks expect
+    }
+    port->index = index;
+    if (is_driven || q_engine_is_here(engine)) {
+        port->open_code = q_port_attach(port);
+    } else {
+        q_engine_push(engine, &port->open);
+        wait_for(&port->opened);
+    }
+    if (port->open_code != 0) {
+        code = port->open_code;
+        q_port_free(port);
+        return code;
+    }
+    atomic_store_explicit(&engine->ports[index], port, memory_order_release);
+    *out_index = index;
+    return 0;
+}

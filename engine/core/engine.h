@@ -1,0 +1,159 @@
+// Engine: everything together. core owns lifetimes: of the engine, its thread, ports and request slots; takes in the
+// commands of the submission queue; and turns what exchanges tell into events.
+//
+// Phases: running -> draining (no new requests; the pending ones may finish until a deadline) -> aborting (they are
+// ended) -> dismantling (connections, then ports' slots, then the doorbell) -> closed (the ring is gone; each port has
+// had its CLOSED). One function moves the phase on, once a tick.
+#ifndef QUOIT_ENGINE_CORE_ENGINE_H
+#define QUOIT_ENGINE_CORE_ENGINE_H
+
+#include "engine/core/port.h"
+#include "engine/core/table.h"
+#include "engine/loop/ring.h"
+#include "engine/queue/pending.h"
+
+#include <pthread.h>
+
+#define Q_ENGINE_PORTS_MAX 256
+#define Q_ENGINE_COMMANDS_PER_TICK 1024 // so that a flood of submits does not starve sockets and timers
+#define Q_ENGINE_BUFFER_BYTES 16384     // one TLS record fits; smaller ones mean more completions
+#define Q_ENGINE_BUFFERS 64             // lent to the kernel at a time; a kernel entry posts about 20 completions
+#define Q_ENGINE_SMALL_BYTES 4096
+
+// The seams: the real ones for hosts, others in tests and simulation.
+struct q_engine_seams {
+    struct q_sys_uring *sys;
+    const struct q_clock *clock;
+    bool has_seed; // else the kernel gives one
+    uint64_t seed;
+};
+
+enum q_engine_phase {
+    Q_ENGINE_RUNNING,
+    Q_ENGINE_DRAINING,
+    Q_ENGINE_ABORTING,
+    Q_ENGINE_CLOSING_CONNECTIONS,
+    Q_ENGINE_CLOSING_PORTS,
+    Q_ENGINE_QUIESCING,
+    Q_ENGINE_CLOSED,
+};
+
+struct q_engine {
+    // Any thread, under their protocols.
+    struct q_mpsc queue;
+    struct q_doorbell bell;
+    struct q_slotfree slots_free;
+    struct q_command close_command;
+    _Atomic(uint32_t) is_close_queued;
+    _Atomic(uint64_t) close_at_ns;  // earliest deadline that any close asked for
+    _Atomic(uint64_t) num_taken;    // slices that hosts hold
+    _Atomic(uint32_t) is_closed;    // the last event is out
+    _Atomic(uint32_t) num_ports;    // places given out in `ports`; a place may be empty
+    _Atomic(uint64_t) num_wakes;
+    _Atomic(struct q_port *) ports[Q_ENGINE_PORTS_MAX];
+    _Atomic(uint64_t) snapshot[16]; // counters for quoit_engine_info; see engine_info.c
+
+    // Constant once made.
+    struct q_table_entry *entry;
+    struct quoit_engine handle;
+    struct quoit_engine_options options; // every default filled in
+    struct q_alloc alloc;
+    struct q_log log;
+    struct q_engine_seams seams;
+    struct q_request *requests;
+    size_t requests_size;
+    pthread_t thread;
+    sem_t started;
+    struct q_error start_error;
+
+    // The loop.
+    struct q_ring *ring;
+    struct q_loop loop;
+    struct q_hosts hosts;
+    struct q_chunk_budget budget;
+    struct q_chunk_pool buffer_pool;
+    struct q_chunk_pool head_pool;
+    struct q_chunk_pool small_pool;
+    struct q_conn_env conn_env;
+    struct q_pool pool;
+    struct q_mpsc_node *backlog; // commands taken out of the queue and not run yet
+    struct q_list requests_live;
+    struct q_list requests_dead; // ended; their slots are given back between ticks
+    struct q_timer close_timer;
+    uint64_t num_done;
+    uint64_t num_failed;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint8_t phase; // enum q_engine_phase
+    bool are_ports_closing;
+    bool is_ticking; // host-driven: inside a tick
+    bool is_over;  // the loop has nothing to do any more
+    _Atomic(uint32_t) is_bound; // host-driven: a thread ticks it
+};
+
+// --- life: engine.c ---
+
+// q_engine_create makes an engine on the given seams (NULL: the real ones). Errors as quoit_engine_create.
+Q_MUST_USE struct q_error q_engine_create(const struct quoit_engine_options *options,
+                                          const struct q_engine_seams *seams, struct quoit_engine *out);
+
+// q_engine_close, q_engine_destroy, q_engine_tick: see the functions of the same names in api/quoit.h.
+void q_engine_close(struct q_engine *engine, uint64_t drain_ms);
+int32_t q_engine_destroy(struct q_engine *engine);
+int32_t q_engine_tick(struct q_engine *engine);
+
+// q_engine_push hands a command to the loop and wakes it if it sleeps. Any thread inside the engine.
+void q_engine_push(struct q_engine *engine, struct q_command *command);
+
+static inline uint32_t q_engine_num_ports(const struct q_engine *engine) {
+    return atomic_load_explicit(&engine->num_ports, memory_order_acquire);
+}
+
+static inline struct q_port *q_engine_port_at(struct q_engine *engine, uint32_t index) {
+    return index < Q_ENGINE_PORTS_MAX ? atomic_load_explicit(&engine->ports[index], memory_order_acquire) : NULL;
+}
+
+// q_engine_poke makes the loop look at the engine's phase. Any thread inside the engine.
+void q_engine_poke(struct q_engine *engine);
+
+// q_engine_is_here tells whether the caller is the loop thread.
+bool q_engine_is_here(const struct q_engine *engine);
+
+// q_engine_open_port makes a port and waits until the loop has it. The caller has counted a request, which keeps the
+// loop going for as long. Errors as quoit_port_create.
+Q_MUST_USE int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_options *options,
+                                      uint32_t *out_index);
+
+// --- commands: commands.c ---
+
+extern const struct q_loop_steps q_engine_steps;
+
+// q_engine_submit fills a slot and pushes it. The caller has counted the request and holds `spec`, which is frozen; one
+// more hold is taken. Errors: PORT_FULL, REQUESTS_MAX. Any thread.
+Q_MUST_USE int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_spec *spec,
+                                   uint64_t user_data, struct quoit_handle *out);
+
+// q_engine_find_request gives the slot that a handle points at, live or not; NULL when out of range. Any thread.
+struct q_request *q_engine_find_request(struct q_engine *engine, struct quoit_handle handle, uint32_t *out_generation);
+
+// q_engine_run_command runs one drained command. Loop thread, and destroy.
+void q_engine_run_command(struct q_engine *engine, struct q_command *command);
+
+// --- closing: engine_close.c ---
+
+// q_engine_advance_closing moves the phase on as far as it can go now. Loop thread, publish step.
+void q_engine_advance_closing(struct q_engine *engine);
+
+// q_engine_finish ends what can only be ended outside a tick: the ring; then says CLOSED. Loop thread.
+void q_engine_finish(struct q_engine *engine);
+
+// --- events: sink.c ---
+
+extern const struct q_exchange_sink q_engine_sink;
+
+// --- counters: engine_info.c ---
+
+void q_engine_snapshot(struct q_engine *engine);
+int32_t q_engine_info(struct q_engine *engine, struct quoit_engine_info *out);
+
+#endif

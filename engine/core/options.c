@@ -1,0 +1,68 @@
+#include "engine/core/options.h"
+
+#include <string.h>
+
+int32_t q_options_read_struct(void *out, size_t out_size, const void *in) {
+    uint32_t size;
+    memcpy(&size, in, sizeof size); // struct_size is the first field of each
+    if (size < sizeof size || size > out_size + 4096) {
+        return Q_ERR_INVALID_STRUCT_SIZE;
+    }
+    memset(out, 0, out_size);
+    memcpy(out, in, size < out_size ? size : out_size);
+    for (size_t i = out_size; i < size; i++) {
+        if (((const char *)in)[i] != 0) {
+            return Q_ERR_INVALID_STRUCT_SIZE; // it asks for something that this library does not know
+        }
+    }
+    return 0;
+}
+
+// A 32-bit option with its default and its most.
+struct bound {
+    size_t offset;
+    uint32_t fallback;
+    uint32_t most;
+};
+
+#define BOUND(field, fallback, most) {offsetof(struct quoit_engine_options, field), (fallback), (most)}
+
+static const struct bound k_bounds[] = {
+    BOUND(requests_max, 16384, 1u << 20),
+    BOUND(connections_max, 4096, 1u << 19),
+    BOUND(connections_per_origin_max, 64, 1u << 19),
+    BOUND(waiters_per_origin_max, 16384, 1u << 20),
+    BOUND(idle_timeout_ms, 60000, 86400000),
+    BOUND(head_bytes_max, 16384, 262144),
+    BOUND(headers_max, 128, 1024),
+    BOUND(log_level, 2, 4),
+};
+
+static int32_t fill_in(struct quoit_engine_options *options) {
+    for (size_t i = 0; i < Q_COUNT_OF(k_bounds); i++) {
+        uint32_t *field = (uint32_t *)(void *)((char *)options + k_bounds[i].offset);
+        *field = *field == 0 ? k_bounds[i].fallback : *field;
+        if (*field > k_bounds[i].most) {
+            return Q_ERR_INVALID_ARGUMENT;
+        }
+    }
+    return 0;
+}
+
+int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_engine_options *out) {
+    *out = (struct quoit_engine_options){.struct_size = sizeof *out};
+    int32_t code = in == NULL ? 0 : q_options_read_struct(out, sizeof *out, in);
+    if (code == 0) {
+        code = fill_in(out);
+    }
+    if (code != 0) {
+        return code;
+    }
+    out->memory_max = out->memory_max == 0 ? UINT64_C(64) << 20 : out->memory_max;
+    out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
+    bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);
+    if (out->mode > QUOIT_ENGINE_HOST_DRIVEN || out->memory_max < UINT64_C(2) << 20 || has_half_allocator) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    return 0;
+}

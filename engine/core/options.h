@@ -1,0 +1,16 @@
+// Options: the host's struct, of whatever version, into one with every default filled in.
+#ifndef QUOIT_ENGINE_CORE_OPTIONS_H
+#define QUOIT_ENGINE_CORE_OPTIONS_H
+
+#include "api/quoit.h"
+#include "engine/base/error.h"
+
+// q_options_read_struct copies a size-tagged struct into `out` of `out_size` bytes: a shorter one is filled up with
+// zeros, a longer one is accepted when what we do not know of it is zero. INVALID_STRUCT_SIZE otherwise.
+Q_MUST_USE int32_t q_options_read_struct(void *out, size_t out_size, const void *in);
+
+// q_options_of_engine reads and checks the options of an engine; `in` may be NULL. Errors: INVALID_STRUCT_SIZE,
+// INVALID_ARGUMENT.
+Q_MUST_USE int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_engine_options *out);
+
+#endif

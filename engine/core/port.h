@@ -1,0 +1,89 @@
+// Port: where events meet the host. One event ring (queue/evring.h) with the loop as producer; the consumer is a host
+// thread with an eventfd, or, inline, the loop itself at the publish step.
+//
+// Each pending request holds two reserved slots of its port, for its head and its terminal event; everything else goes
+// into unreserved slots or waits: the request is then refused, stands in `refused`, and its connection stops receiving
+// until the host advances.
+//
+// Memory. An entry holds its chunk until the host has advanced over it; a taken entry's hold passes to the host.
+#ifndef QUOIT_ENGINE_CORE_PORT_H
+#define QUOIT_ENGINE_CORE_PORT_H
+
+#include "api/quoit.h"
+#include "engine/core/request.h"
+#include "engine/queue/evring.h"
+
+#include <semaphore.h>
+
+// One event on its way. Between publish and advance it belongs to the consumer, who may set `is_taken`.
+struct q_port_entry {
+    struct quoit_event event;
+    struct q_chunk *chunk; // one hold, or NULL
+    uint64_t charge;       // credit that comes back with it
+    bool is_taken;
+};
+
+struct q_port {
+    // Constant once open.
+    struct q_engine *engine;
+    uint32_t index;
+    uint32_t mode; // enum quoit_port_mode
+    int fd;        // eventfd; -1 inline
+    quoit_event_fn on_event;
+    void *context;
+
+    // Shared, each under its protocol.
+    struct q_evring ring;
+    struct q_command wake;
+    struct q_command open;
+    sem_t opened;         // posted once by the loop
+    int32_t open_code;
+
+    // The draining thread.
+    size_t num_drained; // entries handed out and not advanced over
+
+    // The loop.
+    struct q_io_slot slot;
+    struct q_io_op close_op;
+    struct q_list refused;
+    struct q_port_entry *last; // last filled entry while it is not published, else NULL
+    uint64_t num_outstanding;  // filled and not collected
+    bool needs_credit;         // a request ran out of credit that this port's events hold
+    bool is_slot_open;
+};
+
+// q_port_new makes a port that nobody knows yet. NULL when out of memory or descriptors (`out_code` says which).
+struct q_port *q_port_new(struct q_engine *engine, const struct quoit_port_options *options, int32_t *out_code);
+void q_port_free(struct q_port *port);
+
+// --- the loop's side (port.c) ---
+
+// q_port_attach installs the port's eventfd in a slot of the ring. Loop thread.
+int32_t q_port_attach(struct q_port *port);
+
+// q_port_produce gives an entry to fill, of a reserved slot or of the unreserved ones (NULL: no room). Its event's
+// type, handle and user data are set, its chunk and charge are not. Loop thread.
+struct q_port_entry *q_port_produce(struct q_port *port, struct q_request *request, uint32_t type, bool is_reserved);
+
+// q_port_refuse puts a request in line for room. Loop thread.
+void q_port_refuse(struct q_port *port, struct q_request *request);
+
+// q_port_publish takes back what the host has advanced over, serves those who waited for it, and publishes what was
+// filled. True: there is more to do at once. Loop thread, publish step.
+bool q_port_publish(struct q_port *port);
+
+// q_port_end publishes CLOSED as the last event, when the ring is gone already. Loop thread.
+void q_port_end(struct q_port *port);
+
+// q_port_drop releases every chunk that the port's entries still hold. No consumer any more: destroy.
+void q_port_drop(struct q_port *port);
+
+// --- the consumer's side (port_host.c); see api/quoit.h ---
+
+int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max);
+int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max,
+                    int32_t timeout_ms);
+void q_port_advance(struct q_port *port);
+int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct quoit_slice *out);
+
+#endif

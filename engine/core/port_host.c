@@ -1,0 +1,102 @@
+// The consumer's side of a port: host threads, one at a time. The order of reading the eventfd, looking and arming is
+// the protocol of queue/evring.h.
+#include "engine/core/engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+static void read_signal(struct q_port *port) {
+    if (!q_evring_signal_due(&port->ring)) {
+        return;
+    }
+    uint64_t count;
+    ssize_t got;
+    do {
+        got = read(port->fd, &count, sizeof count);
+    } while (got < 0 && errno == EINTR);
+    if (got == (ssize_t)sizeof count) {
+        q_evring_signal_read(&port->ring, count);
+    }
+    // EAGAIN: the write is still on its way; it will wake this thread once for nothing.
+}
+
+int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max) {
+    if (port->mode != QUOIT_PORT_EVENTFD) {
+        return -Q_ERR_WRONG_MODE;
+    }
+    if (events == NULL || max == 0 || event_size < sizeof(struct quoit_event) || max > INT32_MAX) {
+        return -Q_ERR_INVALID_ARGUMENT;
+    }
+    read_signal(port);
+    size_t count = 0;
+    for (;;) {
+        struct q_port_entry *entry = count < max ? q_evring_peek(&port->ring, port->num_drained) : NULL;
+        if (entry != NULL) {
+            memcpy((char *)events + count * event_size, &entry->event, sizeof entry->event);
+            port->num_drained++;
+            count++;
+            continue;
+        }
+        // Armed only when all that is published has been handed out; it cannot be armed before what was drained is
+        // advanced over, so a host that drains twice without advancing finds nothing and is signalled later.
+        if (count == max || port->num_drained > 0 || q_evring_arm(&port->ring)) {
+            return (int32_t)count;
+        }
+    }
+}
+
+void q_port_advance(struct q_port *port) {
+    size_t count = port->num_drained;
+    port->num_drained = 0;
+    if (count > 0 && q_evring_advance(&port->ring, count)) {
+        q_engine_push(port->engine, &port->wake);
+    }
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max,
+                    int32_t timeout_ms) {
+    int64_t deadline = timeout_ms < 0 ? INT64_MAX : now_ms() + timeout_ms;
+    for (;;) {
+        int32_t count = q_port_drain(port, events, event_size, max);
+        if (count != 0) {
+            return count;
+        }
+        if (port->num_drained > 0) {
+            return -Q_ERR_INVALID_ARGUMENT; // waiting for more before advancing would wait for ever
+        }
+        int64_t left = deadline == INT64_MAX ? -1 : deadline - now_ms();
+        if (deadline != INT64_MAX && left <= 0) {
+            return 0;
+        }
+        struct pollfd wait = {.fd = port->fd, .events = POLLIN};
+        poll(&wait, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+    }
+}
+
+int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct quoit_slice *out) {
+    size_t offset = (uint32_t)(event->cookie - (uint32_t)port->ring.consumed);
+    if (event->type != QUOIT_EVENT_DATA || offset >= port->num_drained) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    struct q_port_entry *entry = q_evring_peek(&port->ring, offset);
+    if (entry == NULL || entry->event.request.id != event->request.id || entry->is_taken || entry->chunk == NULL) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    entry->is_taken = true;
+    atomic_fetch_add_explicit(&port->engine->num_taken, 1, memory_order_relaxed);
+    *out = (struct quoit_slice){
+        .data = entry->event.u.data.data,
+        .len = entry->event.u.data.len,
+        .owner = entry->chunk,
+        .cookie = entry->charge,
+    };
+    return 0;
+}

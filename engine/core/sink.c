@@ -1,0 +1,183 @@
+// From what exchanges tell to events. The lending rule is here: receive buffers are never the host's for long. A piece
+// of body much smaller than its buffer is copied into the request's own chunk, so that the buffer goes back to the
+// kernel in this tick; a large one is lent, if a spare is there to take its place. Inline ports lend every piece,
+// since their events are over before the tick ends.
+#include "engine/core/engine.h"
+
+static void fill_head(struct q_port_entry *entry, const struct q_h1_out *out, struct q_chunk *chunk) {
+    entry->event.u.head = (struct quoit_head){
+        .status = out->status,
+        .http_version = (uint16_t)(10 + out->version_minor),
+        .headers = (const struct quoit_headers *)(const void *)out->headers,
+    };
+    entry->chunk = q_chunk_acquire(chunk);
+}
+
+static bool on_informational(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
+    struct q_request *request = q_request_of(exchange);
+    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_INFORMATIONAL, false);
+    if (entry == NULL) {
+        q_port_refuse(request->port, request);
+        return false;
+    }
+    fill_head(entry, out, chunk);
+    return true;
+}
+
+static void on_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
+    struct q_request *request = q_request_of(exchange);
+    Q_CHECK(!request->has_head);
+    request->has_head = true;
+    fill_head(q_port_produce(request->port, request, QUOIT_EVENT_HEAD, true), out, chunk);
+}
+
+static bool on_trailers(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk) {
+    struct q_request *request = q_request_of(exchange);
+    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_TRAILERS, false);
+    if (entry == NULL) {
+        q_port_refuse(request->port, request);
+        return false;
+    }
+    fill_head(entry, &(struct q_h1_out){.headers = trailers}, chunk);
+    entry->event.u.head.http_version = 11;
+    return true;
+}
+
+// Where a piece of body lies for the host, and what it holds on to.
+struct kept {
+    const char *data;
+    struct q_chunk *chunk; // one hold
+    uint64_t charge;
+};
+
+static void drop_own_chunk(struct q_request *request) {
+    if (request->chunk != NULL) {
+        q_chunk_release(request->chunk);
+        request->chunk = NULL;
+    }
+}
+
+// Gives the request a chunk of its own with room for `len` bytes.
+static bool have_room_for_copy(struct q_request *request, size_t len) {
+    struct q_engine *engine = request->engine;
+    if (request->chunk != NULL && request->chunk->pool->capacity - request->chunk->used >= len) {
+        return true;
+    }
+    struct q_chunk_pool *pool = len <= Q_ENGINE_SMALL_BYTES ? &engine->small_pool : &engine->buffer_pool;
+    struct q_chunk *chunk = q_chunk_take(pool);
+    if (chunk == NULL) {
+        return false;
+    }
+    drop_own_chunk(request);
+    chunk->owner = (struct q_handle){.index = request->index, .generation = request->generation};
+    request->chunk = chunk;
+    return true;
+}
+
+static bool keep_copy(struct q_request *request, struct q_slice data, struct kept *out) {
+    if (!have_room_for_copy(request, data.len)) {
+        return false;
+    }
+    struct q_chunk *own = request->chunk;
+    char *at = own->data + own->used;
+    memcpy(at, data.ptr, data.len);
+    own->used += (uint32_t)data.len;
+    *out = (struct kept){.data = at, .chunk = q_chunk_acquire(own), .charge = data.len};
+    return true;
+}
+
+static bool keep(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
+    bool is_inline = request->port->mode == QUOIT_PORT_INLINE;
+    bool is_large = data.len * 2 >= chunk->pool->capacity && q_chunk_pool_prime(chunk->pool);
+    if (!is_inline && !is_large) {
+        return keep_copy(request, data, out);
+    }
+    chunk->owner = (struct q_handle){.index = request->index, .generation = request->generation};
+    // Lent memory is charged by what it holds on to.
+    *out = (struct kept){
+        .data = data.ptr, .chunk = q_chunk_acquire(chunk), .charge = is_inline ? data.len : chunk->pool->capacity};
+    return true;
+}
+
+// A piece that continues the last one, which the host has not seen yet, makes it longer instead of a new event.
+static bool merge(struct q_request *request, const struct kept *kept, size_t len) {
+    struct q_port_entry *last = request->port->last;
+    if (last == NULL || last->event.type != QUOIT_EVENT_DATA || last->chunk != kept->chunk ||
+        last->event.request.id != q_request_handle(request).id ||
+        (const char *)last->event.u.data.data + last->event.u.data.len != kept->data) {
+        return false;
+    }
+    last->event.u.data.len += len;
+    last->charge += kept->charge;
+    q_chunk_release(kept->chunk);
+    return true;
+}
+
+static bool on_data(struct q_exchange *exchange, struct q_slice data, struct q_chunk *chunk) {
+    struct q_request *request = q_request_of(exchange);
+    struct q_port *port = request->port;
+    if (port->ring.data_room == 0) {
+        q_port_refuse(port, request);
+        return false;
+    }
+    struct kept kept;
+    if (!keep(request, data, chunk, &kept)) {
+        return false; // no memory: the connection tries again by itself
+    }
+    if (!merge(request, &kept, data.len)) {
+        struct q_port_entry *entry = q_port_produce(port, request, QUOIT_EVENT_DATA, false);
+        Q_CHECK(entry != NULL);
+        entry->event.u.data = (struct quoit_data){
+            .data = kept.data, .len = data.len, .offset = request->body_offset};
+        entry->chunk = kept.chunk;
+        entry->charge = kept.charge;
+    }
+    request->body_offset += data.len;
+    exchange->credit -= (int64_t)kept.charge;
+    port->needs_credit |= exchange->credit <= 0;
+    return true;
+}
+
+static void on_ended(struct q_exchange *exchange, const struct q_exchange_summary *summary) {
+    struct q_request *request = q_request_of(exchange);
+    struct q_engine *engine = request->engine;
+    bool has_failed = q_error_is(summary->error);
+    struct q_port_entry *entry =
+        q_port_produce(request->port, request, has_failed ? QUOIT_EVENT_FAILED : QUOIT_EVENT_DONE, true);
+    entry->event.u.summary = (struct quoit_summary){
+        .failure = {.code = summary->error.code,
+                    .os_errno = summary->error.os_errno,
+                    .phase = summary->error.phase,
+                    .retry_safe = summary->error.retry_safe},
+        .bytes_in = summary->bytes_in,
+        .bytes_out = summary->bytes_out,
+        .leased_ns = summary->leased_ns,
+        .head_ns = summary->head_ns,
+        .end_ns = summary->end_ns,
+        .connection_id = summary->connection_id,
+        .status = summary->status,
+        .attempts = summary->attempts,
+        .reused = summary->is_reused,
+    };
+    if (!request->has_head) {
+        q_evring_unreserve(&request->port->ring, 1);
+    }
+    drop_own_chunk(request);
+    engine->num_done += !has_failed;
+    engine->num_failed += has_failed;
+    engine->bytes_in += summary->bytes_in;
+    engine->bytes_out += summary->bytes_out;
+    if (q_list_is_linked(&request->refused_link)) {
+        q_list_remove(&request->refused_link);
+    }
+    q_list_remove(&request->link);
+    q_list_push_back(&engine->requests_dead, &request->link);
+}
+
+const struct q_exchange_sink q_engine_sink = {
+    .informational = on_informational,
+    .head = on_head,
+    .data = on_data,
+    .trailers = on_trailers,
+    .ended = on_ended,
+};

@@ -1,0 +1,49 @@
+// The process's table of engines: type-stable, static, zero at start, never freed. It turns a public handle into an
+// engine and keeps that engine alive for the length of a call, in one atomic step (queue/pending.h); and it knows when
+// the process is a forked child, in which every engine of the parent is out of bounds.
+//
+// Fork. A page that the kernel wipes in a child (MADV_WIPEONFORK) holds the number of the process's epoch. An engine
+// remembers the epoch in which it was made; after a fork no engine's epoch fits the page any more. The first create in
+// the child begins a new epoch and abandons what the parent's threads left in the table.
+// Thread-free: any thread, but for take and give back, which create and destroy call.
+#ifndef QUOIT_ENGINE_CORE_TABLE_H
+#define QUOIT_ENGINE_CORE_TABLE_H
+
+#include "api/quoit.h"
+#include "engine/base/error.h"
+#include "engine/queue/pending.h"
+
+#define Q_TABLE_ENGINES_MAX 1024
+
+struct q_engine;
+
+struct q_table_entry {
+    struct q_pending pending;
+    struct q_engine *engine; // written while the word is closed
+    uint32_t requests_max;
+    uint32_t epoch;
+    _Atomic(uint32_t) is_taken;
+};
+
+// q_table_take gives a free entry, for create to fill and open. Errors: ENGINES_MAX, NO_MEMORY (the fork page).
+Q_MUST_USE struct q_error q_table_take(struct q_table_entry **out);
+
+// q_table_open publishes a filled entry and gives its handle; a zero handle when the entry is worn out.
+struct quoit_engine q_table_open(struct q_table_entry *entry);
+
+// q_table_give_back frees an entry whose word is closed or was never opened.
+void q_table_give_back(struct q_table_entry *entry);
+
+// q_table_enter gives the engine and makes the caller a user of it, or says why not: STALE_HANDLE, FORKED. The caller
+// ends with q_table_leave.
+Q_MUST_USE struct q_engine *q_table_enter(struct quoit_engine handle, int32_t *out_code);
+
+// q_table_enter_request is q_table_enter that also counts one request: CLOSED and REQUESTS_MAX are possible too.
+Q_MUST_USE struct q_engine *q_table_enter_request(struct quoit_engine handle, int32_t *out_code);
+
+void q_table_leave(struct q_table_entry *entry);
+
+// q_table_entry_of gives the entry that a handle points at, whether live or not; NULL for an impossible handle.
+struct q_table_entry *q_table_entry_of(struct quoit_engine handle);
+
+#endif

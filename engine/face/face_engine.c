@@ -1,0 +1,122 @@
+#include "engine/core/options.h"
+#include "engine/face/calls.h"
+
+static struct quoit_failure failure_of(struct q_error error) {
+    return (struct quoit_failure){
+        .code = error.code, .os_errno = error.os_errno, .phase = error.phase, .retry_safe = error.retry_safe};
+}
+
+int32_t quoit_engine_create(const struct quoit_engine_options *options, struct quoit_engine *out,
+                            struct quoit_failure *out_failure) {
+    struct q_error error = q_error_make(Q_ERR_INVALID_ARGUMENT, Q_PHASE_CREATE);
+    if (out != NULL) {
+        error = q_engine_create(options, NULL, out);
+    }
+    if (out_failure != NULL) {
+        *out_failure = failure_of(error);
+    }
+    return error.code;
+}
+
+int32_t quoit_engine_close(struct quoit_engine handle, uint64_t drain_ms) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine != NULL) {
+        q_engine_close(engine, drain_ms);
+        q_table_leave(engine->entry);
+    }
+    return code;
+}
+
+int32_t quoit_engine_destroy(struct quoit_engine handle) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    return engine == NULL ? code : q_engine_destroy(engine); // which also ends this call's use
+}
+
+int quoit_engine_fd(struct quoit_engine handle) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return -1;
+    }
+    bool is_closed = atomic_load_explicit(&engine->is_closed, memory_order_acquire) != 0;
+    int fd = is_closed ? -1 : q_ring_event_fd(engine->ring);
+    q_table_leave(engine->entry);
+    return fd;
+}
+
+int64_t quoit_engine_timeout_ms(struct quoit_engine handle) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return 0;
+    }
+    int64_t timeout_ms = 0;
+    if (engine->options.mode == QUOIT_ENGINE_HOST_DRIVEN && q_engine_is_here(engine) && engine->loop.is_idle) {
+        uint64_t next_ns = q_wheel_next(&engine->loop.wheel);
+        uint64_t now_ns = q_clock_now(engine->seams.clock);
+        timeout_ms = next_ns == Q_WHEEL_NEVER ? -1
+                     : next_ns <= now_ns      ? 0
+                                              : (int64_t)((next_ns - now_ns + Q_NS_PER_MS - 1) / Q_NS_PER_MS);
+    }
+    q_table_leave(engine->entry);
+    return timeout_ms;
+}
+
+int32_t quoit_engine_tick(struct quoit_engine handle) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return -code;
+    }
+    int32_t result = q_engine_tick(engine);
+    q_table_leave(engine->entry);
+    return result;
+}
+
+int32_t quoit_engine_info(struct quoit_engine handle, struct quoit_engine_info *out) {
+    if (out == NULL || out->struct_size < 2 * sizeof(uint32_t)) {
+        return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
+    }
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine != NULL) {
+        code = q_engine_info(engine, out);
+        q_table_leave(engine->entry);
+    }
+    return code;
+}
+
+int32_t quoit_probe(struct quoit_probe_result *out) {
+    if (out == NULL || out->struct_size < sizeof *out) {
+        return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
+    }
+    struct q_chunk_budget budget = {.limit = UINT64_MAX};
+    struct q_chunk_pool pool;
+    q_chunk_pool_init(&pool, q_alloc_libc(), &budget, Q_ENGINE_BUFFER_BYTES, 1);
+    struct q_doorbell bell;
+    struct q_log log = {0};
+    struct q_ring_options options = {
+        .sys = q_sys_uring_real(),
+        .alloc = q_alloc_libc(),
+        .clock = q_clock_monotonic(),
+        .log = &log,
+        .doorbell = &bell,
+        .buffer_pool = &pool,
+        .num_buffers = 2,
+        .num_slots = 4,
+        .sq_entries = 16,
+        .cq_entries = 64,
+    };
+    struct q_ring *ring = NULL;
+    struct q_error error = q_ring_create(&options, &ring);
+    out->failure = failure_of(error);
+    out->capabilities = 0;
+    if (!q_error_is(error)) {
+        out->capabilities = q_ring_capabilities(ring);
+        q_ring_destroy(ring);
+    }
+    q_chunk_pool_deinit(&pool);
+    return 0;
+}

@@ -1,0 +1,185 @@
+#include "engine/face/calls.h"
+
+// The public type is the spec; hosts see no more of it than its name.
+static struct q_spec *spec_of(struct quoit_request *request) { return (struct q_spec *)(void *)request; }
+
+int32_t quoit_request_new(const char *method, const char *url, struct quoit_request **out) {
+    if (method == NULL || url == NULL || out == NULL) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    struct q_spec *spec;
+    struct q_error error =
+        q_spec_new(q_alloc_libc(), q_slice_of_string(method), q_slice_of_string(url), &spec);
+    if (!q_error_is(error)) {
+        *out = (struct quoit_request *)(void *)spec;
+    }
+    return error.code;
+}
+
+int32_t quoit_request_add_header(struct quoit_request *request, const char *name, size_t name_len, const char *value,
+                                 size_t value_len) {
+    if (request == NULL || name == NULL || (value == NULL && value_len > 0)) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    return q_spec_add_header(spec_of(request), q_slice_make(name, name_len), q_slice_make(value, value_len)).code;
+}
+
+int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len, quoit_release_fn release,
+                               void *context) {
+    return request == NULL ? Q_ERR_INVALID_ARGUMENT
+                           : q_spec_set_body(spec_of(request), data, len, release, context).code;
+}
+
+int32_t quoit_request_set_timeouts(struct quoit_request *request, uint64_t total_ms, uint64_t connect_ms) {
+    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_timeouts(spec_of(request), total_ms, connect_ms).code;
+}
+
+int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes, int32_t manual) {
+    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_credit(spec_of(request), bytes, manual != 0).code;
+}
+
+int32_t quoit_request_freeze(struct quoit_request *request) {
+    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_freeze(spec_of(request)).code;
+}
+
+struct quoit_request *quoit_request_acquire(struct quoit_request *request) {
+    if (request != NULL) {
+        q_spec_acquire(spec_of(request));
+    }
+    return request;
+}
+
+void quoit_request_release(struct quoit_request *request) {
+    if (request != NULL) {
+        q_spec_release(spec_of(request));
+    }
+}
+
+// Ends a request that was counted and then refused. The last one of a draining engine must tell the loop.
+static void uncount(struct q_engine *engine) {
+    if (q_pending_end_requests(&engine->entry->pending, 1)) {
+        q_engine_poke(engine);
+    }
+}
+
+int32_t quoit_submit(struct quoit_engine handle, struct quoit_port port_handle, struct quoit_request *request,
+                     uint64_t user_data, struct quoit_handle *out) {
+    if (request == NULL) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    int32_t code = q_spec_freeze(spec_of(request)).code;
+    if (code != 0) {
+        return code;
+    }
+    struct q_engine *engine = q_table_enter_request(handle, &code);
+    if (engine == NULL) {
+        return code;
+    }
+    struct q_port *port = NULL;
+    if (q_call_engine_of_port(port_handle).id == handle.id) {
+        port = q_engine_port_at(engine, q_call_port_index(port_handle));
+    }
+    code = port == NULL ? Q_ERR_STALE_HANDLE : q_engine_submit(engine, port, spec_of(request), user_data, out);
+    if (code != 0) {
+        uncount(engine);
+    }
+    q_table_leave(engine->entry);
+    return code;
+}
+
+int32_t quoit_cancel(struct quoit_engine handle, struct quoit_handle request_handle) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return code;
+    }
+    uint32_t generation;
+    struct q_request *request = q_engine_find_request(engine, request_handle, &generation);
+    code = Q_ERR_STALE_HANDLE;
+    if (request != NULL) {
+        switch (q_slotword_try_pin_cancel(&request->word, generation)) {
+        case Q_PIN_DONE: q_engine_push(engine, &request->cancel); code = 0; break;
+        case Q_PIN_ALREADY: code = 0; break;
+        case Q_PIN_STALE: break;
+        }
+    }
+    q_table_leave(engine->entry);
+    return code;
+}
+
+int32_t quoit_grant(struct quoit_engine handle, struct quoit_handle request_handle, uint64_t bytes) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return code;
+    }
+    uint32_t generation;
+    struct q_request *request = q_engine_find_request(engine, request_handle, &generation);
+    code = Q_ERR_STALE_HANDLE;
+    if (request != NULL) {
+        switch (q_slotword_grant(&request->word, generation, bytes)) {
+        case Q_GRANT_PUSH: q_engine_push(engine, &request->credit); code = 0; break;
+        case Q_GRANT_MERGED: code = 0; break;
+        case Q_GRANT_STALE: break;
+        }
+    }
+    q_table_leave(engine->entry);
+    return code;
+}
+
+int32_t quoit_slice_release(struct quoit_engine handle, struct quoit_slice *slice) {
+    if (slice == NULL || slice->owner == NULL) {
+        return slice == NULL ? Q_ERR_INVALID_ARGUMENT : 0;
+    }
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return code;
+    }
+    struct q_chunk *chunk = slice->owner;
+    uint64_t charge = slice->cookie;
+    *slice = (struct quoit_slice){0};
+    if (q_chunk_return(chunk, charge)) {
+        q_engine_push(engine, &chunk->command);
+    }
+    // Release: destroy, which acquires, finds the chunk's command in the queue.
+    atomic_fetch_sub_explicit(&engine->num_taken, 1, memory_order_release);
+    q_table_leave(engine->entry);
+    return 0;
+}
+
+// --- header blocks ---------------------------------------------------------------------------------------------------
+
+static const struct q_headers *block_of(const struct quoit_headers *headers) {
+    return (const struct q_headers *)(const void *)headers;
+}
+
+size_t quoit_headers_count(const struct quoit_headers *headers) {
+    return headers == NULL ? 0 : q_headers_count(block_of(headers));
+}
+
+int32_t quoit_headers_at(const struct quoit_headers *headers, size_t index, const char **name, size_t *name_len,
+                         const char **value, size_t *value_len) {
+    struct q_slice found_name;
+    struct q_slice found_value;
+    if (headers == NULL || index > UINT32_MAX ||
+        !q_headers_at(block_of(headers), (uint32_t)index, &found_name, &found_value)) {
+        return 0;
+    }
+    *name = found_name.ptr;
+    *name_len = found_name.len;
+    *value = found_value.ptr;
+    *value_len = found_value.len;
+    return 1;
+}
+
+int32_t quoit_headers_get(const struct quoit_headers *headers, const char *name, size_t name_len, const char **value,
+                          size_t *value_len) {
+    struct q_slice found;
+    if (headers == NULL || name == NULL || !q_headers_get(block_of(headers), q_slice_make(name, name_len), &found)) {
+        return 0;
+    }
+    *value = found.ptr;
+    *value_len = found.len;
+    return 1;
+}
