@@ -47,7 +47,7 @@ struct q_engine {
     _Atomic(uint32_t) is_close_queued;
     _Atomic(uint64_t) close_at_ns;  // earliest deadline that any close asked for
     _Atomic(uint64_t) num_taken;    // slices that hosts hold
-    _Atomic(uint32_t) is_closed;    // the last event is out
+    _Atomic(uint32_t) is_closed;    // the loop is over but for the last events
     _Atomic(uint32_t) num_ports;    // places given out in `ports`; a place may be empty
     _Atomic(uint64_t) num_wakes;
     _Atomic(struct q_port *) ports[Q_ENGINE_PORTS_MAX];

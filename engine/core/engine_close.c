@@ -89,6 +89,8 @@ void q_engine_finish(struct q_engine *engine) {
     q_ring_destroy(engine->ring);
     engine->ring = NULL;
     engine->loop.io = NULL;
+    // Before the events: a host that has seen CLOSED may destroy, which waits for this thread to end or leave its tick.
+    atomic_store_explicit(&engine->is_closed, 1, memory_order_release);
     uint32_t num_ports = q_engine_num_ports(engine);
     for (uint32_t i = 0; i < num_ports; i++) {
         struct q_port *port = q_engine_port_at(engine, i);
@@ -96,6 +98,4 @@ void q_engine_finish(struct q_engine *engine) {
             q_port_end(port);
         }
     }
-    // Release: who sees it may destroy, once this thread has ended or left its tick.
-    atomic_store_explicit(&engine->is_closed, 1, memory_order_release);
 }

@@ -75,6 +75,7 @@ bool q_pending_leave(struct q_pending *p) {
     // Acquire, too: the last one acts for all who left before it.
     uint64_t before = atomic_fetch_sub_explicit(&p->word, USERS_ONE, memory_order_acq_rel);
     Q_CHECK(users_of(before) > 0);
+    Q_HOOK("pending.leave.after_sub");
     return (before & CLOSED) != 0 && users_of(before) == 1;
 }
 

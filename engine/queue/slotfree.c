@@ -65,4 +65,5 @@ void q_slotfree_give(struct q_slotfree *f, uint32_t index) {
         // read-modify-writes and continue this release sequence, so it holds also for slots further below.
     } while (!atomic_compare_exchange_weak_explicit(&f->top, &seen, top_after(seen, index + 1), memory_order_release,
                                                     memory_order_relaxed));
+    Q_HOOK("slotfree.give.after_cas");
 }
