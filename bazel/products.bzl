@@ -104,3 +104,22 @@ pkg_config = rule(
     },
     doc = "A .pc file that finds its prefix from its own place, so that an installed tree may be moved.",
 )
+
+def _own_archives_impl(ctx):
+    files = []
+    for linker_input in ctx.attr.dep[CcInfo].linking_context.linker_inputs.to_list():
+        if linker_input.owner.workspace_name in ctx.attr.repositories:
+            for library in linker_input.libraries:
+                file = library.pic_static_library or library.static_library
+                if file:
+                    files.append(file)
+    return [DefaultInfo(files = depset(files), runfiles = ctx.runfiles(files = files))]
+
+own_archives = rule(
+    implementation = _own_archives_impl,
+    attrs = {
+        "dep": attr.label(mandatory = True, providers = [CcInfo]),
+        "repositories": attr.string_list(mandatory = True, doc = "Workspaces whose archives are wanted; '' is this one."),
+    },
+    doc = "The static archives under a library, before they are folded: what the link audit looks at.",
+)

@@ -291,16 +291,18 @@ def public_symbols_explained(tree):
 
 
 def engine_functions_explained(tree):
-    """Every function of an engine header has a comment; it begins with the symbol, or with one that shares it."""
+    """Every function of an engine header has a comment; it begins with the symbol unless several functions share it."""
     for path, text in tree.under("engine", ext=(".h",)):
-        declared = list(csource.declarations(text))
-        names = {name for _, name in declared}
-        for line, name in declared:
-            comment = csource.comment_above(text, line)
+        sharing = collections.Counter()
+        declared = [(line, name, csource.comment_above(text, line)) for line, name in csource.declarations(text)]
+        for _, _, comment in declared:
+            sharing[comment] += 1
+        for line, name, comment in declared:
             if comment is None:
                 yield Finding("comment", path, line, name, "%s has no comment: what, who owns what, which thread, what can "
                               "fail, what next" % name)
-            elif not path.endswith("_internal.h") and re.match(r"`?(\w*)", comment).group(1) not in names:
+            elif (sharing[comment] == 1 and not path.endswith("_internal.h") and
+                  not re.match(r"`?%s\b" % re.escape(name), comment)):
                 yield Finding("comment", path, line, name, "the comment's first word is the symbol: %s" % name)
 
 

@@ -155,7 +155,7 @@ class HouseRules(unittest.TestCase):
         self.expect(rules.engine_functions_explained, {"engine/base/slice.h": head + "int q_x(void);\n"}, "q_x")
         self.expect(rules.engine_functions_explained, {"engine/base/slice.h": head + "// Does.\nint q_x(void);\n"}, "q_x")
         self.assertEqual(findings(rules.engine_functions_explained, {
-            "engine/base/slice.h": head + "// q_x and q_y do.\nint q_x(void);\nint q_y(void);\n"}), [])
+            "engine/base/slice.h": head + "// Both do.\nint q_x(void);\nint q_y(void);\n"}), [])
 
     def test_a_header_without_a_paragraph_or_with_a_foreign_guard_is_found(self):
         self.expect(rules.headers_open_with_a_paragraph, {"engine/base/list.h": "int a;\n"}, "paragraph")
