@@ -67,3 +67,16 @@ bool q_list_next(struct q_slice *rest, struct q_slice *out_member) {
     *rest = q_slice_from(*rest, (size_t)(comma - rest->ptr) + 1);
     return true;
 }
+
+size_t q_percent_decode(struct q_slice s, char *out) {
+    size_t len = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        char byte = s.ptr[i];
+        if (byte == '%' && s.len - i > 2 && q_hex_value(s.ptr[i + 1]) >= 0 && q_hex_value(s.ptr[i + 2]) >= 0) {
+            byte = (char)(q_hex_value(s.ptr[i + 1]) << 4 | q_hex_value(s.ptr[i + 2]));
+            i += 2;
+        }
+        out[len++] = byte;
+    }
+    return len;
+}

@@ -50,19 +50,6 @@ static struct q_error url_error(enum q_error_code code) { return q_error_make(co
 
 static bool is_slash(char c) { return c == '/' || c == '\\'; }
 
-size_t q_percent_decode(struct q_slice s, char *out) {
-    size_t len = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        char byte = s.ptr[i];
-        if (byte == '%' && s.len - i > 2 && q_hex_value(s.ptr[i + 1]) >= 0 && q_hex_value(s.ptr[i + 2]) >= 0) {
-            byte = (char)(q_hex_value(s.ptr[i + 1]) << 4 | q_hex_value(s.ptr[i + 2]));
-            i += 2;
-        }
-        out[len++] = byte;
-    }
-    return len;
-}
-
 static void put(struct builder *b, struct q_slice s) {
     if (s.len > 0) {
         memcpy(b->out + b->len, s.ptr, s.len);

@@ -64,8 +64,4 @@ void q_url_deinit(struct q_url *url);
 // q_url_same_origin: equal scheme, host and port.
 bool q_url_same_origin(const struct q_url *a, const struct q_url *b);
 
-// q_percent_decode writes `s` with each valid %XX replaced by its byte, and gives the number of bytes written, at most
-// s.len. `out` may be s.ptr. The result may hold any byte.
-size_t q_percent_decode(struct q_slice s, char *out);
-
 #endif

@@ -1,8 +1,8 @@
 #define _GNU_SOURCE // memrchr
 #include "engine/wire/url_host.h"
 
+#include "engine/base/check.h"
 #include "engine/wire/token.h"
-#include "engine/wire/url.h"
 
 // ---- IPv4 ----
 
