@@ -72,6 +72,7 @@ const struct q_headers *q_headers_empty(void);
 
 // ---- reading a frozen block; none of these writes ----
 
+// q_headers_count gives the number of fields.
 static inline uint32_t q_headers_count(const struct q_headers *h) { return h->count; }
 
 // q_headers_entry_at gives the entry of field `index`, which must be below the count.
@@ -110,6 +111,8 @@ struct q_headers *q_headers_copy(const struct q_headers *h, void *mem);
 
 // q_headers_new copies a block into memory of its own, or gives NULL when there is none. Free with q_headers_free.
 Q_MUST_USE struct q_headers *q_headers_new(const struct q_alloc *alloc, const struct q_headers *h);
+
+// q_headers_free frees what q_headers_new gave; `h` may be NULL.
 void q_headers_free(const struct q_alloc *alloc, struct q_headers *h);
 
 // ---- building ----
@@ -145,6 +148,7 @@ Q_MUST_USE struct q_error q_headers_builder_set(struct q_headers_builder *b, str
 Q_MUST_USE struct q_error q_headers_builder_remove(struct q_headers_builder *b, struct q_slice name,
                                                    uint32_t *out_removed);
 
+// q_headers_builder_count gives the number of fields so far.
 static inline uint32_t q_headers_builder_count(const struct q_headers_builder *b) { return b->count; }
 
 // q_headers_builder_at gives field `index` of a builder; the slices hold until its next change.
@@ -186,6 +190,7 @@ struct q_headers_iterator {
     uint32_t index;
 };
 
+// q_headers_iterate begins a walk over the builder as it is now. It owns nothing and need not be ended.
 struct q_headers_iterator q_headers_iterate(const struct q_headers_builder *b);
 
 // q_headers_iterator_next gives the next field. At the end `out_name` is empty and there is no error. A builder that

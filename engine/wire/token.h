@@ -1,5 +1,6 @@
 // Tokens: what kind of byte may stand where in HTTP/1.1 (RFC 9110 section 5.6, RFC 9112), as one constant table of 256
-// entries, one bit per class, and the small things that are read with it. Thread-free: constant data and pure functions; no locale is read.
+// entries, one bit per class, and the small things that are read with it. Thread-free: constant data and pure
+// functions; no locale is read.
 #ifndef QUOIT_ENGINE_WIRE_TOKEN_H
 #define QUOIT_ENGINE_WIRE_TOKEN_H
 

@@ -1,6 +1,6 @@
 #include "engine/wire/headers.h"
 
-#include "tests/engine/wire/failing_alloc.h"
+#include "tests/support/failalloc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -277,6 +277,14 @@ static void an_iterator_walks_to_the_end(void **state) {
     assert_int_equal(name.len, 0);
 }
 
+static void expect_clean(struct q_failalloc *memory) {
+    char text[256];
+    if (!q_failalloc_check(memory, text, sizeof(text))) {
+        fail_msg("%s", text);
+    }
+    q_failalloc_free(memory);
+}
+
 static struct q_error add_many(struct q_headers_builder *b, int count) {
     for (int i = 0; i < count; i++) {
         char name[16], value[64];
@@ -293,44 +301,43 @@ static struct q_error add_many(struct q_headers_builder *b, int count) {
 
 static void a_growing_builder_keeps_what_it_has(void **state) {
     (void)state;
-    struct failing_alloc memory;
-    failing_alloc_init(&memory, 0);
+    struct q_failalloc *memory = q_failalloc_new();
+    const struct q_alloc *alloc = q_failalloc_alloc(memory);
     struct q_headers_builder b;
-    q_headers_builder_init_growing(&b, &memory.alloc, NULL);
+    q_headers_builder_init_growing(&b, alloc, NULL);
     assert_int_equal(add_many(&b, 200).code, 0);
     const struct q_headers *h = q_headers_builder_freeze(&b);
     assert_true(q_headers_validate(h));
     assert_int_equal(q_headers_count(h), 200);
     expect_get(h, "n-123", "value 123 007");
-    struct q_headers *own = q_headers_new(&memory.alloc, h);
+    struct q_headers *own = q_headers_new(alloc, h);
     assert_non_null(own);
     q_headers_builder_deinit(&b);
     assert_true(q_headers_validate(own));
     expect_get(own, "n-199", "value 199 000000000000000000000000000000000000007");
-    q_headers_free(&memory.alloc, own);
-    q_headers_free(&memory.alloc, NULL);
-    assert_int_equal(memory.bytes_out, 0);
+    q_headers_free(alloc, own);
+    q_headers_free(alloc, NULL);
+    expect_clean(memory);
 }
 
 static void allocation_n_fails_for_every_n(void **state) {
     (void)state;
-    for (size_t n = 1;; n++) {
-        struct failing_alloc memory;
-        failing_alloc_init(&memory, n);
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        struct q_failalloc *memory = q_failalloc_new();
+        q_failalloc_fail_at(memory, n);
         struct q_headers_builder b;
-        q_headers_builder_init_growing(&b, &memory.alloc, NULL);
+        q_headers_builder_init_growing(&b, q_failalloc_alloc(memory), NULL);
         struct q_error error = add_many(&b, 100);
-        assert_int_equal(error.code, failing_alloc_has_failed(&memory) ? Q_ERR_NO_MEMORY : 0);
+        failed = q_failalloc_failed(memory);
+        assert_int_equal(error.code, failed ? Q_ERR_NO_MEMORY : 0);
+        assert_true(failed || n > 3);
         uint32_t count = q_headers_builder_count(&b);
         const struct q_headers *h = q_headers_builder_freeze(&b);
         assert_true(q_headers_validate(h));
         assert_int_equal(q_headers_count(h), count);
         q_headers_builder_deinit(&b);
-        assert_int_equal(memory.bytes_out, 0);
-        if (!failing_alloc_has_failed(&memory)) {
-            assert_true(n > 3);
-            return;
-        }
+        expect_clean(memory);
     }
 }
 

@@ -1,7 +1,7 @@
 #include "engine/wire/url.h"
 
 #include "engine/wire/token.h"
-#include "tests/engine/wire/failing_alloc.h"
+#include "tests/support/failalloc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -387,22 +387,26 @@ static void allocation_n_fails_for_every_n(void **state) {
     static char long_text[3000];
     memset(long_text, 'x', sizeof(long_text));
     memcpy(long_text, "http://h/", 9);
-    for (size_t n = 1;; n++) {
-        struct failing_alloc memory;
-        failing_alloc_init(&memory, n);
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        struct q_failalloc *memory = q_failalloc_new();
+        const struct q_alloc *alloc = q_failalloc_alloc(memory);
+        q_failalloc_fail_at(memory, n);
         struct q_url base = {0}, url = {0};
-        struct q_error error = q_url_parse(&memory.alloc, q_slice_make(long_text, sizeof(long_text)), &base);
+        struct q_error error = q_url_parse(alloc, q_slice_make(long_text, sizeof(long_text)), &base);
         if (!q_error_is(error)) {
-            error = q_url_resolve(&memory.alloc, &base, Q_SLICE("y"), &url);
+            error = q_url_resolve(alloc, &base, Q_SLICE("y"), &url);
         }
-        assert_int_equal(error.code, failing_alloc_has_failed(&memory) ? Q_ERR_NO_MEMORY : 0);
+        failed = q_failalloc_failed(memory);
+        assert_int_equal(error.code, failed ? Q_ERR_NO_MEMORY : 0);
+        assert_true(failed || n > 3);
         q_url_deinit(&url);
         q_url_deinit(&base);
-        assert_int_equal(memory.bytes_out, 0);
-        if (!failing_alloc_has_failed(&memory)) {
-            assert_true(n > 3);
-            return;
+        char text[256];
+        if (!q_failalloc_check(memory, text, sizeof(text))) {
+            fail_msg("%s", text);
         }
+        q_failalloc_free(memory);
     }
 }
 
