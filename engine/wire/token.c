@@ -46,11 +46,17 @@ static bool all_are(struct q_slice s, unsigned classes) {
     return true;
 }
 
-bool q_is_token(struct q_slice s) { return s.len > 0 && all_are(s, Q_BYTE_TOKEN); }
+bool q_is_token(struct q_slice s) {
+    return s.len > 0 && all_are(s, Q_BYTE_TOKEN);
+}
 
-bool q_is_field_value(struct q_slice s) { return all_are(s, Q_BYTE_FIELD_VALUE); }
+bool q_is_field_value(struct q_slice s) {
+    return all_are(s, Q_BYTE_FIELD_VALUE);
+}
 
-bool q_is_request_target(struct q_slice s) { return s.len > 0 && all_are(s, Q_BYTE_TARGET); }
+bool q_is_request_target(struct q_slice s) {
+    return s.len > 0 && all_are(s, Q_BYTE_TARGET);
+}
 
 bool q_list_next(struct q_slice *rest, struct q_slice *out_member) {
     // A NULL pointer says that the last member has been given: an empty one may stand behind the last comma.

@@ -21,7 +21,9 @@ enum q_byte_class {
 extern const uint8_t q_byte_classes[256];
 
 // q_byte_is says whether `c` is of any of the classes in `classes`.
-static inline bool q_byte_is(char c, unsigned classes) { return (q_byte_classes[(unsigned char)c] & classes) != 0; }
+static inline bool q_byte_is(char c, unsigned classes) {
+    return (q_byte_classes[(unsigned char)c] & classes) != 0;
+}
 
 // q_hex_value gives 0 to 15 for a hexadecimal digit, or -1.
 int q_hex_value(char c);

@@ -16,16 +16,16 @@ static const struct q_headers *headers_of(const char *const *lines) {
     q_headers_builder_init(&b, g_mem, sizeof(g_mem), NULL);
     for (; *lines != NULL; lines++) {
         const char *colon = strchr(*lines, ':');
-        struct q_error error = q_headers_builder_add(&b, q_slice_make(*lines, (size_t)(colon - *lines)),
-                                                     q_slice_of_string(colon + 1));
+        struct q_error error =
+            q_headers_builder_add(&b, q_slice_make(*lines, (size_t)(colon - *lines)), q_slice_of_string(colon + 1));
         assert_int_equal(error.code, 0);
     }
     return q_headers_builder_freeze(&b);
 }
 
 #define LINES(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
-#define LENGTH5 "Content-Length: 5"
-#define CHUNKED "Transfer-Encoding: chunked"
+#define LENGTH5    "Content-Length: 5"
+#define CHUNKED    "Transfer-Encoding: chunked"
 
 enum request { PLAIN, TO_HEAD, TO_CONNECT };
 

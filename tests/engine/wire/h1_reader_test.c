@@ -49,8 +49,9 @@ static void the_reader_is_small(void **state) {
 static void the_caller_may_stop_between_any_two_events(void **state) {
     (void)state;
     struct q_h1_reader r = reader_of(0);
-    struct q_slice input = Q_SLICE("HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                   "1\r\na\r\n1\r\nb\r\n0\r\n\r\nmore");
+    struct q_slice input =
+        Q_SLICE("HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                "1\r\na\r\n1\r\nb\r\n0\r\n\r\nmore");
     struct q_h1_out out;
     size_t before = input.len;
     static const enum q_h1_event k_events[] = {Q_H1_INFORMATIONAL, Q_H1_HEAD, Q_H1_DATA, Q_H1_DATA, Q_H1_END};
@@ -203,8 +204,8 @@ static void the_promised_memory_is_enough_for_whatever_the_limits_allow(void **s
         }
         memcpy(text + len, "\r\n", 2);
         len += 2;
-        struct reader_log_run run = {.limits = {.head_bytes = (uint32_t)len, .headers_count = fields,
-                                                .trailer_bytes = 1}};
+        struct reader_log_run run = {
+            .limits = {.head_bytes = (uint32_t)len, .headers_count = fields, .trailer_bytes = 1}};
         char *log = reader_log(q_slice_make(text, len), &run);
         assert_non_null(strstr(log, "end keep-alive left 0"));
         free(log);

@@ -14,11 +14,11 @@
 
 #include <cmocka.h>
 
-#define FOLDER "tests/engine/wire/transcripts"
-#define CASES_MAX 512
-#define INPUT_MAX (1 << 20)
+#define FOLDER        "tests/engine/wire/transcripts"
+#define CASES_MAX     512
+#define INPUT_MAX     (1 << 20)
 #define EVERY_CUT_MAX 4096 // inputs up to this length are cut once at every place
-#define RANDOM_RUNS 40
+#define RANDOM_RUNS   40
 
 struct transcript {
     char *name;

@@ -16,8 +16,8 @@ static const struct q_headers *headers_of(const char *const *lines) {
     q_headers_builder_init(&b, g_mem, sizeof(g_mem), NULL);
     for (; *lines != NULL; lines++) {
         const char *colon = strchr(*lines, ':');
-        struct q_error error = q_headers_builder_add(&b, q_slice_make(*lines, (size_t)(colon - *lines)),
-                                                     q_slice_of_string(colon + 1));
+        struct q_error error =
+            q_headers_builder_add(&b, q_slice_make(*lines, (size_t)(colon - *lines)), q_slice_of_string(colon + 1));
         assert_int_equal(error.code, 0);
     }
     return q_headers_builder_freeze(&b);
@@ -127,7 +127,7 @@ static void expect_refused(const struct q_h1_head_in *in, enum q_error_code code
 static void fields_of_the_engine_are_refused(void **state) {
     (void)state;
     static const char *const k_lines[] = {
-        "Content-Length: 5",      "content-length:", "Transfer-Encoding: chunked", "Connection: upgrade",
+        "Content-Length: 5",     "content-length:", "Transfer-Encoding: chunked", "Connection: upgrade",
         "Connection: close, TE", "Connection:",     "Connection: close,",
     };
     for (size_t i = 0; i < sizeof(k_lines) / sizeof(k_lines[0]); i++) {

@@ -290,8 +290,8 @@ static struct q_error add_many(struct q_headers_builder *b, int count) {
         char name[16], value[64];
         int name_len = snprintf(name, sizeof(name), "N-%d", i);
         int value_len = snprintf(value, sizeof(value), "value %d %0*d", i, i % 40, 7);
-        struct q_error error = q_headers_builder_add(b, q_slice_make(name, (size_t)name_len),
-                                                     q_slice_make(value, (size_t)value_len));
+        struct q_error error =
+            q_headers_builder_add(b, q_slice_make(name, (size_t)name_len), q_slice_make(value, (size_t)value_len));
         if (q_error_is(error)) {
             return error;
         }

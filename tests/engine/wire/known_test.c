@@ -73,10 +73,8 @@ static void a_number_outside_the_list_has_no_name(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_known_name_is_found_in_any_case),
-        cmocka_unit_test(the_list_is_in_order_of_length),
-        cmocka_unit_test(a_name_with_one_byte_changed_is_not_found),
-        cmocka_unit_test(other_lengths_are_not_found),
+        cmocka_unit_test(every_known_name_is_found_in_any_case),     cmocka_unit_test(the_list_is_in_order_of_length),
+        cmocka_unit_test(a_name_with_one_byte_changed_is_not_found), cmocka_unit_test(other_lengths_are_not_found),
         cmocka_unit_test(a_number_outside_the_list_has_no_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

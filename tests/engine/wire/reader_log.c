@@ -38,7 +38,9 @@ static void put(struct log *log, const char *text, size_t len) {
     log->text[log->len] = '\0';
 }
 
-static void put_text(struct log *log, const char *text) { put(log, text, strlen(text)); }
+static void put_text(struct log *log, const char *text) {
+    put(log, text, strlen(text));
+}
 
 static void put_number(struct log *log, unsigned long long value) {
     char digits[32];

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
-static bool is(struct q_slice s, const char *text) { return q_slice_equal(s, q_slice_of_string(text)); }
+static bool is(struct q_slice s, const char *text) {
+    return q_slice_equal(s, q_slice_of_string(text));
+}
 
 struct row {
     const char *base; // NULL: none
@@ -25,9 +27,10 @@ static void expect(const struct row *row) {
     if (row->base != NULL) {
         assert_int_equal(q_url_parse(alloc, q_slice_of_string(row->base), &base).code, 0);
     }
-    struct q_error error =
-        q_url_resolve(alloc, row->base == NULL ? NULL : &base, q_slice_of_string(row->text), &url);
-    int32_t code = row->href == NULL ? Q_ERR_INVALID_URL : strcmp(row->href, "scheme") == 0 ? Q_ERR_UNSUPPORTED_SCHEME : 0;
+    struct q_error error = q_url_resolve(alloc, row->base == NULL ? NULL : &base, q_slice_of_string(row->text), &url);
+    int32_t code = row->href == NULL                  ? Q_ERR_INVALID_URL
+                   : strcmp(row->href, "scheme") == 0 ? Q_ERR_UNSUPPORTED_SCHEME
+                                                      : 0;
     if (error.code != code) {
         fail_msg("'%s' gave %s", row->text, q_error_name(error.code));
     }
@@ -316,8 +319,9 @@ static void credentials_pass_on_only_without_an_authority(void **state) {
     static const struct {
         const char *reference;
         bool kept;
-    } k_rows[] = {{"x", true}, {"/x", true}, {"?x", true}, {"", true}, {"http:x", true}, {"//h/x", false},
-                  {"http://h/x", false}, {"https://h/x", false}, {"https:h/x", false}};
+    } k_rows[] = {{"x", true},         {"/x", true},     {"?x", true},          {"", true},
+                  {"http:x", true},    {"//h/x", false}, {"http://h/x", false}, {"https://h/x", false},
+                  {"https:h/x", false}};
     struct q_url base, url;
     assert_int_equal(q_url_parse(q_alloc_libc(), Q_SLICE("http://u:p@h/a"), &base).code, 0);
     for (size_t i = 0; i < sizeof(k_rows) / sizeof(k_rows[0]); i++) {
