@@ -23,12 +23,13 @@ enum q_h1_chunk_event {
 };
 
 struct q_h1_chunk {
-    uint64_t left;           // of this chunk's content; while its size is read, the size so far
-    uint32_t extra_bytes;    // extensions and leading zeros so far, all chunks together
+    uint64_t left;        // of this chunk's content; while its size is read, the size so far
+    uint32_t extra_bytes; // extensions and leading zeros so far, all chunks together
     uint32_t extra_max;
     uint8_t state;
 };
 
+// q_h1_chunk_init readies `c` for one message. `extra_max` bounds extensions and leading zeros, all chunks together.
 void q_h1_chunk_init(struct q_h1_chunk *c, uint32_t extra_max);
 
 // q_h1_chunk_next gives the next event and moves `input` past what it used. After BAD or TOO_LARGE it may not be called

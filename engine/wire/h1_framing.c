@@ -106,7 +106,7 @@ struct q_error q_h1_frame(const struct q_headers *headers, unsigned status, unsi
         out->content_length = f.content_length;
     }
     out->body = (uint8_t)body_of(&f, status, to_head);
-    out->keep_alive = out->body != Q_H1_BODY_CLOSE && !f.connection_close &&
-                      (version_minor > 0 || f.connection_keep_alive);
+    out->keep_alive =
+        out->body != Q_H1_BODY_CLOSE && !f.connection_close && (version_minor > 0 || f.connection_keep_alive);
     return Q_OK;
 }

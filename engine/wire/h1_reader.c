@@ -7,9 +7,9 @@
 _Static_assert(sizeof(llhttp_t) <= Q_H1_PARSER_BYTES, "the parser must fit its place in struct q_h1_reader");
 _Static_assert(_Alignof(llhttp_t) <= 8, "the parser's place is aligned to 8");
 
-#define ENTRY_BYTES ((uint32_t)sizeof(struct q_headers_entry))
+#define ENTRY_BYTES     ((uint32_t)sizeof(struct q_headers_entry))
 #define FIELD_BYTES_MIN 4u // "a:" CR LF
-#define NO_EVENT ((enum q_h1_event)0xff)
+#define NO_EVENT        ((enum q_h1_event)0xff)
 
 // Where we are. Each state has one function, which gives an event or moves on (NO_EVENT).
 enum reader_state {
@@ -28,7 +28,9 @@ enum reader_state {
     R_COUNT,
 };
 
-static llhttp_t *parser_of(struct q_h1_reader *r) { return (llhttp_t *)(void *)r->parser; }
+static llhttp_t *parser_of(struct q_h1_reader *r) {
+    return (llhttp_t *)(void *)r->parser;
+}
 
 static enum q_phase phase_of(const struct q_h1_reader *r) {
     return r->state == R_HEAD || r->state == R_HEAD_FIRST ? Q_PHASE_HEAD : Q_PHASE_BODY;
@@ -279,9 +281,9 @@ static const uint8_t k_state_of_body[] = {
 
 static enum q_h1_event final_head(struct q_h1_reader *r, struct q_h1_out *out) {
     struct q_h1_framing framing;
-    struct q_error error = q_h1_frame(out->headers, out->status, out->version_minor,
-                                      (r->request_flags & Q_H1_REQUEST_HEAD) != 0,
-                                      (r->request_flags & Q_H1_REQUEST_CONNECT) != 0, &framing);
+    struct q_error error =
+        q_h1_frame(out->headers, out->status, out->version_minor, (r->request_flags & Q_H1_REQUEST_HEAD) != 0,
+                   (r->request_flags & Q_H1_REQUEST_CONNECT) != 0, &framing);
     if (q_error_is(error)) {
         return fail_with(r, out, error);
     }
@@ -401,7 +403,7 @@ typedef enum q_h1_event state_fn(struct q_h1_reader *r, struct q_slice *input, s
 
 // A state without a function may not be asked: there is no response to read.
 static state_fn *const k_states[R_COUNT] = {
-    [R_HEAD_FIRST] = head_first, [R_HEAD] = head,       [R_LENGTH] = body_length,
+    [R_HEAD_FIRST] = head_first, [R_HEAD] = head,        [R_LENGTH] = body_length,
     [R_CHUNKED] = body_chunked,  [R_CLOSE] = body_close, [R_TRAILER_FIRST] = trailer_first,
     [R_TRAILER_LF] = trailer_lf, [R_TRAILER] = trailer,  [R_END] = end,
     [R_FAILED] = failed,
@@ -470,6 +472,10 @@ enum q_h1_event q_h1_reader_eof(struct q_h1_reader *r, struct q_h1_out *out) {
     }
 }
 
-bool q_h1_reader_keep_alive(const struct q_h1_reader *r) { return r->state == R_DONE && r->keep_alive; }
+bool q_h1_reader_keep_alive(const struct q_h1_reader *r) {
+    return r->state == R_DONE && r->keep_alive;
+}
 
-bool q_h1_reader_has_begun(const struct q_h1_reader *r) { return r->begun; }
+bool q_h1_reader_has_begun(const struct q_h1_reader *r) {
+    return r->begun;
+}

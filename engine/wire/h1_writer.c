@@ -31,7 +31,9 @@ static bool gives(const struct q_headers *headers, enum q_known known) {
     return q_headers_get_known(headers, known, &value);
 }
 
-static struct q_error submit_error(enum q_error_code code) { return q_error_make(code, Q_PHASE_SUBMIT); }
+static struct q_error submit_error(enum q_error_code code) {
+    return q_error_make(code, Q_PHASE_SUBMIT);
+}
 
 // connection_is_allowed: hop-by-hop options are between the engine and its peer; the host may only ask to close or not.
 static bool connection_is_allowed(struct q_slice list) {

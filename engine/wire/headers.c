@@ -2,13 +2,15 @@
 
 #include "engine/wire/token.h"
 
-#define ENTRY_BYTES ((uint32_t)sizeof(struct q_headers_entry))
-#define BLOCK_BYTES ((uint32_t)sizeof(struct q_headers))
+#define ENTRY_BYTES       ((uint32_t)sizeof(struct q_headers_entry))
+#define BLOCK_BYTES       ((uint32_t)sizeof(struct q_headers))
 #define GROWING_BYTES_MIN 512u
 
 static const struct q_headers k_empty = {.size = sizeof(struct q_headers)};
 
-const struct q_headers *q_headers_empty(void) { return &k_empty; }
+const struct q_headers *q_headers_empty(void) {
+    return &k_empty;
+}
 
 // ---- reading ----
 

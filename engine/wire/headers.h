@@ -51,10 +51,10 @@ struct q_headers_limits {
     uint32_t text_bytes; // all names and values; memory
 };
 
-#define Q_HEADERS_COUNT_DEFAULT 256u
+#define Q_HEADERS_COUNT_DEFAULT      256u
 #define Q_HEADERS_LINE_BYTES_DEFAULT (64u * 1024u)
 #define Q_HEADERS_TEXT_BYTES_DEFAULT (256u * 1024u)
-#define Q_HEADERS_NAME_BYTES_MAX 65535u // what an entry's name_len can hold
+#define Q_HEADERS_NAME_BYTES_MAX     65535u // what an entry's name_len can hold
 
 struct q_headers_builder {
     char *mem;
@@ -72,7 +72,10 @@ const struct q_headers *q_headers_empty(void);
 
 // ---- reading a frozen block; none of these writes ----
 
-static inline uint32_t q_headers_count(const struct q_headers *h) { return h->count; }
+// q_headers_count gives the number of fields.
+static inline uint32_t q_headers_count(const struct q_headers *h) {
+    return h->count;
+}
 
 // q_headers_entry_at gives the entry of field `index`, which must be below the count.
 static inline const struct q_headers_entry *q_headers_entry_at(const struct q_headers *h, uint32_t index) {
@@ -110,6 +113,8 @@ struct q_headers *q_headers_copy(const struct q_headers *h, void *mem);
 
 // q_headers_new copies a block into memory of its own, or gives NULL when there is none. Free with q_headers_free.
 Q_MUST_USE struct q_headers *q_headers_new(const struct q_alloc *alloc, const struct q_headers *h);
+
+// q_headers_free frees what q_headers_new gave; `h` may be NULL.
 void q_headers_free(const struct q_alloc *alloc, struct q_headers *h);
 
 // ---- building ----
@@ -132,20 +137,21 @@ void q_headers_builder_deinit(struct q_headers_builder *b);
 // not point into the builder, whose memory may move.
 // Fails with INVALID_HEADER_NAME, INVALID_HEADER_VALUE, TOO_MANY_HEADERS, HEAD_TOO_LARGE, NO_MEMORY or FROZEN; the
 // builder is then as it was.
-Q_MUST_USE struct q_error q_headers_builder_add(struct q_headers_builder *b, struct q_slice name,
-                                                struct q_slice value);
+Q_MUST_USE struct q_error q_headers_builder_add(struct q_headers_builder *b, struct q_slice name, struct q_slice value);
 
 // q_headers_builder_set puts one field in the place of all fields of that name, at the end. Fails as _add does; the
 // builder is then as it was.
-Q_MUST_USE struct q_error q_headers_builder_set(struct q_headers_builder *b, struct q_slice name,
-                                                struct q_slice value);
+Q_MUST_USE struct q_error q_headers_builder_set(struct q_headers_builder *b, struct q_slice name, struct q_slice value);
 
 // q_headers_builder_remove removes all fields of that name and gives their number in `out_removed` (may be NULL).
 // Their text stays in the memory until the builder ends. Fails with FROZEN only.
 Q_MUST_USE struct q_error q_headers_builder_remove(struct q_headers_builder *b, struct q_slice name,
                                                    uint32_t *out_removed);
 
-static inline uint32_t q_headers_builder_count(const struct q_headers_builder *b) { return b->count; }
+// q_headers_builder_count gives the number of fields so far.
+static inline uint32_t q_headers_builder_count(const struct q_headers_builder *b) {
+    return b->count;
+}
 
 // q_headers_builder_at gives field `index` of a builder; the slices hold until its next change.
 bool q_headers_builder_at(const struct q_headers_builder *b, uint32_t index, struct q_slice *out_name,
@@ -186,6 +192,7 @@ struct q_headers_iterator {
     uint32_t index;
 };
 
+// q_headers_iterate begins a walk over the builder as it is now. It owns nothing and need not be ended.
 struct q_headers_iterator q_headers_iterate(const struct q_headers_builder *b);
 
 // q_headers_iterator_next gives the next field. At the end `out_name` is empty and there is no error. A builder that

@@ -69,7 +69,7 @@ enum q_known {
 #define Q_KNOWN_ROW(id, name) Q_KNOWN_##id,
     Q_KNOWN_LIST(Q_KNOWN_ROW)
 #undef Q_KNOWN_ROW
-    Q_KNOWN_COUNT,
+        Q_KNOWN_COUNT,
 };
 
 // q_known_find gives the number of a name, ASCII case folded, or Q_KNOWN_NONE.

@@ -46,11 +46,17 @@ static bool all_are(struct q_slice s, unsigned classes) {
     return true;
 }
 
-bool q_is_token(struct q_slice s) { return s.len > 0 && all_are(s, Q_BYTE_TOKEN); }
+bool q_is_token(struct q_slice s) {
+    return s.len > 0 && all_are(s, Q_BYTE_TOKEN);
+}
 
-bool q_is_field_value(struct q_slice s) { return all_are(s, Q_BYTE_FIELD_VALUE); }
+bool q_is_field_value(struct q_slice s) {
+    return all_are(s, Q_BYTE_FIELD_VALUE);
+}
 
-bool q_is_request_target(struct q_slice s) { return s.len > 0 && all_are(s, Q_BYTE_TARGET); }
+bool q_is_request_target(struct q_slice s) {
+    return s.len > 0 && all_are(s, Q_BYTE_TARGET);
+}
 
 bool q_list_next(struct q_slice *rest, struct q_slice *out_member) {
     // A NULL pointer says that the last member has been given: an empty one may stand behind the last comma.
@@ -66,4 +72,17 @@ bool q_list_next(struct q_slice *rest, struct q_slice *out_member) {
     *out_member = q_slice_trim(q_slice_make(rest->ptr, (size_t)(comma - rest->ptr)));
     *rest = q_slice_from(*rest, (size_t)(comma - rest->ptr) + 1);
     return true;
+}
+
+size_t q_percent_decode(struct q_slice s, char *out) {
+    size_t len = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        char byte = s.ptr[i];
+        if (byte == '%' && s.len - i > 2 && q_hex_value(s.ptr[i + 1]) >= 0 && q_hex_value(s.ptr[i + 2]) >= 0) {
+            byte = (char)(q_hex_value(s.ptr[i + 1]) << 4 | q_hex_value(s.ptr[i + 2]));
+            i += 2;
+        }
+        out[len++] = byte;
+    }
+    return len;
 }

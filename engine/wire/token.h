@@ -1,5 +1,6 @@
 // Tokens: what kind of byte may stand where in HTTP/1.1 (RFC 9110 section 5.6, RFC 9112), as one constant table of 256
-// entries, one bit per class. Thread-free: constant data and pure functions; no locale is read.
+// entries, one bit per class, and the small things that are read with it. Thread-free: constant data and pure
+// functions; no locale is read.
 #ifndef QUOIT_ENGINE_WIRE_TOKEN_H
 #define QUOIT_ENGINE_WIRE_TOKEN_H
 
@@ -20,7 +21,9 @@ enum q_byte_class {
 extern const uint8_t q_byte_classes[256];
 
 // q_byte_is says whether `c` is of any of the classes in `classes`.
-static inline bool q_byte_is(char c, unsigned classes) { return (q_byte_classes[(unsigned char)c] & classes) != 0; }
+static inline bool q_byte_is(char c, unsigned classes) {
+    return (q_byte_classes[(unsigned char)c] & classes) != 0;
+}
 
 // q_hex_value gives 0 to 15 for a hexadecimal digit, or -1.
 int q_hex_value(char c);
@@ -38,5 +41,9 @@ bool q_is_request_target(struct q_slice s);
 // `rest` moves behind it. Empty members are given as empty slices; an empty list has one of them. False when the list
 // is used up, or when `rest` has no pointer. Quoted strings are not looked into: for lists of tokens only.
 bool q_list_next(struct q_slice *rest, struct q_slice *out_member);
+
+// q_percent_decode writes `s` with each valid %XX replaced by its byte, and gives the number of bytes written, at most
+// s.len. `out` may be s.ptr. The result may hold any byte.
+size_t q_percent_decode(struct q_slice s, char *out);
 
 #endif

@@ -10,7 +10,7 @@ enum encode_set {
     IN_USERINFO = 1 << 2,
 };
 
-#define PU (IN_PATH | IN_USERINFO)
+#define PU  (IN_PATH | IN_USERINFO)
 #define QPU (IN_QUERY | IN_PATH | IN_USERINFO)
 // clang-format off
 static const uint8_t k_encode[256] = {
@@ -23,7 +23,7 @@ static const uint8_t k_encode[256] = {
 // clang-format on
 
 // The scheme's and the port's text, brackets, and an address that is longer than how it was written.
-#define FIXED_BYTES (64 + Q_HOST_ADDRESS_TEXT_MAX)
+#define FIXED_BYTES   (64 + Q_HOST_ADDRESS_TEXT_MAX)
 #define SCRATCH_BYTES 2048
 
 // A reference taken apart; slices of the input, nothing decoded yet.
@@ -46,21 +46,12 @@ struct builder {
     size_t authority, authority_end, host, host_end, target, path_end, user, password;
 };
 
-static struct q_error url_error(enum q_error_code code) { return q_error_make(code, Q_PHASE_SUBMIT); }
+static struct q_error url_error(enum q_error_code code) {
+    return q_error_make(code, Q_PHASE_SUBMIT);
+}
 
-static bool is_slash(char c) { return c == '/' || c == '\\'; }
-
-size_t q_percent_decode(struct q_slice s, char *out) {
-    size_t len = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        char byte = s.ptr[i];
-        if (byte == '%' && s.len - i > 2 && q_hex_value(s.ptr[i + 1]) >= 0 && q_hex_value(s.ptr[i + 2]) >= 0) {
-            byte = (char)(q_hex_value(s.ptr[i + 1]) << 4 | q_hex_value(s.ptr[i + 2]));
-            i += 2;
-        }
-        out[len++] = byte;
-    }
-    return len;
+static bool is_slash(char c) {
+    return c == '/' || c == '\\';
 }
 
 static void put(struct builder *b, struct q_slice s) {

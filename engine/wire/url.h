@@ -41,9 +41,9 @@ struct q_url {
     struct q_slice path;      // the target up to the first '?'
     struct q_slice user;      // percent-encoded as in the standard; empty when not given
     struct q_slice password;
-    uint16_t port;            // the scheme's own when not given
-    uint8_t scheme;           // enum q_scheme
-    uint8_t host_kind;        // enum q_host_kind
+    uint16_t port;     // the scheme's own when not given
+    uint8_t scheme;    // enum q_scheme
+    uint8_t host_kind; // enum q_host_kind
     bool has_credentials;
     uint8_t address[16]; // of an IPv4 (first 4 bytes) or IPv6 host, in network order
 };
@@ -55,17 +55,13 @@ Q_MUST_USE struct q_error q_url_parse(const struct q_alloc *alloc, struct q_slic
 // q_url_resolve parses `reference` (absolute or relative) against `base`, as a Location is. `out` may not be `base`.
 // Credentials of `base` pass on only where the standard says so (a reference without an authority). Fails as
 // q_url_parse does.
-Q_MUST_USE struct q_error q_url_resolve(const struct q_alloc *alloc, const struct q_url *base,
-                                        struct q_slice reference, struct q_url *out);
+Q_MUST_USE struct q_error q_url_resolve(const struct q_alloc *alloc, const struct q_url *base, struct q_slice reference,
+                                        struct q_url *out);
 
 // q_url_deinit gives the memory back; legal on the zero value.
 void q_url_deinit(struct q_url *url);
 
 // q_url_same_origin: equal scheme, host and port.
 bool q_url_same_origin(const struct q_url *a, const struct q_url *b);
-
-// q_percent_decode writes `s` with each valid %XX replaced by its byte, and gives the number of bytes written, at most
-// s.len. `out` may be s.ptr. The result may hold any byte.
-size_t q_percent_decode(struct q_slice s, char *out);
 
 #endif

@@ -1,13 +1,13 @@
 #define _GNU_SOURCE // memrchr
 #include "engine/wire/url_host.h"
 
+#include "engine/base/check.h"
 #include "engine/wire/token.h"
-#include "engine/wire/url.h"
 
 // ---- IPv4 ----
 
 #define NOT_A_NUMBER UINT64_MAX
-#define HUGE_NUMBER (UINT64_MAX - 1) // larger than any address, but a number
+#define HUGE_NUMBER  (UINT64_MAX - 1) // larger than any address, but a number
 
 // ipv4_number reads one part: decimal, octal after 0, hexadecimal after 0x.
 static uint64_t ipv4_number(struct q_slice part) {

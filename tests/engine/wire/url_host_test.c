@@ -1,0 +1,185 @@
+#include "engine/wire/url_host.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// expect gives `raw` to the parser in a block of just the promised size. NULL: it must be refused.
+static void expect(const char *raw, const char *expected, enum q_host_kind kind) {
+    struct q_host host;
+    size_t raw_len = strlen(raw);
+    char *text = malloc(raw_len + Q_HOST_ADDRESS_TEXT_MAX);
+    bool valid = q_host_parse(q_slice_make(raw, raw_len), text, &host);
+    if (valid != (expected != NULL)) {
+        fail_msg("host '%s' was %s", raw, valid ? "taken" : "refused");
+    }
+    if (valid) {
+        assert_int_equal(host.kind, kind);
+        assert_int_equal(host.text_len, strlen(expected));
+        assert_memory_equal(text, expected, host.text_len);
+    }
+    free(text);
+}
+
+static void names_are_decoded_and_lower_cased(void **state) {
+    (void)state;
+    expect("Example.COM", "example.com", Q_HOST_NAME);
+    expect("ex%61mple.%43om", "example.com", Q_HOST_NAME);
+    expect("a_b-c.d!$&'()*+,;=~", "a_b-c.d!$&'()*+,;=~", Q_HOST_NAME);
+    expect("example.com.", "example.com.", Q_HOST_NAME);
+    expect("xn--mnchen-3ya.de", "xn--mnchen-3ya.de", Q_HOST_NAME);
+    expect("a..b", "a..b", Q_HOST_NAME);
+    expect(".", ".", Q_HOST_NAME);
+    expect("1.2.3.4a", "1.2.3.4a", Q_HOST_NAME);
+    expect("0xg", "0xg", Q_HOST_NAME);
+    expect("1e2", "1e2", Q_HOST_NAME);
+}
+
+static void forbidden_bytes_are_refused_plain_and_encoded(void **state) {
+    (void)state;
+    for (int byte = 1; byte < 256; byte++) {
+        bool allowed = byte > 0x20 && byte < 0x7f && strchr("#/:<>?@[\\]^|%", byte) == NULL;
+        char plain[] = {'a', (char)byte, 'b', 0};
+        char lower[] = {'a', q_ascii_lower((char)byte), 'b', 0};
+        expect(plain, allowed ? lower : NULL, Q_HOST_NAME);
+        static const char k_hex[] = "0123456789abcdef";
+        char encoded[] = {'a', '%', k_hex[byte >> 4], k_hex[byte & 15], 'b', 0};
+        expect(encoded, allowed ? lower : NULL, Q_HOST_NAME);
+    }
+    expect("a%00b", NULL, 0);
+    expect("a%b", NULL, 0);
+    expect("a%2", NULL, 0);
+    expect("", NULL, 0);
+    expect("%C3%BC.de", NULL, 0);
+}
+
+static void ipv4_has_many_spellings_and_one_normal_form(void **state) {
+    (void)state;
+    expect("127.0.0.1", "127.0.0.1", Q_HOST_IPV4);
+    expect("127.0.0.1.", "127.0.0.1", Q_HOST_IPV4);
+    expect("127.1", "127.0.0.1", Q_HOST_IPV4);
+    expect("1.2.3", "1.2.0.3", Q_HOST_IPV4);
+    expect("2130706433", "127.0.0.1", Q_HOST_IPV4);
+    expect("0x7F.0.0.1", "127.0.0.1", Q_HOST_IPV4);
+    expect("0X7f000001", "127.0.0.1", Q_HOST_IPV4);
+    expect("0177.0.0.01", "127.0.0.1", Q_HOST_IPV4);
+    expect("0", "0.0.0.0", Q_HOST_IPV4);
+    expect("0x", "0.0.0.0", Q_HOST_IPV4);
+    expect("0x.0x.0", "0.0.0.0", Q_HOST_IPV4);
+    expect("255.255.255.255", "255.255.255.255", Q_HOST_IPV4);
+    expect("4294967295", "255.255.255.255", Q_HOST_IPV4);
+    expect("1.16777215", "1.255.255.255", Q_HOST_IPV4);
+    expect("1%2e2.3.4", "1.2.3.4", Q_HOST_IPV4);
+}
+
+static void what_ends_in_a_number_is_an_address_or_an_error(void **state) {
+    (void)state;
+    expect("1.2.3.4.5", NULL, 0);
+    expect("256.0.0.1", NULL, 0);
+    expect("1.2.3.256", NULL, 0);
+    expect("1.256.3", NULL, 0);
+    expect("1.2.65536", NULL, 0);
+    expect("1.16777216", NULL, 0);
+    expect("4294967296", NULL, 0);
+    expect("99999999999999999999999999", NULL, 0);
+    expect("0xffffffffffffffffffffffffffffffff", NULL, 0);
+    expect("1..2", NULL, 0);
+    expect(".1", NULL, 0);
+    expect("a.1", NULL, 0);
+    expect("a.0x1", NULL, 0);
+    expect("a.08", NULL, 0);
+    expect("08", NULL, 0);
+    expect("1.2.3.4..", "1.2.3.4..", Q_HOST_NAME); // the last part is empty: a name after all
+}
+
+static void ipv6_is_written_in_its_shortest_form(void **state) {
+    (void)state;
+    expect("[::]", "::", Q_HOST_IPV6);
+    expect("[::1]", "::1", Q_HOST_IPV6);
+    expect("[1::]", "1::", Q_HOST_IPV6);
+    expect("[1:2:3:4:5:6:7:8]", "1:2:3:4:5:6:7:8", Q_HOST_IPV6);
+    expect("[0001:0:0:0:0:0:0:ABCD]", "1::abcd", Q_HOST_IPV6);
+    expect("[1:0:0:2:0:0:0:3]", "1:0:0:2::3", Q_HOST_IPV6);
+    expect("[1:0:0:2:0:0:3:4]", "1::2:0:0:3:4", Q_HOST_IPV6); // the first of two equal gaps
+    expect("[1:0:2:3:4:5:6:7]", "1:0:2:3:4:5:6:7", Q_HOST_IPV6);
+    expect("[1::3:4:5:6:7:8]", "1:0:3:4:5:6:7:8", Q_HOST_IPV6);
+    expect("[::1:2:3:4:5:6:7]", "0:1:2:3:4:5:6:7", Q_HOST_IPV6);
+    expect("[1:2:3:4:5:6:7::]", "1:2:3:4:5:6:7:0", Q_HOST_IPV6);
+    expect("[0:0:1::]", "0:0:1::", Q_HOST_IPV6);
+    expect("[::1.2.3.4]", "::102:304", Q_HOST_IPV6);
+    expect("[::ffff:255.0.0.1]", "::ffff:ff00:1", Q_HOST_IPV6);
+    expect("[1:2:3:4:5:6:1.2.3.4]", "1:2:3:4:5:6:102:304", Q_HOST_IPV6);
+    expect("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Q_HOST_IPV6);
+}
+
+static void what_is_no_ipv6_is_refused(void **state) {
+    (void)state;
+    static const char *const k_bad[] = {
+        "[]",
+        "[:]",
+        "[::",
+        "::1]",
+        "[",
+        "]",
+        "[::1]x",
+        "[1]",
+        "[1:2]",
+        "[:1]",
+        "[1:]",
+        "[:::]",
+        "[1:::2]",
+        "[::1::2]",
+        "[1:2:3:4:5:6:7]",
+        "[1:2:3:4:5:6:7:8:9]",
+        "[1:2:3:4:5:6:7:8::]",
+        "[::1:2:3:4:5:6:7:8]",
+        "[1::2:3:4:5:6:7:8]",
+        "[12345::]",
+        "[g::]",
+        "[::1%25eth0]",
+        "[::1 ]",
+        "[::1.2.3]",
+        "[::1.2.3.4.5]",
+        "[::1.2.3.256]",
+        "[::1.2.3.04]",
+        "[::.1.2.3]",
+        "[::1.2.3.4:5]",
+        "[1:2:3:4:5:6:7:1.2.3.4]",
+        "[::1:2:3:4:5:6:1.2.3.4]",
+        "[::1..2.3]",
+        "[::a.1.1.1]",
+        "[%3A%3A1]",
+        "[::1.2.3.]",
+        "[1.2.3.4]",
+    };
+    for (size_t i = 0; i < sizeof(k_bad) / sizeof(k_bad[0]); i++) {
+        expect(k_bad[i], NULL, 0);
+    }
+}
+
+static void addresses_are_given_in_network_order(void **state) {
+    (void)state;
+    char text[64];
+    struct q_host host;
+    assert_true(q_host_parse(Q_SLICE("1.2.3.4"), text, &host));
+    assert_memory_equal(host.address, "\1\2\3\4\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    assert_true(q_host_parse(Q_SLICE("[1:2::abcd]"), text, &host));
+    assert_memory_equal(host.address, "\0\1\0\2\0\0\0\0\0\0\0\0\0\0\xab\xcd", 16);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_decoded_and_lower_cased),
+        cmocka_unit_test(forbidden_bytes_are_refused_plain_and_encoded),
+        cmocka_unit_test(ipv4_has_many_spellings_and_one_normal_form),
+        cmocka_unit_test(what_ends_in_a_number_is_an_address_or_an_error),
+        cmocka_unit_test(ipv6_is_written_in_its_shortest_form),
+        cmocka_unit_test(what_is_no_ipv6_is_refused),
+        cmocka_unit_test(addresses_are_given_in_network_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
