@@ -1,7 +1,9 @@
 #include "bench/server/server.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "bench/server/worker.h"
 
@@ -101,6 +103,17 @@ void bench_server_counters(const struct bench_server *server, struct bench_serve
         .bytes_in = sums[BENCH_BYTES_IN],
         .bytes_out = sums[BENCH_BYTES_OUT],
     };
+}
+
+uint64_t bench_server_cpu_ns(const struct bench_server *server) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < server->num_workers; i++) {
+        clockid_t clock;
+        struct timespec used;
+        if (pthread_getcpuclockid(server->workers[i].thread, &clock) == 0 && clock_gettime(clock, &used) == 0)
+            sum += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+    }
+    return sum;
 }
 
 uint64_t bench_server_kill_connections(struct bench_server *server) {

@@ -66,6 +66,9 @@ char *bench_server_url(const struct bench_server *server, const char *path, char
 // bench_server_counters fills `out`.
 void bench_server_counters(const struct bench_server *server, struct bench_server_counters *out);
 
+// bench_server_cpu_ns returns the CPU time that the server's threads have used, to take off a process's own.
+uint64_t bench_server_cpu_ns(const struct bench_server *server);
+
 // bench_server_kill_connections resets every connection, also those that wait to be accepted, and returns how many when all
 // of them are gone. The server goes on listening.
 uint64_t bench_server_kill_connections(struct bench_server *server);
