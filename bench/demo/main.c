@@ -1,9 +1,10 @@
-// The demo: starts the embedded server on loopback, runs Quoit's main job on it through the public API, and prints a table.
+// The demo: starts the embedded server on loopback, runs Quoit's main job on it through the public API, and prints a
+// table.
 //
 //     demo [--seconds S]      S: how long each scenario may go on submitting, 1.2 otherwise
 //
-// Four threads share one engine. Every request is checked (see bench/load/load.h); the exit status is 1 when anything was not
-// as it should be. Progress is shown on standard error, and only when that is a terminal.
+// Four threads share one engine. Every request is checked (see bench/load/load.h); the exit status is 1 when anything
+// was not as it should be. Progress is shown on standard error, and only when that is a terminal.
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -101,7 +102,8 @@ static void progress_stop(struct progress *progress) {
 
 // --- the table ---
 
-static const char k_line[] = "--------------------------  ---------  ------  ---------  --------  --------  --------  ----------\n";
+static const char k_line[] =
+    "--------------------------  ---------  ------  ---------  --------  --------  --------  ----------\n";
 
 static void print_head(void) {
     printf("%-26s  %9s  %6s  %9s  %8s  %8s  %8s  %10s\n%s", "scenario", "requests", "errors", "req/s", "MB/s", "p50 us",
@@ -122,7 +124,8 @@ static void print_row(const char *name, const struct load_result *result, uint64
 
 // --- the run ---
 
-// run_row plays one line of the table and adds it to `total`; the CPU time is what the process used less what the server did.
+// run_row plays one line of the table and adds it to `total`; the CPU time is what the process used less what the
+// server did.
 static void run_row(struct load *load, const struct bench_server *server, unsigned index, uint64_t limit_ms,
                     struct load_result *total, uint64_t *total_cpu_ns) {
     static struct load_result result; // a histogram is too large for a stack
@@ -165,7 +168,8 @@ static void print_engine(struct quoit_engine engine, uint64_t num_requests) {
     if (quoit_engine_info(engine, &info) != QUOIT_OK)
         return;
     double requests = num_requests ? (double)num_requests : 1;
-    printf("connections opened %" PRIu64 ", re-used %" PRIu64 " times; io_uring_enter %.3f per request; wake-ups %.3f per "
+    printf("connections opened %" PRIu64 ", re-used %" PRIu64
+           " times; io_uring_enter %.3f per request; wake-ups %.3f per "
            "request\n",
            info.connections_opened, info.connections_reused, (double)info.enters / requests,
            (double)info.wakes / requests);
@@ -227,6 +231,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     printf("\nEach request had exactly one terminal event; each body was verified by its hash.\n");
-    printf("CPU is this process without the server's thread, hashing included. Latency of all rows: submit to last event.\n");
+    printf("CPU is this process without the server's thread, hashing included. Latency of all rows: submit to last "
+           "event.\n");
     return 0;
 }

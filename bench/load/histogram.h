@@ -1,4 +1,5 @@
-// A histogram of times: 64 steps to each power of two, so a value is kept to within 1.6 %, from 0 to 2^63 ns, in fixed memory.
+// A histogram of times: 64 steps to each power of two, so a value is kept to within 1.6 %, from 0 to 2^63 ns, in fixed
+// memory.
 //
 // A value type with one owner at a time; its zero state is empty.
 #ifndef QUOIT_BENCH_LOAD_HISTOGRAM_H

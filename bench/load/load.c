@@ -13,8 +13,8 @@
 
 enum {
     EVENTS_MAX = 256,
-    TAKEN_MAX = 8,      // slices that a client holds at once; few, as they count against credit and memory
-    STALL_MS = 30000,   // without any event: something hangs
+    TAKEN_MAX = 8,    // slices that a client holds at once; few, as they count against credit and memory
+    STALL_MS = 30000, // without any event: something hangs
     CLOSE_MS = 30000,
 };
 
@@ -25,8 +25,8 @@ enum phase {
     PHASE_HEAD,
 };
 
-// struct flight is one request in flight. Its place in the window and its serial together are the user_data, so an event after
-// the terminal one is seen to be stray.
+// struct flight is one request in flight. Its place in the window and its serial together are the user_data, so an
+// event after the terminal one is seen to be stray.
 struct flight {
     enum phase phase;
     uint32_t serial;
@@ -132,7 +132,8 @@ static void on_data(struct client *client, struct flight *flight, const struct q
     if (flight->phase != PHASE_HEAD)
         wrong(&client->result, "a piece of body came before the head");
     if (data->offset != flight->received)
-        wrong(&client->result, "a piece of body is at offset %" PRIu64 " and not at %" PRIu64, data->offset, flight->received);
+        wrong(&client->result, "a piece of body is at offset %" PRIu64 " and not at %" PRIu64, data->offset,
+              flight->received);
     bench_hash_add(&flight->hash, data->data, data->len);
     flight->received += data->len;
     client->result.body_bytes += data->len;
@@ -160,11 +161,12 @@ static void check_failed(struct client *client, const struct flight *flight, con
     const struct quoit_failure *failure = &summary->failure;
     if (failure->code == QUOIT_ERR_CANCELED && flight->canceled)
         client->result.canceled++;
-    else if (client->load->scenario->failures_expected && failure->code != QUOIT_ERR_CANCELED && failure->code != QUOIT_OK)
+    else if (client->load->scenario->failures_expected && failure->code != QUOIT_ERR_CANCELED &&
+             failure->code != QUOIT_OK)
         client->result.failed++;
     else
-        wrong(&client->result, "%s: %s in phase %s (%s)", target_of(client, flight)->url, quoit_error_name(failure->code),
-              quoit_phase_name(failure->phase), quoit_errno_name(failure->os_errno));
+        wrong(&client->result, "%s: %s in phase %s (%s)", target_of(client, flight)->url,
+              quoit_error_name(failure->code), quoit_phase_name(failure->phase), quoit_errno_name(failure->os_errno));
 }
 
 static void on_end(struct client *client, struct flight *flight, const struct quoit_event *event) {

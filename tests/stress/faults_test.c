@@ -19,9 +19,9 @@
 #include "tests/bench/raw_client.h"
 
 enum {
-    WAIT_MS = 20000,  // nothing here takes long; what does not come by then hangs
-    SHORT_MS = 100,   // a timeout that is meant to strike
-    LATE_MS = 10000,  // and by when it must have, on a busy machine
+    WAIT_MS = 20000, // nothing here takes long; what does not come by then hangs
+    SHORT_MS = 100,  // a timeout that is meant to strike
+    LATE_MS = 10000, // and by when it must have, on a busy machine
     URL_MAX = 256,
 };
 
@@ -202,9 +202,8 @@ static void resets_at_every_octet_are_told_as_such(void **state) {
     static const struct {
         const char *target;
         bool close_delimited; // then only a FIN ends the body
-    } k_responses[] = {{"/size/30?tag=x", false},
-                       {"/size/30?chunked=8&trailers=1&early=1", false},
-                       {"/size/30?close=2", true}};
+    } k_responses[] = {
+        {"/size/30?tag=x", false}, {"/size/30?chunked=8&trailers=1&early=1", false}, {"/size/30?close=2", true}};
     struct rig rig = rig_start();
     (void)state;
     for (size_t i = 0; i < sizeof k_responses / sizeof k_responses[0]; i++) {

@@ -1,5 +1,5 @@
-// Many threads on one engine, against the embedded server: each request ends exactly once and brings its own body, and nothing
-// grows. Fewer requests under a sanitizer, which costs ten times or more.
+// Many threads on one engine, against the embedded server: each request ends exactly once and brings its own body, and
+// nothing grows. Fewer requests under a sanitizer, which costs ten times or more.
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -34,7 +34,7 @@ enum {
     WINDOW = 16, // 256 in flight on 64 connections, so that requests wait for one too
     NUM_REQUESTS = SANITIZED ? 8000 : 200000,
     URL_MAX = 160,
-    SLACK_HEAP = 256 * 1024,      // what a warm process may still grow by between two phases of the same load
+    SLACK_HEAP = 256 * 1024,          // what a warm process may still grow by between two phases of the same load
     SLACK_RESIDENT = 8 * 1024 * 1024, // pages, not leaks: arenas of threads that come and go
 };
 
