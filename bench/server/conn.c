@@ -13,11 +13,11 @@
 
 enum {
     VECTORS_MAX = 64,
-    TURN_REQUESTS_MAX = 64,         // pipelined requests that one connection gets answered before others have their turn
-    TURN_OCTETS_MAX = 4 << 20,      // octets likewise
-    LINGER_MS = 5000,               // a client that does not close by then is cut off
-    DRAIN_POLL_NS = 500 * 1000,     // there is no event for an empty send queue, so it is looked at that often
-    DRAIN_MS = 5000,                // a client that does not read by then gets its reset early
+    TURN_REQUESTS_MAX = 64,     // pipelined requests that one connection gets answered before others have their turn
+    TURN_OCTETS_MAX = 4 << 20,  // octets likewise
+    LINGER_MS = 5000,           // a client that does not close by then is cut off
+    DRAIN_POLL_NS = 500 * 1000, // there is no event for an empty send queue, so it is looked at that often
+    DRAIN_MS = 5000,            // a client that does not read by then gets its reset early
 };
 #define MS ((uint64_t)1000000)
 
@@ -130,8 +130,8 @@ static void window_save(struct bench_conn *conn, struct window *window) {
         bench_bytes_free(&conn->pending);
 }
 
-// read_more appends what the socket has to the window. False: nothing came, and the connection is blocked, or closed when the
-// client has ended its direction.
+// read_more appends what the socket has to the window. False: nothing came, and the connection is blocked, or closed
+// when the client has ended its direction.
 static bool read_more(struct bench_conn *conn, struct window *window) {
     if (!conn->readable)
         return false;
@@ -176,7 +176,8 @@ static enum step refuse(struct bench_conn *conn, int status) {
 }
 
 // begin_body sets up the reading of a body; the head is kept where the answer is made from it afterwards.
-static enum step begin_body(struct bench_conn *conn, const struct bench_request *request, bool asked, bool nothing_yet) {
+static enum step begin_body(struct bench_conn *conn, const struct bench_request *request, bool asked,
+                            bool nothing_yet) {
     if (conn->response->needs_body && !bench_bytes_add(&conn->head, request->head.at, request->head.len)) {
         bench_conn_close(conn, true);
         return STEP_BLOCKED;
@@ -295,7 +296,8 @@ static enum step at_stop(struct bench_conn *conn) {
         return end_response(conn);
     conn->stop = bench_response_stop(conn->response, conn->sent);
     conn->state = BENCH_CONN_WAIT;
-    set_deadline(conn, conn->response->gap_ms * MS); // without a gap: the next turn, so that drips are sends of their own
+    set_deadline(conn,
+                 conn->response->gap_ms * MS); // without a gap: the next turn, so that drips are sends of their own
     return STEP_ON;
 }
 
@@ -325,8 +327,8 @@ static enum step step_send(struct bench_conn *conn, struct window *window) {
     return STEP_ON;
 }
 
-// step_drain resets once the kernel has nothing left to send: a reset drops what is still queued, and then the client would
-// not have got its exact count.
+// step_drain resets once the kernel has nothing left to send: a reset drops what is still queued, and then the client
+// would not have got its exact count.
 static enum step step_drain(struct bench_conn *conn, struct window *window) {
     (void)window;
     int queued = 0;
@@ -357,8 +359,8 @@ static enum step step_silent(struct bench_conn *conn, struct window *window) {
 }
 
 static enum step (*const k_steps[BENCH_CONN_NUM_STATES])(struct bench_conn *, struct window *) = {
-    [BENCH_CONN_HEAD] = step_head,     [BENCH_CONN_BODY] = step_body,     [BENCH_CONN_WAIT] = step_wait,
-    [BENCH_CONN_SEND] = step_send,     [BENCH_CONN_DRAIN] = step_drain,   [BENCH_CONN_LINGER] = step_linger,
+    [BENCH_CONN_HEAD] = step_head,     [BENCH_CONN_BODY] = step_body,   [BENCH_CONN_WAIT] = step_wait,
+    [BENCH_CONN_SEND] = step_send,     [BENCH_CONN_DRAIN] = step_drain, [BENCH_CONN_LINGER] = step_linger,
     [BENCH_CONN_SILENT] = step_silent,
 };
 

@@ -1,8 +1,9 @@
 // One connection of the server, owned by one worker; only that worker's thread comes here.
 //
-// A connection reads a head, then the body, waits if it was told to, sends, and starts again. While it waits or sends it
-// does not read: requests that were pipelined stay in the kernel, or in `pending` when they came along with an earlier one.
-// The socket is registered once, edge-triggered, for everything; `readable` and `writable` remember the edges.
+// A connection reads a head, then the body, waits if it was told to, sends, and starts again. While it waits or sends
+// it does not read: requests that were pipelined stay in the kernel, or in `pending` when they came along with an
+// earlier one. The socket is registered once, edge-triggered, for everything; `readable` and `writable` remember the
+// edges.
 #ifndef QUOIT_BENCH_SERVER_CONN_H
 #define QUOIT_BENCH_SERVER_CONN_H
 
@@ -30,7 +31,7 @@ struct bench_conn {
     uint64_t deadline_ns;
     size_t timer_index; // in the worker's heap, from 1; 0: none
     uint64_t num_requests;
-    bool yielded;             // the deadline is no more than a turn taken by others
+    bool yielded; // the deadline is no more than a turn taken by others
     uint64_t drain_until_ns;
 
     struct bench_bytes pending; // read from the socket, not yet used

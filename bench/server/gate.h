@@ -1,7 +1,8 @@
 // A gate: what a test and a server's thread wait at for each other, in place of sleeping.
 //
-// A gate holds a count of passes. Opening adds one, waiting takes one and blocks while there is none. It is an eventfd, so a
-// waiter can watch other descriptors beside it. Thread-free: any thread may open or wait; destroy is the last call.
+// A gate holds a count of passes. Opening adds one, waiting takes one and blocks while there is none. It is an eventfd,
+// so a waiter can watch other descriptors beside it. Thread-free: any thread may open or wait; destroy is the last
+// call.
 #ifndef QUOIT_BENCH_SERVER_GATE_H
 #define QUOIT_BENCH_SERVER_GATE_H
 

@@ -1,5 +1,5 @@
-// The embedded server as a program of its own: prints the address that it listens on, serves until its standard input ends or
-// it gets SIGINT or SIGTERM, then prints its counters.
+// The embedded server as a program of its own: prints the address that it listens on, serves until its standard input
+// ends or it gets SIGINT or SIGTERM, then prints its counters.
 //
 //     server [--address A] [--port N] [--threads N] [--max-connections N] [--backlog N] [--idle-close-ms N]
 #include <inttypes.h>

@@ -63,7 +63,8 @@ static int parse_content_length(struct bench_request *out, struct bench_text val
     return 0;
 }
 
-static int parse_field(struct bench_request *out, struct bench_text name, struct bench_text value, unsigned *num_hosts) {
+static int parse_field(struct bench_request *out, struct bench_text name, struct bench_text value,
+                       unsigned *num_hosts) {
     struct bench_text item;
     if (text_is_nocase(name, "host")) {
         ++*num_hosts;

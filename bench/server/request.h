@@ -34,8 +34,8 @@ struct bench_request {
     bool expect_continue;
 };
 
-// bench_request_parse reads the head at the front of `data`. It returns 0 when the head is not whole yet, 1 when `out` is
-// filled (`out->head.len` bytes belong to the head), or the negated status to refuse the request with.
+// bench_request_parse reads the head at the front of `data`. It returns 0 when the head is not whole yet, 1 when `out`
+// is filled (`out->head.len` bytes belong to the head), or the negated status to refuse the request with.
 int bench_request_parse(struct bench_request *out, const char *data, size_t len);
 
 // bench_text_is tells whether `text` is exactly `literal`.

@@ -16,12 +16,12 @@ enum {
     MS_MAX = 24 * 3600 * 1000,
 };
 #define NUMBER_MAX ((uint64_t)1 << 40) // 1 TiB: keeps every sum of lengths far from wrapping
-#define UNSET UINT64_MAX
+#define UNSET      UINT64_MAX
 
 // struct params is the query, one number for each parameter.
 struct params {
-    uint64_t chunked, close, delay_ms, gap_ms, status, trailers, early, reset_at, fin_at, silent, drip, n, nowait, headers,
-        header_bytes, ext;
+    uint64_t chunked, close, delay_ms, gap_ms, status, trailers, early, reset_at, fin_at, silent, drip, n, nowait,
+        headers, header_bytes, ext;
 };
 
 static const struct {
@@ -29,11 +29,24 @@ static const struct {
     size_t offset;
     uint64_t max;
 } k_params[] = {
-#define PARAM(name, max) {#name, offsetof(struct params, name), max}
-    PARAM(chunked, NUMBER_MAX),  PARAM(close, 3),           PARAM(delay_ms, MS_MAX),     PARAM(gap_ms, MS_MAX),
-    PARAM(status, 599),          PARAM(trailers, 1),        PARAM(early, HEADERS_MAX),   PARAM(reset_at, NUMBER_MAX),
-    PARAM(fin_at, NUMBER_MAX),   PARAM(silent, 1),          PARAM(drip, NUMBER_MAX),     PARAM(n, SSE_EVENTS_MAX),
-    PARAM(nowait, 1),            PARAM(headers, HEADERS_MAX), PARAM(header_bytes, TEXT_MAX), PARAM(ext, 1),
+#define PARAM(name, max)                                                                                               \
+    { #name, offsetof(struct params, name), max }
+    PARAM(chunked, NUMBER_MAX),
+    PARAM(close, 3),
+    PARAM(delay_ms, MS_MAX),
+    PARAM(gap_ms, MS_MAX),
+    PARAM(status, 599),
+    PARAM(trailers, 1),
+    PARAM(early, HEADERS_MAX),
+    PARAM(reset_at, NUMBER_MAX),
+    PARAM(fin_at, NUMBER_MAX),
+    PARAM(silent, 1),
+    PARAM(drip, NUMBER_MAX),
+    PARAM(n, SSE_EVENTS_MAX),
+    PARAM(nowait, 1),
+    PARAM(headers, HEADERS_MAX),
+    PARAM(header_bytes, TEXT_MAX),
+    PARAM(ext, 1),
 #undef PARAM
 };
 
@@ -41,10 +54,19 @@ static const struct {
     unsigned status;
     const char *phrase;
 } k_phrases[] = {
-    {200, "OK"},          {204, "No Content"},         {206, "Partial Content"},    {302, "Found"},
-    {304, "Not Modified"}, {400, "Bad Request"},       {404, "Not Found"},          {413, "Content Too Large"},
-    {417, "Expectation Failed"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-    {501, "Not Implemented"},    {505, "HTTP Version Not Supported"},
+    {200, "OK"},
+    {204, "No Content"},
+    {206, "Partial Content"},
+    {302, "Found"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {404, "Not Found"},
+    {413, "Content Too Large"},
+    {417, "Expectation Failed"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {505, "HTTP Version Not Supported"},
 };
 
 static const char *phrase_of(unsigned status) {
@@ -177,8 +199,8 @@ static const struct {
     bool has_number;
     void (*fill)(struct build *b, uint64_t number);
 } k_paths[] = {
-    {"/size/", true, path_size},     {"/status/", true, path_status},  {"/redirect/", true, path_redirect},
-    {"/headers", false, path_headers}, {"/echo", false, path_echo}, {"/sse", false, path_sse},
+    {"/size/", true, path_size},       {"/status/", true, path_status}, {"/redirect/", true, path_redirect},
+    {"/headers", false, path_headers}, {"/echo", false, path_echo},     {"/sse", false, path_sse},
 };
 
 // fill_by_path finds the row of the path; what is wrong with the target becomes a plain 400 or 404.
@@ -250,8 +272,8 @@ static uint64_t framed_len(const struct bench_response *r) {
     if (r->chunk_len == 0)
         return r->body_len;
     uint64_t rest = r->body_len % r->chunk_len;
-    return r->body_len / r->chunk_len * (r->chunk_line_len + r->chunk_len + 2) + (rest ? r->last_line_len + rest + 2 : 0) +
-           r->tail.len;
+    return r->body_len / r->chunk_len * (r->chunk_line_len + r->chunk_len + 2) +
+           (rest ? r->last_line_len + rest + 2 : 0) + r->tail.len;
 }
 
 static void set_chunks(struct build *b, uint64_t chunk_len) {
@@ -260,8 +282,8 @@ static void set_chunks(struct build *b, uint64_t chunk_len) {
     r->chunk_len = chunk_len;
     r->chunk_line_len =
         (size_t)snprintf(r->chunk_line, sizeof r->chunk_line, "%" PRIx64 "%s\r\n", chunk_len, extension);
-    r->last_line_len = (size_t)snprintf(r->last_line, sizeof r->last_line, "%" PRIx64 "%s\r\n", r->body_len % chunk_len,
-                                        extension);
+    r->last_line_len =
+        (size_t)snprintf(r->last_line, sizeof r->last_line, "%" PRIx64 "%s\r\n", r->body_len % chunk_len, extension);
     add_text(b, &r->tail, "0\r\n%s\r\n", b->params.trailers ? "X-Checksum: none\r\n" : "");
 }
 

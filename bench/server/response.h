@@ -1,11 +1,12 @@
 // What one request target is answered with.
 //
-// A response is immutable once built: its octets are a pure function of their position, so a send that was cut short goes
-// on from a number, "reset after exactly K octets" is a limit on that number, and one response serves many connections and
-// many requests at once. It is reference-counted without atomics: a response never leaves the worker thread that built it.
+// A response is immutable once built: its octets are a pure function of their position, so a send that was cut short
+// goes on from a number, "reset after exactly K octets" is a limit on that number, and one response serves many
+// connections and many requests at once. It is reference-counted without atomics: a response never leaves the worker
+// thread that built it.
 //
-// Paths and query parameters are listed in bench/server/README.md. An unknown path is 404, an unknown parameter 400: a test
-// with a typing error must not pass by chance.
+// Paths and query parameters are listed in bench/server/README.md. An unknown path is 404, an unknown parameter 400: a
+// test with a typing error must not pass by chance.
 #ifndef QUOIT_BENCH_SERVER_RESPONSE_H
 #define QUOIT_BENCH_SERVER_RESPONSE_H
 
@@ -63,7 +64,7 @@ uint64_t bench_response_stop(const struct bench_response *response, uint64_t at)
 
 // bench_response_gather fills up to `max` vectors with the octets from `at` up to `end` and returns how many it filled.
 // They may cover less than was asked for, but never nothing when `at` < `end`.
-size_t bench_response_gather(const struct bench_response *response, uint64_t at, uint64_t end, struct iovec *out_vectors,
-                             size_t max);
+size_t bench_response_gather(const struct bench_response *response, uint64_t at, uint64_t end,
+                             struct iovec *out_vectors, size_t max);
 
 #endif

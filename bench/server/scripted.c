@@ -24,7 +24,8 @@ enum {
     QUEUE_POLL_MS = 1,       // there is no event for an empty send queue
 };
 
-// struct player is one connection. `lock` of the server guards `state`, `closed` and `received`; the rest is the thread's.
+// struct player is one connection. `lock` of the server guards `state`, `closed` and `received`; the rest is the
+// thread's.
 struct player {
     struct bench_scripted *scripted;
     const struct bench_step *script;
@@ -103,8 +104,8 @@ static bool need_more(struct player *player) {
     return fail(player, player->eof ? BENCH_SCRIPT_CLIENT_GONE : BENCH_SCRIPT_TIMED_OUT);
 }
 
-// unread points at the bytes that no step has taken yet. Only the player's own thread changes `received`, so it may read it
-// without the lock.
+// unread points at the bytes that no step has taken yet. Only the player's own thread changes `received`, so it may
+// read it without the lock.
 static const char *unread(const struct player *player) {
     return player->received.at ? (const char *)player->received.at + player->used : "";
 }

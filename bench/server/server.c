@@ -1,7 +1,9 @@
 #include "bench/server/server.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "bench/server/worker.h"
 
@@ -25,8 +27,8 @@ static void fill_defaults(struct bench_server_options *options) {
         options->max_body = BODY_DEFAULT;
 }
 
-// start_workers starts all threads; on failure it has joined those that ran. Worker 0 accepts, so it starts last: then all that
-// it can hand connections to are there.
+// start_workers starts all threads; on failure it has joined those that ran. Worker 0 accepts, so it starts last: then
+// all that it can hand connections to are there.
 static int start_workers(struct bench_server *server) {
     unsigned num = server->num_workers;
     for (unsigned i = num; i-- > 0;) {
@@ -82,8 +84,8 @@ void bench_server_counters(const struct bench_server *server, struct bench_serve
     uint64_t sums[BENCH_NUM_COUNTERS] = {0};
     // Closed before accepted, so that a connection that comes and goes meanwhile does not make `open` negative.
     static const enum bench_counter k_order[BENCH_NUM_COUNTERS] = {
-        BENCH_CLOSED,  BENCH_ACCEPTED, BENCH_REFUSED,  BENCH_REQUESTS, BENCH_RESPONSES,
-        BENCH_REFUSALS, BENCH_RESETS,  BENCH_HANGUPS, BENCH_BYTES_IN, BENCH_BYTES_OUT,
+        BENCH_CLOSED,   BENCH_ACCEPTED, BENCH_REFUSED, BENCH_REQUESTS, BENCH_RESPONSES,
+        BENCH_REFUSALS, BENCH_RESETS,   BENCH_HANGUPS, BENCH_BYTES_IN, BENCH_BYTES_OUT,
     };
     for (size_t c = 0; c < BENCH_NUM_COUNTERS; c++) {
         for (unsigned i = 0; i < server->num_workers; i++)
@@ -101,6 +103,17 @@ void bench_server_counters(const struct bench_server *server, struct bench_serve
         .bytes_in = sums[BENCH_BYTES_IN],
         .bytes_out = sums[BENCH_BYTES_OUT],
     };
+}
+
+uint64_t bench_server_cpu_ns(const struct bench_server *server) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < server->num_workers; i++) {
+        clockid_t clock;
+        struct timespec used;
+        if (pthread_getcpuclockid(server->workers[i].thread, &clock) == 0 && clock_gettime(clock, &used) == 0)
+            sum += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+    }
+    return sum;
 }
 
 uint64_t bench_server_kill_connections(struct bench_server *server) {

@@ -14,7 +14,7 @@
 
 enum {
     EVENTS_MAX = 256,
-    ACCEPTS_MAX = 128,                   // in one tick, so that a flood of connections does not starve those that are there
+    ACCEPTS_MAX = 128, // in one tick, so that a flood of connections does not starve those that are there
     ACCEPT_RETRY_NS = 10 * 1000 * 1000, // after a lack of descriptors, which no event ends
 };
 
@@ -84,8 +84,8 @@ void bench_timer_set(struct bench_worker *worker, struct bench_conn *conn, uint6
 // --- cache ---
 
 struct bench_response *bench_cache_get(struct bench_worker *worker, const struct bench_request *request) {
-    unsigned flavour = (bench_text_is(request->method, "HEAD") ? 1u : 0) | (request->http10 ? 2u : 0) |
-                       (request->keep_alive ? 4u : 0);
+    unsigned flavour =
+        (bench_text_is(request->method, "HEAD") ? 1u : 0) | (request->http10 ? 2u : 0) | (request->keep_alive ? 4u : 0);
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < request->target.len; i++)
         hash = (hash ^ (uint8_t)request->target.at[i]) * 0x100000001b3u;
@@ -142,8 +142,8 @@ static void hand_over(struct bench_worker *to, int fd) {
     wake(to);
 }
 
-// take_inbox opens the connections that worker 0 has handed over. It is called with the lock held, which is fine: nothing on
-// this path takes a lock.
+// take_inbox opens the connections that worker 0 has handed over. It is called with the lock held, which is fine:
+// nothing on this path takes a lock.
 static void take_inbox(struct bench_worker *worker) {
     for (size_t i = 0; i < worker->inbox_len; i++)
         bench_conn_open(worker, worker->inbox[i]);
@@ -168,7 +168,8 @@ static bool take_mail(struct bench_worker *worker) {
     return go_on;
 }
 
-uint64_t bench_worker_call(struct bench_worker *worker, uint64_t (*call)(struct bench_worker *, uint64_t), uint64_t arg) {
+uint64_t bench_worker_call(struct bench_worker *worker, uint64_t (*call)(struct bench_worker *, uint64_t),
+                           uint64_t arg) {
     pthread_mutex_lock(&worker->call_lock);
     pthread_mutex_lock(&worker->lock);
     worker->call = call;

@@ -1,11 +1,12 @@
 // One thread of the server: its epoll, its timers, its connections and its cache of responses.
 //
-// Only the worker's own thread touches a struct bench_worker, but for the part under `lock` (the mailbox: new connections and
-// one call at a time) and the counters, which are written by their worker alone and read by anyone (relaxed atomics).
+// Only the worker's own thread touches a struct bench_worker, but for the part under `lock` (the mailbox: new
+// connections and one call at a time) and the counters, which are written by their worker alone and read by anyone
+// (relaxed atomics).
 //
-// A tick: take the mailbox, wait for events no longer than the first timer, move the connections that have events, move the
-// connections whose time has come. A connection that is closed is freed at the end of the tick, so that an event for it
-// later in the same batch finds it closed and not gone.
+// A tick: take the mailbox, wait for events no longer than the first timer, move the connections that have events, move
+// the connections whose time has come. A connection that is closed is freed at the end of the tick, so that an event
+// for it later in the same batch finds it closed and not gone.
 #ifndef QUOIT_BENCH_SERVER_WORKER_H
 #define QUOIT_BENCH_SERVER_WORKER_H
 
@@ -56,8 +57,8 @@ struct bench_worker {
     uint64_t accept_again_ns; // after a lack of descriptors; 0: not waiting
     uint64_t now_ns;          // of this tick
 
-    struct bench_conn *conns; // every open connection
-    struct bench_conn *dead;  // closed in this tick
+    struct bench_conn *conns;   // every open connection
+    struct bench_conn *dead;    // closed in this tick
     struct bench_conn **timers; // binary heap by deadline
     size_t num_timers, timers_size;
     uint8_t *scratch; // BENCH_SCRATCH_LEN, for whichever connection moves now
@@ -85,15 +86,16 @@ struct bench_server {
     _Atomic unsigned next_worker;
 };
 
-// bench_worker_start makes the descriptors and the thread of `worker`, whose server, index and listen_fd are set. On failure
-// it returns an errno and leaves nothing behind, but for listen_fd.
+// bench_worker_start makes the descriptors and the thread of `worker`, whose server, index and listen_fd are set. On
+// failure it returns an errno and leaves nothing behind, but for listen_fd.
 int bench_worker_start(struct bench_worker *worker);
 
 // bench_worker_join asks the thread to end, joins it and frees what it had.
 void bench_worker_join(struct bench_worker *worker);
 
 // bench_worker_call runs `call` on the worker's thread and returns its result. Any thread but the worker's.
-uint64_t bench_worker_call(struct bench_worker *worker, uint64_t (*call)(struct bench_worker *, uint64_t), uint64_t arg);
+uint64_t bench_worker_call(struct bench_worker *worker, uint64_t (*call)(struct bench_worker *, uint64_t),
+                           uint64_t arg);
 
 // bench_worker_kill resets every connection of the worker and returns how many there were; for bench_worker_call.
 uint64_t bench_worker_kill(struct bench_worker *worker, uint64_t unused);
@@ -113,8 +115,8 @@ void bench_timer_set(struct bench_worker *worker, struct bench_conn *conn, uint6
 // bench_timer_clear forgets the deadline of `conn`, if it has one.
 void bench_timer_clear(struct bench_worker *worker, struct bench_conn *conn);
 
-// bench_cache_get returns the response to `request` with a reference for the caller: the cached one, or a new one. NULL: no
-// memory.
+// bench_cache_get returns the response to `request` with a reference for the caller: the cached one, or a new one.
+// NULL: no memory.
 struct bench_response *bench_cache_get(struct bench_worker *worker, const struct bench_request *request);
 
 // bench_cache_clear drops everything that is cached.

@@ -27,7 +27,8 @@ struct raw_response {
     char *trailers; // lines after the last chunk, "" for none
 };
 
-// raw_connect connects to a loopback port; raw_connect_unix to a path; raw_connect_6 to ::1. They fail the test if they cannot.
+// raw_connect connects to a loopback port; raw_connect_unix to a path; raw_connect_6 to ::1. They fail the test if they
+// cannot.
 struct raw_client raw_connect(uint16_t port);
 struct raw_client raw_connect_unix(const char *path);
 struct raw_client raw_connect_6(uint16_t port);
@@ -50,7 +51,8 @@ bool raw_read(struct raw_client *client);
 // raw_read_to_end reads until the stream ends or fails.
 void raw_read_to_end(struct raw_client *client);
 
-// raw_take_response reads one response; `is_head` for HEAD. It fails the test when it is not well-formed. The caller frees it.
+// raw_take_response reads one response; `is_head` for HEAD. It fails the test when it is not well-formed. The caller
+// frees it.
 struct raw_response raw_take_response(struct raw_client *client, bool is_head);
 
 // raw_response_free frees what raw_take_response gave.

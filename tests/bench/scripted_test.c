@@ -21,8 +21,10 @@ static const char k_request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 static const char k_response[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 static void a_request_gets_the_exact_octets(void **state) {
-    static const struct bench_step k_script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = "\0\1garbage", .len = 9}, {.kind = BENCH_FIN}, {0}};
+    static const struct bench_step k_script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                                 {.kind = BENCH_SEND, .bytes = "\0\1garbage", .len = 9},
+                                                 {.kind = BENCH_FIN},
+                                                 {0}};
     struct bench_scripted *scripted = bench_scripted_start_one(k_script);
     struct raw_client client = raw_connect(bench_scripted_port(scripted));
     (void)state;

@@ -1,32 +1,11 @@
 // The embedded server, path by path and parameter by parameter, over plain sockets.
-#include <errno.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "bench/server/server.h"
-#include "tests/bench/raw_client.h"
-
-static struct bench_server *start(struct bench_server_options options) {
-    struct bench_server *server = bench_server_start(&options);
-    assert_non_null(server);
-    return server;
-}
+#include "tests/bench/server_fixture.h"
 
 static struct bench_server *g_server; // one for all tests that need nothing special
 
 static int start_common(void **state) {
     (void)state;
-    g_server = start((struct bench_server_options){.num_threads = 2});
+    g_server = server_start((struct bench_server_options){.num_threads = 2});
     return 0;
 }
 
@@ -39,29 +18,6 @@ static int stop_common(void **state) {
 static struct raw_client dial(void) {
     return raw_connect(bench_server_port(g_server));
 }
-
-static struct bench_server_counters counters(const struct bench_server *server) {
-    struct bench_server_counters now;
-    bench_server_counters(server, &now);
-    return now;
-}
-
-static uint64_t clock_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-// until waits for what another thread is about to count. The wait has an end, and what it waits for is certain to come.
-#define until(condition)                                                                                               \
-    do {                                                                                                               \
-        uint64_t end_ms = clock_ms() + 10000;                                                                          \
-        while (!(condition)) {                                                                                         \
-            if (clock_ms() > end_ms)                                                                                   \
-                fail_msg("%s did not come true", #condition);                                                          \
-            poll(NULL, 0, 1);                                                                                          \
-        }                                                                                                              \
-    } while (0)
 
 static void bodies_arrive_as_computed(void **state) {
     static const size_t k_sizes[] = {0, 1, 1023, 1024, 65536, 262144, 262145, 1 << 20, 5000000};
@@ -154,7 +110,9 @@ static void http_1_0_closes_unless_asked(void **state) {
 static void head_and_bodiless_statuses_have_no_body(void **state) {
     struct raw_client client = dial();
     (void)state;
-    raw_send(&client, "HEAD /size/1000 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /size/9?chunked=2&trailers=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    raw_send(
+        &client,
+        "HEAD /size/1000 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /size/9?chunked=2&trailers=1 HTTP/1.1\r\nHost: x\r\n\r\n");
     struct raw_response response = raw_take_response(&client, true);
     assert_non_null(strstr(response.head, "\r\nContent-Length: 1000\r\n"));
     raw_response_free(&response);
@@ -197,10 +155,11 @@ static void statuses_early_heads_and_long_headers_are_as_asked(void **state) {
 static void echo_returns_the_body(void **state) {
     struct raw_client client = dial();
     (void)state;
-    raw_send(&client, "PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloPOST /echo HTTP/1.1\r\nHost: x\r\n"
-                      "Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n"
-                      "POST /echo?chunked=2 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxyz"
-                      "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    raw_send(&client,
+             "PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloPOST /echo HTTP/1.1\r\nHost: x\r\n"
+             "Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n"
+             "POST /echo?chunked=2 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nxyz"
+             "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
     static const char *const k_bodies[] = {"hello", "abc0123456789", "xyz", ""};
     for (size_t i = 0; i < 4; i++) {
         struct raw_response response = raw_take_response(&client, false);
@@ -230,7 +189,9 @@ static void a_large_echo_comes_back_whole(void **state) {
 static void a_body_that_is_not_echoed_is_read_and_dropped(void **state) {
     struct raw_client client = dial();
     (void)state;
-    raw_send(&client, "POST /size/3 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /size/4 HTTP/1.1\r\nHost: x\r\n\r\n");
+    raw_send(
+        &client,
+        "POST /size/3 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /size/4 HTTP/1.1\r\nHost: x\r\n\r\n");
     for (size_t i = 3; i <= 4; i++) {
         struct raw_response response = raw_take_response(&client, false);
         raw_assert_body(&response, i);
@@ -240,7 +201,7 @@ static void a_body_that_is_not_echoed_is_read_and_dropped(void **state) {
 }
 
 static void an_echo_beyond_the_limit_is_refused(void **state) {
-    struct bench_server *server = start((struct bench_server_options){.max_body = 10});
+    struct bench_server *server = server_start((struct bench_server_options){.max_body = 10});
     struct raw_client client = raw_connect(bench_server_port(server));
     (void)state;
     raw_send(&client, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world");
@@ -326,9 +287,10 @@ static void wrong_targets_are_told(void **state) {
     static const struct {
         const char *target;
         unsigned status;
-    } k_wrong[] = {{"/nowhere", 404},      {"/size/", 404},           {"/size/x", 404},          {"/size/1?chnked=1", 400},
-                   {"/size/1?close", 400}, {"/size/1?status=99", 400}, {"/status/1000", 400},     {"/size/1?chunked=", 400},
-                   {"/", 404},             {"/sizes", 404},           {"/size/1?silent=2", 400}, {"/redirect/1001", 400}};
+    } k_wrong[] = {{"/nowhere", 404},         {"/size/", 404},           {"/size/x", 404},
+                   {"/size/1?chnked=1", 400}, {"/size/1?close", 400},    {"/size/1?status=99", 400},
+                   {"/status/1000", 400},     {"/size/1?chunked=", 400}, {"/", 404},
+                   {"/sizes", 404},           {"/size/1?silent=2", 400}, {"/redirect/1001", 400}};
     (void)state;
     for (size_t i = 0; i < sizeof k_wrong / sizeof k_wrong[0]; i++) {
         struct raw_client client = dial();
@@ -418,7 +380,8 @@ static void pipelined_requests_are_answered_in_order(void **state) {
 }
 
 static void a_request_may_come_byte_by_byte(void **state) {
-    static const char k_request[] = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    static const char k_request[] =
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     struct raw_client client = dial();
     (void)state;
     for (size_t i = 0; i + 1 < sizeof k_request; i++) {
@@ -500,209 +463,6 @@ static void drips_and_gaps_change_no_octet(void **state) {
     raw_close(&client);
 }
 
-static void delays_and_gaps_take_their_time(void **state) {
-    struct raw_client client = dial();
-    uint64_t begin_ms = clock_ms();
-    (void)state;
-    struct raw_response response = raw_get(&client, "/size/10?delay_ms=60");
-    assert_true(clock_ms() - begin_ms >= 60);
-    raw_response_free(&response);
-    begin_ms = clock_ms();
-    response = raw_get(&client, "/size/10?chunked=5&gap_ms=20"); // after the head, and after each of two chunks
-    assert_true(clock_ms() - begin_ms >= 60);
-    raw_response_free(&response);
-    raw_close(&client);
-}
-
-static void silence_lasts_until_the_client_hangs_up(void **state) {
-    struct bench_server *server = start((struct bench_server_options){0});
-    struct raw_client client = raw_connect(bench_server_port(server));
-    (void)state;
-    raw_send(&client, "GET /size/10?silent=1 HTTP/1.1\r\nHost: x\r\n\r\nGET /size/1 HTTP/1.1\r\nHost: x\r\n\r\n");
-    until(counters(server).requests == 1);
-    struct pollfd polled = {.fd = client.fd, .events = POLLIN};
-    assert_int_equal(poll(&polled, 1, 30), 0);
-    raw_close(&client);
-    until(counters(server).open == 0);
-    assert_int_equal(counters(server).hangups, 1);
-    bench_server_stop(server);
-}
-
-static void a_client_that_gives_up_during_a_delay_is_noticed(void **state) {
-    struct bench_server *server = start((struct bench_server_options){0});
-    (void)state;
-    for (int i = 0; i < 2; i++) {
-        struct raw_client client = raw_connect(bench_server_port(server));
-        raw_send(&client, "GET /size/10?delay_ms=3600000 HTTP/1.1\r\nHost: x\r\n\r\n");
-        until(counters(server).requests == (uint64_t)i + 1);
-        if (i == 0)
-            raw_close(&client);
-        else
-            raw_reset(&client);
-        until(counters(server).open == 0);
-        assert_int_equal(counters(server).hangups, i + 1);
-    }
-    bench_server_stop(server);
-}
-
-static void killing_resets_every_connection(void **state) {
-    struct bench_server *server = start((struct bench_server_options){.num_threads = 3});
-    struct raw_client clients[10];
-    (void)state;
-    for (int i = 0; i < 10; i++) {
-        clients[i] = raw_connect(bench_server_port(server));
-        if (i % 2)
-            raw_send(&clients[i], "GET /size/10?silent=1 HTTP/1.1\r\nHost: x\r\n\r\n");
-    }
-    until(counters(server).requests == 5);
-    assert_int_equal(bench_server_kill_connections(server), 10);
-    assert_int_equal(counters(server).open, 0);
-    for (int i = 0; i < 10; i++) {
-        assert_false(raw_read(&clients[i]));
-        assert_int_equal(clients[i].read_error, ECONNRESET);
-        raw_close(&clients[i]);
-    }
-    struct raw_client client = raw_connect(bench_server_port(server)); // and it goes on
-    struct raw_response response = raw_get(&client, "/size/1");
-    raw_response_free(&response);
-    raw_close(&client);
-    bench_server_stop(server);
-}
-
-static void a_server_that_does_not_accept_leaves_clients_waiting(void **state) {
-    struct bench_server *server = start((struct bench_server_options){0});
-    (void)state;
-    bench_server_set_accepting(server, false);
-    struct raw_client client = raw_connect(bench_server_port(server));
-    raw_send(&client, "GET /size/10 HTTP/1.1\r\nHost: x\r\n\r\n");
-    struct pollfd polled = {.fd = client.fd, .events = POLLIN};
-    assert_int_equal(poll(&polled, 1, 30), 0);
-    assert_int_equal(counters(server).accepted, 0);
-    bench_server_set_accepting(server, true);
-    struct raw_response response = raw_take_response(&client, false);
-    raw_assert_body(&response, 10);
-    raw_response_free(&response);
-    raw_close(&client);
-    bench_server_stop(server);
-}
-
-static void connections_beyond_the_limit_are_reset(void **state) {
-    struct bench_server *server = start((struct bench_server_options){.max_connections = 2});
-    struct raw_client first = raw_connect(bench_server_port(server));
-    struct raw_client second = raw_connect(bench_server_port(server));
-    (void)state;
-    until(counters(server).open == 2);
-    struct raw_client third = raw_connect(bench_server_port(server));
-    assert_false(raw_read(&third));
-    assert_int_equal(third.read_error, ECONNRESET);
-    assert_int_equal(counters(server).refused, 1);
-    raw_close(&third);
-    raw_close(&first);
-    raw_close(&second);
-    bench_server_stop(server);
-}
-
-static void idle_and_used_up_connections_are_closed(void **state) {
-    struct bench_server *server = start((struct bench_server_options){.idle_close_ms = 30});
-    struct raw_client client = raw_connect(bench_server_port(server));
-    (void)state;
-    struct raw_response response = raw_get(&client, "/size/10");
-    raw_response_free(&response);
-    raw_read_to_end(&client);
-    assert_true(client.eof);
-    raw_close(&client);
-    bench_server_stop(server);
-
-    server = start((struct bench_server_options){.max_requests = 2});
-    client = raw_connect(bench_server_port(server));
-    for (int i = 0; i < 2; i++) {
-        response = raw_get(&client, "/size/10");
-        assert_null(strstr(response.head, "Connection: close"));
-        raw_response_free(&response);
-    }
-    raw_read_to_end(&client);
-    assert_true(client.eof);
-    raw_close(&client);
-    bench_server_stop(server);
-}
-
-static void it_listens_on_ipv6_and_unix_paths_too(void **state) {
-    char url[64], path[64], address[80];
-    struct bench_server *server = bench_server_start(&(struct bench_server_options){.address = "::1"});
-    (void)state;
-    if (server) { // a machine without IPv6 has no ::1
-        struct raw_client client = raw_connect_6(bench_server_port(server));
-        struct raw_response response = raw_get(&client, "/size/10");
-        raw_assert_body(&response, 10);
-        raw_response_free(&response);
-        raw_close(&client);
-        assert_memory_equal(bench_server_url(server, "/x", url, sizeof url), "http://[::1]:", 13);
-        bench_server_stop(server);
-    } else {
-        assert_int_equal(errno, EADDRNOTAVAIL);
-    }
-    snprintf(path, sizeof path, "/tmp/quoit-bench-%d", (int)getpid());
-    snprintf(address, sizeof address, "unix:%s", path);
-    server = start((struct bench_server_options){.address = address});
-    assert_string_equal(bench_server_url(server, "/x", url, sizeof url), "http://localhost/x");
-    struct raw_client client = raw_connect_unix(path);
-    struct raw_response response = raw_get(&client, "/size/10?chunked=3");
-    raw_assert_body(&response, 10);
-    raw_response_free(&response);
-    raw_close(&client);
-    assert_null(bench_server_start(&(struct bench_server_options){.address = address}));
-    assert_int_equal(errno, EADDRINUSE);
-    bench_server_stop(server);
-    assert_int_not_equal(access(path, F_OK), 0);
-}
-
-static void connections_are_dealt_out_to_all_threads(void **state) {
-    struct bench_server *server = start((struct bench_server_options){.num_threads = 4});
-    struct raw_client clients[64];
-    (void)state;
-    for (int i = 0; i < 64; i++)
-        clients[i] = raw_connect(bench_server_port(server));
-    for (int round = 0; round < 20; round++) {
-        for (int i = 0; i < 64; i++)
-            raw_send(&clients[i], "GET /size/2000?chunked=300 HTTP/1.1\r\nHost: x\r\n\r\n");
-        for (int i = 0; i < 64; i++) {
-            struct raw_response response = raw_take_response(&clients[i], false);
-            raw_assert_body(&response, 2000);
-            raw_response_free(&response);
-        }
-    }
-    until(counters(server).responses == 64 * 20);
-    struct bench_server_counters now = counters(server);
-    assert_int_equal(now.accepted, 64);
-    assert_int_equal(now.open, 64);
-    assert_int_equal(now.requests, 64 * 20);
-    bench_server_stop(server); // with all of them open
-    for (int i = 0; i < 64; i++) {
-        assert_false(raw_read(&clients[i]));
-        raw_close(&clients[i]);
-    }
-}
-
-static void a_stopped_server_leaves_no_descriptor(void **state) {
-    unsigned before = raw_num_fds();
-    (void)state;
-    for (int i = 0; i < 5; i++) {
-        struct bench_server *server = start((struct bench_server_options){.num_threads = 3});
-        struct raw_client client = raw_connect(bench_server_port(server));
-        struct raw_response response = raw_get(&client, "/size/10");
-        raw_response_free(&response);
-        bench_server_stop(server);
-        raw_close(&client);
-    }
-    assert_int_equal(raw_num_fds(), before);
-}
-
-static void an_address_that_is_none_is_refused(void **state) {
-    (void)state;
-    assert_null(bench_server_start(&(struct bench_server_options){.address = "localhost"}));
-    assert_int_equal(errno, EINVAL);
-}
-
 static void the_hash_does_not_depend_on_the_cuts(void **state) {
     uint8_t body[1000];
     (void)state;
@@ -773,17 +533,6 @@ int main(void) {
         cmocka_unit_test(a_response_can_end_at_every_octet),
         cmocka_unit_test(a_long_response_is_reset_after_exactly_k_octets),
         cmocka_unit_test(drips_and_gaps_change_no_octet),
-        cmocka_unit_test(delays_and_gaps_take_their_time),
-        cmocka_unit_test(silence_lasts_until_the_client_hangs_up),
-        cmocka_unit_test(a_client_that_gives_up_during_a_delay_is_noticed),
-        cmocka_unit_test(killing_resets_every_connection),
-        cmocka_unit_test(a_server_that_does_not_accept_leaves_clients_waiting),
-        cmocka_unit_test(connections_beyond_the_limit_are_reset),
-        cmocka_unit_test(idle_and_used_up_connections_are_closed),
-        cmocka_unit_test(it_listens_on_ipv6_and_unix_paths_too),
-        cmocka_unit_test(connections_are_dealt_out_to_all_threads),
-        cmocka_unit_test(a_stopped_server_leaves_no_descriptor),
-        cmocka_unit_test(an_address_that_is_none_is_refused),
     };
     return cmocka_run_group_tests(tests, start_common, stop_common);
 }
