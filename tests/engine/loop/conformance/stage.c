@@ -7,11 +7,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #define WAIT_NS (2 * Q_NS_PER_S) // for what must come
 #define MOMENT_MS 30             // for what must not
@@ -303,4 +306,39 @@ uint64_t stage_take_eventfd(struct stage *stage, int fd) {
     uint64_t count = 0;
     ssize_t got = read(fd, &count, sizeof count);
     return got == (ssize_t)sizeof count ? count : 0;
+}
+
+// --- playing -----------------------------------------------------------------------------------------------------
+
+static void play(void **state) {
+    const struct stage_script *script = *state;
+    char note[sizeof((struct stage *)NULL)->note];
+    struct stage *stage = malloc(sizeof *stage);
+    if (!stage_open(stage, false, script->needs)) {
+        fail_msg("the simulated kernel lacks what the script needs");
+    }
+    script->play(stage);
+    memcpy(note, stage->note, sizeof note);
+    stage_close(stage);
+    assert_string_equal(note, script->expected);
+    if (!stage_open(stage, true, script->needs)) {
+        free(stage);
+        skip(); // not run: this kernel cannot
+    }
+    script->play(stage);
+    memcpy(note, stage->note, sizeof note);
+    stage_close(stage);
+    free(stage);
+    assert_string_equal(note, script->expected);
+}
+
+int stage_run_scripts(const struct stage_script *scripts, size_t count) {
+    struct CMUnitTest *tests = calloc(count, sizeof *tests);
+    for (size_t i = 0; i < count; i++) {
+        tests[i] = (struct CMUnitTest){
+            .name = scripts[i].name, .test_func = play, .initial_state = (void *)(uintptr_t)&scripts[i]};
+    }
+    int failed = _cmocka_run_group_tests("conformance", tests, count, NULL, NULL);
+    free(tests);
+    return failed;
 }

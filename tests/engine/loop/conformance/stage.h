@@ -38,6 +38,18 @@ enum stage_need {
     STAGE_NEEDS_MULTISHOT = 8,
 };
 
+struct stage_script {
+    const char *name; // a sentence: what the kernel does
+    void (*play)(struct stage *stage);
+    unsigned needs;
+    const char *expected;
+};
+
+// stage_run_scripts plays each script on both kernels, one test per script; both must note what is expected. A script
+// that the real kernel cannot play is not run. The tables are thereby also what we know about io_uring; where its
+// manual pages say otherwise, the kernel won. Gives what main returns.
+int stage_run_scripts(const struct stage_script *scripts, size_t count);
+
 // stage_open prepares a stage with an open ring, slots and a buffer ring without buffers. False when the real kernel
 // refuses a ring or lacks one of `needs`; the stage is then closed.
 bool stage_open(struct stage *stage, bool real, unsigned needs);
