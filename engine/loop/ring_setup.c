@@ -76,6 +76,7 @@ static int setup_within_memlock(struct q_ring *ring, struct io_uring_params *par
             ring->sys->pause_ms(ring->sys, MEMLOCK_PAUSE_MS);
         } else if (cq_entries > CQ_ENTRIES_MIN) {
             cq_entries /= 2;
+            sq_entries = sq_entries < cq_entries ? sq_entries : cq_entries; // a CQ smaller than the SQ is EINVAL
         } else if (sq_entries > SQ_ENTRIES_MIN) {
             sq_entries /= 2;
         } else {

@@ -220,10 +220,10 @@ static int receive_multishot(struct sim_request *request, uint32_t *flags) {
         if (result == -EAGAIN) {
             break;
         }
+        *flags |= result >= 0 && sim_sock_has_more(request->file->sock) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
         if (result <= 0) {
             return result;
         }
-        *flags |= sim_sock_has_more(request->file->sock) ? IORING_CQE_F_SOCK_NONEMPTY : 0;
         sim_ring_post(request->ring, request->sqe.user_data, result, *flags | IORING_CQE_F_MORE);
     }
     int waits = wait_on_file(request, EPOLLIN);
@@ -251,7 +251,7 @@ static int issue_receive(struct sim_request *request, uint32_t *flags) {
     if (result == -EAGAIN) {
         return wait_on_file(request, EPOLLIN);
     }
-    if (result > 0 && sim_sock_has_more(sock)) {
+    if (result >= 0 && sim_sock_has_more(sock)) {
         *flags |= IORING_CQE_F_SOCK_NONEMPTY;
     }
     return result;
@@ -387,7 +387,7 @@ static int issue_write(struct sim_request *request, uint32_t *flags) {
         return -EINVAL;
     }
     if (UINT64_MAX - 1 - file->count < value) {
-        return -EAGAIN; // the number is non-blocking, so the request is
+        return wait_on_file(request, EPOLLOUT); // also when the number is non-blocking
     }
     file->count += value;
     sim_file_wake(file, EPOLLIN);
@@ -401,7 +401,7 @@ static int issue_read(struct sim_request *request, uint32_t *flags) {
         return -EINVAL;
     }
     if (file->count == 0) {
-        return -EAGAIN;
+        return wait_on_file(request, EPOLLIN);
     }
     memcpy((void *)(uintptr_t)request->sqe.addr, &file->count, sizeof file->count);
     file->count = 0;
@@ -447,7 +447,8 @@ static int prepare_cancel(struct sim_request *request) {
     return (sqe->cancel_flags & ~known) != 0 ? -EINVAL : 0;
 }
 
-static bool cancel_one(struct sim_request *by, const struct sim_file *file) {
+// Gives what one cancel gives when it found something: 1 for a futex, 0 for the rest; else -ENOENT.
+static int cancel_one(struct sim_request *by, const struct sim_file *file) {
     const struct io_uring_sqe *sqe = &by->sqe;
     bool by_file = (sqe->cancel_flags & IORING_ASYNC_CANCEL_FD) != 0;
     bool any = (sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY) != 0;
@@ -459,10 +460,10 @@ static bool cancel_one(struct sim_request *by, const struct sim_file *file) {
         if (is_there && matches) {
             request->canceled = true;
             sim_ring_make_ready(request);
-            return true;
+            return request->sqe.opcode == Q_URING_OP_FUTEX_WAIT;
         }
     }
-    return false;
+    return -ENOENT;
 }
 
 static int issue_cancel(struct sim_request *request, uint32_t *flags) {
@@ -480,13 +481,13 @@ static int issue_cancel(struct sim_request *request, uint32_t *flags) {
     }
     int count = 0;
     bool all = (sqe->cancel_flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
-    while (cancel_one(request, file)) {
-        count++;
-        if (!all) {
-            return 0;
+    for (;;) {
+        int result = cancel_one(request, file);
+        if (result == -ENOENT || !all) {
+            return all ? count : result;
         }
+        count++;
     }
-    return all ? count : -ENOENT;
 }
 
 // The table.

@@ -504,7 +504,10 @@ int sim_sock_connect(struct sim_sock *sock, const struct sockaddr_storage *addre
     return -EINPROGRESS;
 }
 
-bool sim_sock_has_more(const struct sim_sock *sock) { return sock->conn != NULL && sock->conn->down.len > 0; }
+// Once the peer's FIN is there the kernel hints at more for ever, so that the end is read (tcp_inq_hint).
+bool sim_sock_has_more(const struct sim_sock *sock) {
+    return sock->conn != NULL && (sock->conn->down.len > 0 || sock->conn->down_fin);
+}
 
 int sim_sock_receive(struct sim_sock *sock, void *out, size_t len) {
     struct q_sim_conn *conn = sock->conn;
