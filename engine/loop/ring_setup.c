@@ -226,20 +226,23 @@ static int try_one(struct q_ring *ring, const struct io_uring_sqe *wanted) {
 
 static bool can_make_direct_sockets(struct q_ring *ring) {
     static const int k_one = 1;
+    // The last slot: host-driven, the first holds the doorbell's eventfd already, and a socket made there would end it.
+    unsigned slot = ring->options.num_slots - 1;
     struct io_uring_sqe sqe = {0};
-    io_uring_prep_socket_direct(&sqe, AF_INET, SOCK_STREAM, 0, 0, 0);
+    io_uring_prep_socket_direct(&sqe, AF_INET, SOCK_STREAM, 0, slot, 0);
     if (try_one(ring, &sqe) < 0) {
         return false;
     }
     sqe = (struct io_uring_sqe){
         .opcode = Q_URING_OP_URING_CMD, .flags = IOSQE_FIXED_FILE, .cmd_op = Q_URING_CMD_SETSOCKOPT};
+    sqe.fd = (int)slot;
     uint32_t words[2] = {IPPROTO_TCP, TCP_NODELAY};
     memcpy(&sqe.addr, words, sizeof words);
     sqe.file_index = sizeof k_one;
     sqe.addr3 = (uint64_t)(uintptr_t)&k_one;
     bool can = try_one(ring, &sqe) == 0;
     sqe = (struct io_uring_sqe){0};
-    io_uring_prep_close_direct(&sqe, 0);
+    io_uring_prep_close_direct(&sqe, slot);
     return try_one(ring, &sqe) == 0 && can;
 }
 

@@ -121,6 +121,14 @@ static void a_chain_with_a_bad_member(struct stage *stage) {
     stage_note_cqes(stage, 4);
 }
 
+static void a_chain_closed_in_its_batch(struct stage *stage) {
+    link_last(q_rawring_socket(&stage->ring, 1, 0));
+    connect_to(stage, 2, 0, &stage->address);
+    q_rawring_cancel_slot(&stage->ring, 3, 0);
+    q_rawring_close_slot(&stage->ring, 4, 0);
+    stage_note_cqes_in_order(stage, 4); // the connect starts behind the close: no cancel finds it
+}
+
 static void using_an_empty_slot(struct stage *stage) {
     give(stage, 0, 1);
     connect_to(stage, 1, 4, &stage->address);
@@ -416,6 +424,8 @@ static const struct stage_script k_scripts[] = {
      "1=0 2=ENOPROTOOPT quiet "},
     {"a chain with a malformed member does not start", a_chain_with_a_bad_member, 0,
      "1=ECANCELED 2=EINVAL 3=ECANCELED 4=0 "},
+    {"a chain that is closed in its batch starts its second member on nothing", a_chain_closed_in_its_batch, 0,
+     "1=0 3=0 4=0 2=EBADF "},
     {"an empty slot is a bad file", using_an_empty_slot, 0, "1=EBADF 2=EBADF 3=EBADF 4=EBADF "},
     {"a socket that is not connected neither sends nor receives", not_connected, 0, "1=0 2=ENOTCONN 3=EPIPE "},
     {"a receive takes what is there or waits", receiving, 0, "1=5B quiet 2=6B 3=1024BN 4=476B "},
