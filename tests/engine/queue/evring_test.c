@@ -16,6 +16,7 @@
 
 #include "engine/queue/evring.h"
 #include "engine/queue/mpsc.h"
+#include "tests/engine/base/dies.h"
 #include "tests/support/schedule.h"
 
 struct entry {
@@ -298,6 +299,30 @@ static void out_of_memory_leaves_the_zero_state(void **state) {
     q_evring_deinit(&ring);
 }
 
+static void unreserve_too_much(void *context) { q_evring_unreserve(context, 1); }
+
+static void advance_past_the_tail(void *context) {
+    if (q_evring_advance(context, 1)) {
+        _exit(1);
+    }
+}
+
+static void use_more_than_was_reserved(void *context) {
+    for (int i = 0; i <= CAPACITY; i++) {
+        q_evring_produce_reserved(context);
+    }
+}
+
+static void misuse_dies(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    assert_true(dies_saying(unreserve_too_much, &s.ring, "evring.c"));
+    assert_true(dies_saying(advance_past_the_tail, &s.ring, "seen_tail"));
+    assert_true(dies_saying(use_more_than_was_reserved, &s.ring, "evring.c"));
+    scene_deinit(&s);
+}
+
 // Schedules.
 
 static void publish(void *context) {
@@ -457,7 +482,7 @@ static void the_last_slots_are_reserved_by_one_only(void **state) {
 // The run of real threads: a loop that lends something with each data event, a consumer that sleeps on an eventfd, and
 // a host that reserves. The wake node comes through a real submission queue, on which the loop spins for brevity.
 
-enum { EVENTS = 20000 };
+enum { EVENTS = 20000, WATCHDOG_S = 30 };
 
 struct theatre {
     struct q_evring ring;
@@ -571,6 +596,7 @@ static void a_full_ring_under_real_threads_loses_nothing(void **state) {
     q_mpsc_init(&theatre.queue);
     theatre.eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     assert_true(theatre.eventfd >= 0);
+    alarm(WATCHDOG_S); // a lost wake-up must fail, not hang
     void *(*const roles[])(void *) = {be_host, be_loop, be_consumer};
     pthread_t threads[Q_COUNT_OF(roles)];
     for (size_t i = 0; i < Q_COUNT_OF(roles); i++) {
@@ -579,6 +605,7 @@ static void a_full_ring_under_real_threads_loses_nothing(void **state) {
     for (size_t i = 0; i < Q_COUNT_OF(roles); i++) {
         pthread_join(threads[i], NULL);
     }
+    alarm(0);
     assert_true(theatre.is_ordered);
     q_evring_collect(&theatre.ring, take_back, &theatre);
     assert_int_equal(theatre.lent, 0);
@@ -603,6 +630,7 @@ int main(void) {
         cmocka_unit_test(an_advance_by_nothing_wakes_nobody),
         cmocka_unit_test(a_request_for_the_wake_node_can_be_retracted),
         cmocka_unit_test(out_of_memory_leaves_the_zero_state),
+        cmocka_unit_test(misuse_dies),
         cmocka_unit_test(arming_just_before_the_hand_over_is_signalled),
         cmocka_unit_test(arming_just_after_the_hand_over_is_refused),
         cmocka_unit_test(a_wish_for_the_wake_node_during_an_advance_is_seen),

@@ -14,6 +14,7 @@
 
 #include "engine/queue/doorbell.h"
 #include "engine/queue/mpsc.h"
+#include "tests/engine/base/dies.h"
 #include "tests/support/schedule.h"
 
 // What the actors of one test share. Results are looked at when all have ended.
@@ -156,6 +157,26 @@ static void a_sleeping_queue_can_be_closed(void **state) {
     assert_int_equal(s.pushed[0], Q_MPSC_CLOSED);
 }
 
+static void drain_after_close(void *context) {
+    struct scene *scene = context;
+    q_mpsc_close(&scene->queue);
+    q_mpsc_drain(&scene->queue);
+}
+
+static void park_twice(void *context) {
+    struct scene *scene = context;
+    Q_CHECK(q_mpsc_park(&scene->queue));
+    Q_CHECK(q_mpsc_park(&scene->queue) && "two sleeps without a drain");
+}
+
+static void misuse_dies(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    assert_true(dies_saying(drain_after_close, &s, "seen != WORD_CLOSED"));
+    assert_true(dies_saying(park_twice, &s, "seen != WORD_ASLEEP"));
+}
+
 #define RUN(rules, actors) assert_true(q_schedule_run((rules), Q_COUNT_OF(rules), (actors), Q_COUNT_OF(actors)))
 
 // Mutation 1: the word is stored without being compared.
@@ -267,7 +288,7 @@ static void a_push_during_close_is_handed_out(void **state) {
 
 // The run of real threads: pushers with numbered nodes against a loop that sleeps on a futex.
 
-enum { PUSHERS = 3, PUSHES = 50000 };
+enum { PUSHERS = 3, PUSHES = 50000, WATCHDOG_S = 30 };
 
 struct numbered {
     struct q_mpsc_node node;
@@ -326,6 +347,7 @@ static void a_crowd_of_pushers_loses_nothing_and_keeps_each_order(void **state) 
     static struct crowd crowd;
     q_mpsc_init(&crowd.queue);
     q_doorbell_init(&crowd.bell, futex_wake, NULL);
+    alarm(WATCHDOG_S); // a lost wake-up must fail, not hang
     pthread_t threads[PUSHERS + 1];
     assert_int_equal(pthread_create(&threads[PUSHERS], NULL, drain_all, &crowd), 0);
     for (int i = 0; i < PUSHERS; i++) {
@@ -334,6 +356,7 @@ static void a_crowd_of_pushers_loses_nothing_and_keeps_each_order(void **state) 
     for (int i = 0; i <= PUSHERS; i++) {
         pthread_join(threads[i], NULL);
     }
+    alarm(0);
     assert_true(crowd.is_ordered);
     assert_null(q_mpsc_close(&crowd.queue));
 }
@@ -348,6 +371,7 @@ int main(void) {
         cmocka_unit_test(a_drain_for_another_reason_ends_the_sleep),
         cmocka_unit_test(close_gives_what_was_queued_and_refuses_the_rest),
         cmocka_unit_test(a_sleeping_queue_can_be_closed),
+        cmocka_unit_test(misuse_dies),
         cmocka_unit_test(two_pushers_at_once_lose_no_node),
         cmocka_unit_test(a_push_while_the_loop_parks_keeps_it_awake),
         cmocka_unit_test(a_pusher_who_looked_before_park_wakes_the_loop),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "engine/queue/pending.h"
+#include "tests/engine/base/dies.h"
 #include "tests/support/schedule.h"
 
 enum { LIMIT = 10 };
@@ -130,6 +131,21 @@ static void a_worn_out_slot_is_never_opened_again(void **state) {
     assert_int_equal(q_pending_open(&word), 0);
     assert_false(q_pending_enter(&word, 0));
     assert_false(q_pending_enter(&word, 1));
+}
+
+static void leave_without_entering(void *context) { Q_CHECK(!q_pending_leave(context)); }
+static void end_what_was_not_accepted(void *context) { Q_CHECK(!q_pending_end_requests(context, 1)); }
+static void close_without_draining(void *context) { Q_CHECK(q_pending_close(context)); }
+static void retire_while_open(void *context) { q_pending_retire(context); }
+
+static void misuse_dies(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    assert_true(dies_saying(leave_without_entering, &s.word, "users_of(before) > 0"));
+    assert_true(dies_saying(end_what_was_not_accepted, &s.word, "requests_of(before) >= n"));
+    assert_true(dies_saying(close_without_draining, &s.word, "DRAINING"));
+    assert_true(dies_saying(retire_while_open, &s.word, "CLOSED"));
 }
 
 // Schedules.
@@ -266,6 +282,7 @@ int main(void) {
         cmocka_unit_test(a_draining_engine_takes_calls_but_no_requests),
         cmocka_unit_test(the_last_to_leave_a_closed_engine_is_told),
         cmocka_unit_test(a_worn_out_slot_is_never_opened_again),
+        cmocka_unit_test(misuse_dies),
         cmocka_unit_test(a_late_caller_never_enters_the_next_engine),
         cmocka_unit_test(a_submit_that_looked_before_the_drain_is_refused),
         cmocka_unit_test(a_submit_just_before_the_drain_is_waited_for),

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "engine/queue/mpsc.h"
 #include "engine/queue/slotfree.h"
@@ -214,7 +215,7 @@ static void two_takers_get_two_fresh_slots(void **state) {
 
 // The run of real threads: hosts submit, cancel and grant; a loop ends tenants and gives slots back.
 
-enum { HOSTS = 3, SUBMITS = 10000, SLOTS = 8 };
+enum { HOSTS = 3, SUBMITS = 10000, SLOTS = 8, WATCHDOG_S = 30 };
 
 enum kind { SUBMIT, CANCEL, CREDIT };
 
@@ -331,6 +332,7 @@ static void tenants_come_and_go_under_real_threads(void **state) {
     static struct town town;
     assert_true(q_slotfree_init(&town.list, q_alloc_libc(), SLOTS));
     q_mpsc_init(&town.queue);
+    alarm(WATCHDOG_S); // a lost slot must fail, not hang
     pthread_t threads[HOSTS + 1];
     for (int i = 0; i <= HOSTS; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, i < HOSTS ? be_host : be_loop, &town), 0);
@@ -338,6 +340,7 @@ static void tenants_come_and_go_under_real_threads(void **state) {
     for (int i = 0; i <= HOSTS; i++) {
         pthread_join(threads[i], NULL);
     }
+    alarm(0);
     assert_null(q_mpsc_close(&town.queue));
     assert_int_equal(town.received, atomic_load(&town.granted));
     q_slotfree_deinit(&town.list);

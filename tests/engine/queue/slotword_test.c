@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "engine/queue/slotword.h"
+#include "tests/engine/base/dies.h"
 #include "tests/support/schedule.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -130,6 +131,21 @@ static void the_last_generation_wears_the_slot_out(void **state) {
     assert_int_equal(q_slotword_try_retire(&word, UINT32_MAX), Q_RETIRE_WORN_OUT);
     assert_false(q_slotword_is_live(&word, UINT32_MAX));
     assert_int_equal(q_slotword_try_pin_cancel(&word, UINT32_MAX), Q_PIN_STALE);
+}
+
+static void unpin_what_is_not_pinned(void *context) { q_slotword_unpin_cancel(context); }
+static void take_credit_that_is_not_queued(void *context) { q_slotword_take_credit(context); }
+static void open_twice(void *context) { q_slotword_open(context); }
+static void retire_another_generation(void *context) { Q_CHECK(q_slotword_try_retire(context, 2) == Q_RETIRE_DONE); }
+
+static void misuse_dies(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    assert_true(dies_saying(unpin_what_is_not_pinned, &s.word, "CANCEL_QUEUED"));
+    assert_true(dies_saying(take_credit_that_is_not_queued, &s.word, "CREDIT_QUEUED"));
+    assert_true(dies_saying(open_twice, &s.word, "slotword.c"));
+    assert_true(dies_saying(retire_another_generation, &s.word, "names_tenant"));
 }
 
 // Schedules.
@@ -277,6 +293,7 @@ int main(void) {
         cmocka_unit_test(grants_merge_until_they_are_taken),
         cmocka_unit_test(credit_is_exact_up_to_256_mib_and_never_short_above),
         cmocka_unit_test(the_last_generation_wears_the_slot_out),
+        cmocka_unit_test(misuse_dies),
         cmocka_unit_test(a_late_cancel_never_hits_the_next_tenant),
         cmocka_unit_test(a_late_grant_never_reaches_the_next_tenant),
         cmocka_unit_test(a_cancel_just_before_the_end_keeps_the_slot),
