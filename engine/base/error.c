@@ -54,6 +54,6 @@ const char *q_phase_name(unsigned phase) { return phase < Q_PHASE_COUNT ? k_phas
 
 const char *q_errno_name(int os_errno) {
     // glibc's table of names: constant text, neither locale nor environment is read.
-    const char *name = strerrorname_np(os_errno);
+    const char *name = os_errno == 0 ? NULL : strerrorname_np(os_errno); // it has a name for 0, too: "0"
     return name == NULL ? "" : name;
 }

@@ -87,6 +87,7 @@ static struct q_error start(struct q_engine *engine) {
         engine->ring = NULL;
         return error;
     }
+    engine->event_fd = q_ring_event_fd(engine->ring);
     q_engine_snapshot(engine);
     return Q_OK;
 }

@@ -64,6 +64,7 @@ struct q_engine {
     size_t requests_size;
     pthread_t thread;
     sem_t started;
+    int event_fd; // host-driven: the ring's, for the host to watch; -1 otherwise
     struct q_error start_error;
 
     // The loop.

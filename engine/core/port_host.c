@@ -39,9 +39,8 @@ int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t eve
             count++;
             continue;
         }
-        // Armed only when all that is published has been handed out; it cannot be armed before what was drained is
-        // advanced over, so a host that drains twice without advancing finds nothing and is signalled later.
-        if (count == max || port->num_drained > 0 || q_evring_arm(&port->ring)) {
+        // Armed only behind all that is published; when that fails there is more to hand out.
+        if (count == max || q_evring_arm(&port->ring, port->num_drained)) {
             return (int32_t)count;
         }
     }
@@ -68,9 +67,6 @@ int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t even
         int32_t count = q_port_drain(port, events, event_size, max);
         if (count != 0) {
             return count;
-        }
-        if (port->num_drained > 0) {
-            return -Q_ERR_INVALID_ARGUMENT; // waiting for more before advancing would wait for ever
         }
         int64_t left = deadline == INT64_MAX ? -1 : deadline - now_ms();
         if (deadline != INT64_MAX && left <= 0) {

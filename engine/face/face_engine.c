@@ -41,7 +41,7 @@ int quoit_engine_fd(struct quoit_engine handle) {
         return -1;
     }
     bool is_closed = atomic_load_explicit(&engine->is_closed, memory_order_acquire) != 0;
-    int fd = is_closed ? -1 : q_ring_event_fd(engine->ring);
+    int fd = is_closed ? -1 : engine->event_fd;
     q_table_leave(engine->entry);
     return fd;
 }

@@ -178,12 +178,12 @@ bool q_evring_advance(struct q_evring *ring, size_t n) {
     return (before & FLAG) != 0;
 }
 
-bool q_evring_arm(struct q_evring *ring) {
+bool q_evring_arm(struct q_evring *ring, size_t num_seen) {
     look_at_tail(ring);
     if (ring->is_armed) {
         return true;
     }
-    uint64_t seen = word_of(ring->consumed);
+    uint64_t seen = word_of(ring->consumed + num_seen);
     Q_HOOK("evring.arm.before_cas");
     // The position in the expected value is the point: it fails if anything was published since. Relaxed: nothing is
     // handed over; on failure peek looks again, with acquire.

@@ -21,7 +21,7 @@
 // kept by arithmetic on one location. So the entry at `filled` was collected: nobody else looks at it.
 //
 // Hand-over, tail word {position, armed}: the producer publishes by one exchange; if the old value was armed, it must
-// write the eventfd, once. The consumer arms by one compare-and-swap that demands the position which it has consumed
+// write the eventfd, once. The consumer arms by one compare-and-swap that demands the position which it has looked
 // up to: it fails if anything was published. Hand-over, head word {position, want_wake}: the consumer advances by one
 // exchange; if the old value had want_wake, it must push the port's wake node to the loop. The producer, short of room
 // for data or waiting for slices to come back, sets want_wake by one fetch_or, which tells it the newest head in the same step.
@@ -35,7 +35,7 @@
 // events are visible. The consumer's loop:
 //     1. if q_evring_signal_due: read the eventfd (non-blocking), and say so by q_evring_signal_read;
 //     2. peek and advance until there is nothing;
-//     3. q_evring_arm; if false, go to 2; else sleep until the eventfd is readable, then go to 1.
+//     3. q_evring_arm (behind what it has peeked at); if false, go to 2; else sleep until the eventfd is readable, then go to 1.
 // Reading comes *before* looking for events, never after: a read in between 2 and 3 could swallow the signal of events
 // that were published after the look. Then a write that lands late makes one wake-up for nothing, and none is lost.
 //
@@ -138,9 +138,9 @@ void *q_evring_peek(struct q_evring *ring, size_t offset);
 // what they lend with them. True: the caller must push the port's wake node to the loop. Consumer.
 Q_MUST_USE bool q_evring_advance(struct q_evring *ring, size_t n);
 
-// q_evring_arm asks for a signal on the eventfd at the next publish. True: armed, the consumer may sleep. False: there
-// are entries. Arming an armed ring is harmless. Consumer.
-Q_MUST_USE bool q_evring_arm(struct q_evring *ring);
+// q_evring_arm asks for a signal on the eventfd at the next publish behind the first `num_seen` entries, which the
+// consumer has peeked at and need not have advanced past. True: armed, the consumer may sleep. False: there are more. Arming an armed ring is harmless. Consumer.
+Q_MUST_USE bool q_evring_arm(struct q_evring *ring, size_t num_seen);
 
 // q_evring_signal_due says whether the eventfd holds, or will soon hold, a signal of this ring that was not read yet.
 // Consumer.

@@ -182,8 +182,8 @@ static void an_armed_ring_is_signalled_once(void **state) {
     (void)state;
     struct scene s;
     scene_init(&s);
-    assert_true(q_evring_arm(&s.ring));
-    assert_true(q_evring_arm(&s.ring));
+    assert_true(q_evring_arm(&s.ring, 0));
+    assert_true(q_evring_arm(&s.ring, 0));
     assert_false(q_evring_signal_due(&s.ring));
     fill_reserved(&s);
     assert_true(q_evring_publish(&s.ring));
@@ -193,7 +193,7 @@ static void an_armed_ring_is_signalled_once(void **state) {
     assert_int_equal(q_evring_signal_read(&s.ring, 1), 0);
     assert_false(q_evring_signal_due(&s.ring));
     assert_true(pass_all(&s, 2));
-    assert_true(q_evring_arm(&s.ring));
+    assert_true(q_evring_arm(&s.ring, 0));
     scene_deinit(&s);
 }
 
@@ -201,7 +201,7 @@ static void a_signal_is_counted_when_it_is_read_before_its_events_are_seen(void 
     (void)state;
     struct scene s;
     scene_init(&s);
-    assert_true(q_evring_arm(&s.ring));
+    assert_true(q_evring_arm(&s.ring, 0));
     fill_reserved(&s);
     assert_true(q_evring_publish(&s.ring));
     assert_int_equal(q_evring_signal_read(&s.ring, 1), 0);
@@ -214,7 +214,7 @@ static void signals_of_other_rings_are_left_over(void **state) {
     struct scene s;
     scene_init(&s);
     assert_int_equal(q_evring_signal_read(&s.ring, 2), 2);
-    assert_true(q_evring_arm(&s.ring));
+    assert_true(q_evring_arm(&s.ring, 0));
     fill_reserved(&s);
     assert_true(q_evring_publish(&s.ring));
     assert_int_equal(q_evring_signal_read(&s.ring, 3), 2);
@@ -227,9 +227,9 @@ static void arming_is_refused_while_there_are_entries(void **state) {
     scene_init(&s);
     fill_reserved(&s);
     assert_false(q_evring_publish(&s.ring));
-    assert_false(q_evring_arm(&s.ring));
+    assert_false(q_evring_arm(&s.ring, 0));
     assert_true(pass_all(&s, 1));
-    assert_true(q_evring_arm(&s.ring));
+    assert_true(q_evring_arm(&s.ring, 0));
     scene_deinit(&s);
 }
 
@@ -332,7 +332,7 @@ static void publish(void *context) {
 
 static void arm(void *context) {
     struct scene *scene = context;
-    scene->result[1] = q_evring_arm(&scene->ring);
+    scene->result[1] = q_evring_arm(&scene->ring, 0);
 }
 
 static void pass_one(void *context) {
@@ -581,7 +581,7 @@ static void *be_consumer(void *argument) {
         if (q_evring_advance(&theatre->ring, n)) {
             Q_CHECK(q_mpsc_push(&theatre->queue, &theatre->wake_node) == Q_MPSC_PUSHED);
         }
-        if (n == 0 && q_evring_arm(&theatre->ring)) {
+        if (n == 0 && q_evring_arm(&theatre->ring, 0)) {
             struct pollfd pollfd = {.fd = theatre->eventfd, .events = POLLIN};
             (void)poll(&pollfd, 1, -1);
         }
