@@ -148,7 +148,8 @@ static void a_server_that_never_answers_is_cut_off_in_time(void **state) {
     assert_failed(&outcome, QUOIT_ERR_TIMEOUT_TOTAL, "silent");
     assert_int_equal(outcome.summary.failure.phase, QUOIT_PHASE_HEAD);
     assert_int_equal(outcome.summary.failure.retry_safe, 0);
-    assert_in_range(outcome.elapsed_ms, SHORT_MS - 1, LATE_MS);
+    assert_true(outcome.summary.end_ns >= SHORT_MS * UINT64_C(1000000)); // never early, by the engine's own clock
+    assert_true(outcome.elapsed_ms <= LATE_MS);
     outcome = fetch(&rig, "GET", "/size/1000?drip=300&gap_ms=3600000", SHORT_MS);
     assert_failed(&outcome, QUOIT_ERR_TIMEOUT_TOTAL, "stuck in the body");
     assert_int_equal(outcome.summary.failure.phase, QUOIT_PHASE_BODY);
@@ -172,7 +173,8 @@ static void a_connection_that_is_never_made_is_cut_off_in_time(void **state) {
     assert_failed(&outcome, QUOIT_ERR_TIMEOUT_CONNECT, "full backlog");
     assert_int_equal(outcome.summary.failure.phase, QUOIT_PHASE_CONNECT);
     assert_int_equal(outcome.summary.failure.retry_safe, 1);
-    assert_in_range(outcome.elapsed_ms, SHORT_MS - 1, LATE_MS);
+    assert_true(outcome.summary.end_ns >= SHORT_MS * UINT64_C(1000000)); // never early, by the engine's own clock
+    assert_true(outcome.elapsed_ms <= LATE_MS);
     for (int i = 0; i < 2; i++)
         raw_close(&fillers[i]);
     bench_server_stop(deaf);
