@@ -237,7 +237,9 @@ def tests_are_built(tree):
         folder, name = os.path.split(path)
         build = tree.files.get(folder + "/BUILD", "")
         stem = os.path.splitext(name)[0]
-        if not re.search(r'"%s(\.\w+)?"' % re.escape(stem), build) and "*_test" not in build:
+        # By name, or by module in a list that a comprehension puts "_test" behind, or by pattern.
+        by_module = '"_test' in build and '"%s"' % stem[:-len("_test")] in build
+        if not re.search(r'"%s(\.\w+)?"' % re.escape(stem), build) and not by_module and "*_test" not in build:
             yield Finding("built", path, 1, name, "no target in %s/BUILD runs it" % folder)
 
 

@@ -20,8 +20,8 @@ archive=$(apt-get indextargets --format '$(SITE) $(CODENAME) $(REPO_URI)' 'Creat
 
 cleanup() {
     local mounted
-    for mounted in dev/pts dev/shm dev proc sys; do
-        mountpoint -q "$folder/$mounted" && umount -l "$folder/$mounted"
+    for mounted in dev proc sys; do
+        ! mountpoint -q "$folder/$mounted" || umount -R -l "$folder/$mounted"
     done
     chmod -R u+w "$folder" 2> /dev/null || true
     rm -rf --one-file-system "$folder"
