@@ -7,9 +7,8 @@
 _Static_assert(sizeof(llhttp_t) <= Q_H1_PARSER_BYTES, "the parser must fit its place in struct q_h1_reader");
 _Static_assert(_Alignof(llhttp_t) <= 8, "the parser's place is aligned to 8");
 
-#define ENTRY_BYTES     ((uint32_t)sizeof(struct q_headers_entry))
-#define FIELD_BYTES_MIN 4u // "a:" CR LF
-#define NO_EVENT        ((enum q_h1_event)0xff)
+#define ENTRY_BYTES ((uint32_t)sizeof(struct q_headers_entry))
+#define NO_EVENT    ((enum q_h1_event)0xff)
 
 // Where we are. Each state has one function, which gives an event or moves on (NO_EVENT).
 enum reader_state {
@@ -70,9 +69,19 @@ static int on_status(llhttp_t *parser, const char *at, size_t len) {
     return q_is_field_value(q_slice_make(at, len)) ? 0 : refuse(parser, Q_ERR_HTTP_BAD_STATUS_LINE);
 }
 
+// keep_text appends a piece of the field that is being read. When it does not fit the field fails, but only at its end:
+// so that what is said about a head does not depend on how it came.
+static void keep_text(struct q_h1_reader *r, const char *at, size_t len) {
+    if (!r->overflow && len + ENTRY_BYTES <= q_headers_builder_room(&r->builder)) {
+        q_headers_builder_raw_text(&r->builder, q_slice_make(at, len));
+    } else {
+        r->overflow = true;
+    }
+}
+
 static int on_header_field(llhttp_t *parser, const char *at, size_t len) {
     struct q_h1_reader *r = parser->data;
-    q_headers_builder_raw_text(&r->builder, q_slice_make(at, len));
+    keep_text(r, at, len);
     r->name_len += (uint32_t)len;
     return 0;
 }
@@ -87,7 +96,7 @@ static int on_header_field_complete(llhttp_t *parser) {
 
 static int on_header_value(llhttp_t *parser, const char *at, size_t len) {
     struct q_h1_reader *r = parser->data;
-    q_headers_builder_raw_text(&r->builder, q_slice_make(at, len));
+    keep_text(r, at, len);
     r->value_len += (uint32_t)len;
     return 0;
 }
@@ -97,7 +106,7 @@ static int on_header_value_complete(llhttp_t *parser) {
     if (r->builder.count >= r->limits.headers_count) {
         return refuse(parser, Q_ERR_TOO_MANY_HEADERS);
     }
-    if (r->name_len > Q_HEADERS_NAME_BYTES_MAX || r->name_len + r->value_len > r->limits.line_bytes) {
+    if (r->overflow || r->name_len > Q_HEADERS_NAME_BYTES_MAX || r->name_len + r->value_len > r->limits.line_bytes) {
         return refuse(parser, too_large(r));
     }
     // llhttp leaves the blanks behind a value in it.
@@ -134,6 +143,7 @@ static bool begin_section(struct q_h1_reader *r, bool trailers) {
     r->in_trailers = trailers;
     r->section_bytes = r->lines = r->name_len = r->value_len = 0;
     r->previous_byte = 0;
+    r->overflow = false;
     if (r->mem == NULL || r->mem_size < sizeof(struct q_headers)) {
         return false;
     }
@@ -159,21 +169,6 @@ static const struct q_headers *end_section(struct q_h1_reader *r) {
     r->mem += used;
     r->mem_size -= used;
     return h;
-}
-
-// bytes_that_fit gives how many of the next `len` bytes the memory can take whatever they are, so that no callback need
-// ask: a byte costs at most itself, and every fourth one an entry.
-static size_t bytes_that_fit(const struct q_h1_reader *r, size_t len) {
-    size_t room = q_headers_builder_room(&r->builder);
-    size_t entries_left = (size_t)(r->limits.headers_count - r->builder.count) * ENTRY_BYTES;
-    size_t entries_now = (len / FIELD_BYTES_MIN + 1) * ENTRY_BYTES;
-    if (len + (entries_now < entries_left ? entries_now : entries_left) <= room) {
-        return len;
-    }
-    size_t by_limit = room > entries_left ? room - entries_left : 0;
-    size_t by_need = room > ENTRY_BYTES ? (room - ENTRY_BYTES) / (1 + ENTRY_BYTES / FIELD_BYTES_MIN) : 0;
-    size_t fit = by_limit > by_need ? by_limit : by_need;
-    return fit < len ? fit : len;
 }
 
 // check_lines refuses what llhttp passes: a line that ends without CR, and a line that begins with a blank (obs-fold,
@@ -212,10 +207,10 @@ static enum q_h1_event read_section(struct q_h1_reader *r, struct q_slice *input
     uint32_t section_max = r->in_trailers ? r->limits.trailer_bytes : r->limits.head_bytes;
     while (input->len > 0) {
         size_t len = section_max - r->section_bytes;
-        len = bytes_that_fit(r, len < input->len ? len : input->len);
         if (len == 0) {
             return fail(r, out, too_large(r));
         }
+        len = len < input->len ? len : input->len;
         const char *from = input->ptr;
         r->begun = true;
         parser_of(r)->data = r;

@@ -94,6 +94,7 @@ struct q_h1_reader {
     uint8_t request_flags;
     char previous_byte; // of this section
     bool in_trailers;
+    bool overflow; // the field that is being read does not fit the lent memory
     bool begun;
     bool keep_alive;
 };
