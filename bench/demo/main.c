@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/load/load.h"
@@ -64,27 +65,43 @@ struct progress {
     const char *name;
     unsigned number;
     uint64_t num_requests;
+    uint64_t limit_ms, begin_ms; // a scenario ends by count or by time, whichever is first
     _Atomic uint64_t done;
 };
+
+static uint64_t clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// steps_done says how many of the bar's 20 steps are done.
+static int steps_done(const struct progress *progress, uint64_t done) {
+    uint64_t by_count = done * 20 / progress->num_requests;
+    uint64_t by_time = (clock_ms() - progress->begin_ms) * 20 / progress->limit_ms;
+    uint64_t steps = by_count > by_time ? by_count : by_time;
+    return steps < 20 ? (int)steps : 20;
+}
 
 static void *progress_main(void *arg) {
     struct progress *progress = arg;
     struct pollfd stop = {.fd = progress->stop_fd, .events = POLLIN};
     do {
         uint64_t done = atomic_load_explicit(&progress->done, memory_order_relaxed);
-        unsigned filled = (unsigned)(done * 20 / progress->num_requests);
         fprintf(stderr, "\r%2u/%u  %-26s [%-20.*s] %9" PRIu64, progress->number, (unsigned)NUM_ROWS, progress->name,
-                (int)filled, "####################", done);
+                steps_done(progress, done), "####################", done);
     } while (poll(&stop, 1, REFRESH_MS) == 0);
     fprintf(stderr, "\r%-75s\r", "");
     return NULL;
 }
 
-static void progress_start(struct progress *progress, unsigned index) {
+static void progress_start(struct progress *progress, unsigned index, uint64_t limit_ms) {
     *progress = (struct progress){.on = isatty(STDERR_FILENO) == 1,
                                   .name = k_rows[index].name,
                                   .number = index + 1,
-                                  .num_requests = k_rows[index].num_requests};
+                                  .num_requests = k_rows[index].num_requests,
+                                  .limit_ms = limit_ms,
+                                  .begin_ms = clock_ms()};
     if (!progress->on)
         return;
     progress->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -148,7 +165,7 @@ static void run_row(struct load *load, const struct bench_server *server, unsign
         }
     }
     struct progress progress;
-    progress_start(&progress, index);
+    progress_start(&progress, index, limit_ms);
     uint64_t server_ns = bench_server_cpu_ns(server);
     load_run(load, &scenario, &result, &progress.done);
     server_ns = bench_server_cpu_ns(server) - server_ns;
@@ -210,7 +227,7 @@ int main(int argc, char **argv) {
     double seconds = 1.2;
     if (argc == 3 && strcmp(argv[1], "--seconds") == 0)
         seconds = strtod(argv[2], NULL);
-    if ((argc != 1 && argc != 3) || !(seconds > 0 && seconds < 3600)) {
+    if ((argc != 1 && argc != 3) || !(seconds >= 0.01 && seconds < 3600)) {
         fprintf(stderr, "usage: demo [--seconds S]\n");
         return 2;
     }

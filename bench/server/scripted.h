@@ -36,12 +36,12 @@ enum bench_step_kind {
     BENCH_SEND,           // send `bytes`
     BENCH_SEND_PIECES, // send `bytes`, `number` at a time, each piece a segment of its own that the client's kernel has
                        // got before the next one leaves
-    BENCH_WAIT,   // for a pass of `gate`
-    BENCH_OPEN,   // open `gate`
-    BENCH_FIN,    // shut down our direction; then as if silent
-    BENCH_CLOSE,  // close both directions at once
-    BENCH_RST,    // when the client's kernel has got what was sent: close with a reset
-    BENCH_REPEAT, // from the first step again, until that was played `number` times (0: for ever)
+    BENCH_WAIT,        // for a pass of `gate`
+    BENCH_OPEN,        // open `gate`
+    BENCH_FIN,         // shut down our direction; then as if silent
+    BENCH_CLOSE,       // close both directions at once
+    BENCH_RST,         // when the client's kernel has got what was sent: close with a reset
+    BENCH_REPEAT,      // from the first step again, until that was played `number` times (0: for ever)
 };
 
 struct bench_step {

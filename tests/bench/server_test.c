@@ -42,6 +42,8 @@ static void chunked_bodies_arrive_as_computed(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof k_sizes / sizeof k_sizes[0]; i++) {
         for (size_t k = 0; k < sizeof k_chunks / sizeof k_chunks[0]; k++) {
+            if (k_sizes[i] / k_chunks[k] > 1000)
+                continue; // a hundred thousand chunks prove no more than a thousand
             char target[64];
             snprintf(target, sizeof target, "/size/%zu?chunked=%zu%s", k_sizes[i], k_chunks[k], k % 2 ? "&ext=1" : "");
             struct raw_response response = raw_get(&client, target);

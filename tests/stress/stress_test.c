@@ -32,7 +32,7 @@ enum {
     NUM_THREADS = 16,
     NUM_CONNECTIONS = 64,
     WINDOW = 16, // 256 in flight on 64 connections, so that requests wait for one too
-    NUM_REQUESTS = SANITIZED ? 8000 : 200000,
+    NUM_REQUESTS = SANITIZED ? 12000 : 200000,
     URL_MAX = 160,
     SLACK_HEAP = 128 * 1024,   // what a warm process may still grow by between two phases of one load, buffers apart
     SLACK_RESIDENT = 16 << 20, // the same for pages, buffers included
@@ -62,16 +62,16 @@ static void add_target(struct rig *rig, const char *method, const char *path, ui
     rig->num_targets++;
 }
 
-static struct rig rig_start(void) {
+static struct rig rig_start(unsigned num_threads, const struct quoit_allocator *allocator) {
     struct rig rig = {.fds_before = raw_num_fds()};
     struct quoit_failure failure;
     int32_t error;
-    struct quoit_engine_options options = {.struct_size = sizeof options,
-                                           .connections_per_origin_max = NUM_CONNECTIONS};
+    struct quoit_engine_options options = {
+        .struct_size = sizeof options, .connections_per_origin_max = NUM_CONNECTIONS, .allocator = allocator};
     rig.server = bench_server_start(&(struct bench_server_options){.num_threads = 2});
     assert_non_null(rig.server);
     assert_int_equal(quoit_engine_create(&options, &rig.engine, &failure), QUOIT_OK);
-    rig.load = load_open(rig.engine, NUM_THREADS, &error);
+    rig.load = load_open(rig.engine, num_threads, &error);
     assert_non_null(rig.load);
     return rig;
 }
@@ -85,7 +85,8 @@ static void rig_stop(struct rig *rig) {
 static void run(struct rig *rig, struct load_scenario scenario, struct load_result *out, _Atomic uint64_t *progress) {
     scenario.targets = rig->targets;
     scenario.num_targets = rig->num_targets;
-    scenario.window = WINDOW;
+    if (scenario.window == 0)
+        scenario.window = WINDOW;
     load_run(rig->load, &scenario, out, progress);
     if (out->errors > 0)
         fail_msg("%llu errors, the first: %s", (unsigned long long)out->errors, out->first_error);
@@ -124,7 +125,7 @@ static struct footprint footprint(const struct rig *rig) {
 
 static void every_request_of_sixteen_threads_ends_once_and_nothing_grows(void **state) {
     static struct load_result warm, main_part;
-    struct rig rig = rig_start();
+    struct rig rig = rig_start(NUM_THREADS, NULL);
     (void)state;
     add_target(&rig, "GET", "/size/0", 0);
     add_target(&rig, "GET", "/size/1024", 1024);
@@ -157,7 +158,7 @@ static void every_request_of_sixteen_threads_ends_once_and_nothing_grows(void **
 
 static void canceled_requests_end_once_too(void **state) {
     static struct load_result result;
-    struct rig rig = rig_start();
+    struct rig rig = rig_start(NUM_THREADS, NULL);
     (void)state;
     add_target(&rig, "GET", "/size/1024", 1024);
     add_target(&rig, "GET", "/size/300000?chunked=5000", 300000);
@@ -194,7 +195,7 @@ static void *killer_main(void *arg) {
 
 static void requests_under_resets_end_once_too(void **state) {
     static struct load_result result;
-    struct rig rig = rig_start();
+    struct rig rig = rig_start(NUM_THREADS, NULL);
     pthread_t thread;
     (void)state;
     add_target(&rig, "GET", "/size/1024", 1024);
@@ -213,9 +214,51 @@ static void requests_under_resets_end_once_too(void **state) {
     rig_stop(&rig);
 }
 
+// struct allocations counts what an engine takes from its allocator.
+struct allocations {
+    _Atomic uint64_t taken, returned;
+};
+
+static void *counting_allocate(void *context, size_t size) {
+    struct allocations *allocations = context;
+    atomic_fetch_add_explicit(&allocations->taken, 1, memory_order_relaxed);
+    return malloc(size);
+}
+
+static void counting_release(void *context, void *ptr, size_t size) {
+    struct allocations *allocations = context;
+    (void)size;
+    atomic_fetch_add_explicit(&allocations->returned, ptr != NULL, memory_order_relaxed);
+    free(ptr);
+}
+
+static void a_warm_engine_allocates_nothing_and_enters_the_kernel_once_a_tick(void **state) {
+    static struct load_result result;
+    struct allocations allocations = {0};
+    struct quoit_allocator allocator = {counting_allocate, counting_release, &allocations};
+    struct rig rig = rig_start(1, &allocator);
+    (void)state;
+    add_target(&rig, "GET", "/size/1024", 1024);
+    add_target(&rig, "GET", "/size/3000?chunked=700", 3000);
+    struct load_scenario scenario = {.num_requests = NUM_REQUESTS / 10, .window = 64};
+    run(&rig, scenario, &result, NULL); // more at once than what is measured, so that no peak comes later
+    uint64_t warm = atomic_load(&allocations.taken);
+    struct quoit_engine_info before = engine_info(&rig);
+    scenario.window = 4;
+    run(&rig, scenario, &result, NULL);
+    struct quoit_engine_info after = engine_info(&rig);
+    assert_int_equal(atomic_load(&allocations.taken), warm);
+    uint64_t ticks = after.ticks - before.ticks, enters = after.enters - before.enters;
+    if (enters > ticks + 1) // the two counters may be a tick apart
+        fail_msg("%llu enters in %llu ticks", (unsigned long long)enters, (unsigned long long)ticks);
+    rig_stop(&rig);
+    assert_int_equal(atomic_load(&allocations.taken), atomic_load(&allocations.returned));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_request_of_sixteen_threads_ends_once_and_nothing_grows),
+        cmocka_unit_test(a_warm_engine_allocates_nothing_and_enters_the_kernel_once_a_tick),
         cmocka_unit_test(canceled_requests_end_once_too),
         cmocka_unit_test(requests_under_resets_end_once_too),
     };
