@@ -2,24 +2,19 @@
 // the protocol of queue/evring.h.
 #include "engine/core/engine.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <time.h>
-#include <unistd.h>
 
 static void read_signal(struct q_port *port) {
     if (!q_evring_signal_due(&port->ring)) {
         return;
     }
-    uint64_t count;
-    ssize_t got;
-    do {
-        got = read(port->fd, &count, sizeof count);
-    } while (got < 0 && errno == EINTR);
-    if (got == (ssize_t)sizeof count) {
+    struct q_sys_uring *sys = port->engine->seams.sys;
+    uint64_t count = sys->eventfd_clear(sys, port->fd);
+    if (count > 0) {
         q_evring_signal_read(&port->ring, count);
     }
-    // EAGAIN: the write is still on its way; it will wake this thread once for nothing.
+    // Nothing read: the write is still on its way; it will wake this thread once for nothing.
 }
 
 int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max) {

@@ -3,7 +3,7 @@
 // plays the same scripts on both.
 //
 // All calls return what the system call returns, with -errno in place of -1 and errno: no thread-local state.
-// Thread rule: the loop thread, but for `wake`, which any thread calls.
+// Thread rule: the loop thread, but for futex_wake, eventfd_signal and eventfd_clear, which any thread calls.
 #ifndef QUOIT_ENGINE_LOOP_SYS_URING_H
 #define QUOIT_ENGINE_LOOP_SYS_URING_H
 
@@ -38,8 +38,8 @@ struct q_sys_uring {
     int (*eventfd)(struct q_sys_uring *sys);
     void (*eventfd_signal)(struct q_sys_uring *sys, int fd);
 
-    // Sets the count of an eventfd back to 0 (a read; nothing when it is 0 already).
-    void (*eventfd_clear)(struct q_sys_uring *sys, int fd);
+    // Sets the count of an eventfd back to 0 (a read) and gives what it was; 0 when there was nothing to read.
+    uint64_t (*eventfd_clear)(struct q_sys_uring *sys, int fd);
 
     // Lets `ms` milliseconds pass. Only in create, while the kernel gives the memory of closed rings back.
     void (*pause_ms)(struct q_sys_uring *sys, unsigned ms);

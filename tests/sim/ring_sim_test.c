@@ -549,7 +549,8 @@ static void the_ring_keeps_its_promises_for_every_seed(void **state) {
                   (unsigned long long)seen.refused, (unsigned long long)seen.host_driven,
                   (unsigned long long)seen.eventfd_bells);
     if (seeds >= SEEDS) {
-        assert_true(seen.overflowed > 0 && seen.starved > 0 && seen.eintr > 0 && seen.signals > 0 && seen.rings > 0 && seen.refused > 0);
+        assert_true(seen.overflowed > 0 && seen.starved > 0 && seen.eintr > 0 && seen.signals > 0);
+        assert_true(seen.rings > 0 && seen.refused > 0);
         assert_true(seen.host_driven > 0 && seen.eventfd_bells > 0 && seen.connections > seeds);
     }
 }

@@ -475,9 +475,9 @@ static void ledger_eventfd_signal(struct q_sys_uring *sys, int fd) {
     inner->eventfd_signal(inner, fd);
 }
 
-static void ledger_eventfd_clear(struct q_sys_uring *sys, int fd) {
+static uint64_t ledger_eventfd_clear(struct q_sys_uring *sys, int fd) {
     struct q_sys_uring *inner = ledger_of(sys)->inner;
-    inner->eventfd_clear(inner, fd);
+    return inner->eventfd_clear(inner, fd);
 }
 
 static void ledger_pause_ms(struct q_sys_uring *sys, unsigned ms) {

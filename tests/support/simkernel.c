@@ -270,7 +270,7 @@ static void sys_eventfd_signal(struct q_sys_uring *sys, int fd) {
     }
 }
 
-static void sys_eventfd_clear(struct q_sys_uring *sys, int fd) { (void)q_sim_eventfd_take(sim_of(sys), fd); }
+static uint64_t sys_eventfd_clear(struct q_sys_uring *sys, int fd) { return q_sim_eventfd_take(sim_of(sys), fd); }
 
 static void sys_pause_ms(struct q_sys_uring *sys, unsigned ms) {
     struct q_sim *sim = sim_of(sys);
