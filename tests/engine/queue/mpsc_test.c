@@ -23,6 +23,7 @@ struct scene {
     struct q_mpsc_node nodes[4];
     enum q_mpsc_push_result pushed[4];
     struct q_mpsc_node *got;
+    size_t got_len; // counted at once: what the loop sees is what is linked then
     bool is_parked;
 };
 
@@ -52,6 +53,7 @@ static void push_1(void *context) {
 static void drain(void *context) {
     struct scene *scene = context;
     scene->got = q_mpsc_drain(&scene->queue);
+    scene->got_len = count_of(scene->got);
 }
 
 static void park(void *context) {
@@ -253,7 +255,7 @@ static void a_push_during_drain_is_not_lost(void **state) {
     push_0(&s);
     const struct q_schedule_actor actors[] = {{"host", push_1, &s}, {"loop", drain, &s}};
     RUN(k_rules, actors);
-    assert_int_equal(count_of(s.got) + count_of(q_mpsc_drain(&s.queue)), 2);
+    assert_int_equal(s.got_len + count_of(q_mpsc_drain(&s.queue)), 2);
 }
 
 // Mutation 9: the node is linked after it is visible.
@@ -268,7 +270,7 @@ static void a_node_is_linked_before_it_is_visible(void **state) {
     push_0(&s);
     const struct q_schedule_actor actors[] = {{"host", push_1, &s}, {"loop", drain, &s}};
     RUN(k_rules, actors);
-    assert_int_equal(count_of(s.got), 2);
+    assert_int_equal(s.got_len, 2);
 }
 
 // Mutation 10: close reads the word, then stores that it is closed.
