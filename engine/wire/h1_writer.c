@@ -46,6 +46,21 @@ static bool connection_is_allowed(struct q_slice list) {
     return true;
 }
 
+// is_engines: framing, and the fields that are between the engine and its peer (RFC 9110 section 7.6.1).
+static bool is_engines(enum q_known known, struct q_slice value) {
+    switch (known) {
+    case Q_KNOWN_CONTENT_LENGTH:
+    case Q_KNOWN_TRANSFER_ENCODING:
+    case Q_KNOWN_TE:
+    case Q_KNOWN_TRAILER:
+    case Q_KNOWN_UPGRADE:
+    case Q_KNOWN_KEEP_ALIVE:
+    case Q_KNOWN_PROXY_CONNECTION: return true;
+    case Q_KNOWN_CONNECTION: return !connection_is_allowed(value);
+    default: return false;
+    }
+}
+
 struct q_error q_h1_check_head(const struct q_h1_head_in *in) {
     if (!q_is_token(in->method)) {
         return submit_error(Q_ERR_INVALID_METHOD);
@@ -60,8 +75,7 @@ struct q_error q_h1_check_head(const struct q_h1_head_in *in) {
         (void)q_headers_at(headers, i, &name, &value);
         enum q_known known = q_headers_known_at(headers, i);
         hosts += known == Q_KNOWN_HOST ? 1 : 0;
-        if (known == Q_KNOWN_CONTENT_LENGTH || known == Q_KNOWN_TRANSFER_ENCODING || hosts > 1 ||
-            (known == Q_KNOWN_CONNECTION && !connection_is_allowed(value))) {
+        if (hosts > 1 || is_engines(known, value)) {
             return submit_error(Q_ERR_FORBIDDEN_HEADER);
         }
     }
