@@ -445,7 +445,8 @@ typedef void (*quoit_event_fn)(void *context, const struct quoit_event *event);
 struct quoit_port_options {
     uint32_t struct_size;
     uint32_t mode;       // enum quoit_port_mode
-    uint32_t capacity;   // events that fit; default 4096; made a power of two. Each pending request holds two.
+    uint32_t capacity;   // events that fit; default 4096, most 1048576; made a power of two. Two thirds are kept for
+                         // heads and terminal events, two for each pending request: so a third of it can be pending.
     uint32_t reserved;
     quoit_event_fn on_event; // inline mode
     void *context;           // inline mode
