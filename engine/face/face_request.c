@@ -87,44 +87,53 @@ int32_t quoit_submit(struct quoit_engine handle, struct quoit_port port_handle, 
     return code;
 }
 
+// Makes the caller a user of the engine and gives the slot that a request's handle points at; NULL with a code
+// otherwise.
+static struct q_request *enter_slot(struct quoit_engine handle, struct quoit_handle request_handle,
+                                    struct q_engine **out_engine, uint32_t *out_generation, int32_t *out_code) {
+    struct q_engine *engine = q_table_enter(handle, out_code);
+    if (engine == NULL) {
+        return NULL;
+    }
+    struct q_request *request = q_engine_find_request(engine, request_handle, out_generation);
+    if (request == NULL) {
+        *out_code = Q_ERR_STALE_HANDLE;
+        q_table_leave(engine->entry);
+    }
+    *out_engine = engine;
+    return request;
+}
+
 int32_t quoit_cancel(struct quoit_engine handle, struct quoit_handle request_handle) {
     int32_t code;
-    struct q_engine *engine = q_table_enter(handle, &code);
-    if (engine == NULL) {
+    uint32_t generation;
+    struct q_engine *engine;
+    struct q_request *request = enter_slot(handle, request_handle, &engine, &generation, &code);
+    if (request == NULL) {
         return code;
     }
-    uint32_t generation;
-    struct q_request *request = q_engine_find_request(engine, request_handle, &generation);
-    code = Q_ERR_STALE_HANDLE;
-    if (request != NULL) {
-        switch (q_slotword_try_pin_cancel(&request->word, generation)) {
-        case Q_PIN_DONE: q_engine_push(engine, &request->cancel); code = 0; break;
-        case Q_PIN_ALREADY: code = 0; break;
-        case Q_PIN_STALE: break;
-        }
+    enum q_pin_result result = q_slotword_try_pin_cancel(&request->word, generation);
+    if (result == Q_PIN_DONE) {
+        q_engine_push(engine, &request->cancel);
     }
     q_table_leave(engine->entry);
-    return code;
+    return result == Q_PIN_STALE ? Q_ERR_STALE_HANDLE : 0;
 }
 
 int32_t quoit_grant(struct quoit_engine handle, struct quoit_handle request_handle, uint64_t bytes) {
     int32_t code;
-    struct q_engine *engine = q_table_enter(handle, &code);
-    if (engine == NULL) {
+    uint32_t generation;
+    struct q_engine *engine;
+    struct q_request *request = enter_slot(handle, request_handle, &engine, &generation, &code);
+    if (request == NULL) {
         return code;
     }
-    uint32_t generation;
-    struct q_request *request = q_engine_find_request(engine, request_handle, &generation);
-    code = Q_ERR_STALE_HANDLE;
-    if (request != NULL) {
-        switch (q_slotword_grant(&request->word, generation, bytes)) {
-        case Q_GRANT_PUSH: q_engine_push(engine, &request->credit); code = 0; break;
-        case Q_GRANT_MERGED: code = 0; break;
-        case Q_GRANT_STALE: break;
-        }
+    enum q_grant_result result = q_slotword_grant(&request->word, generation, bytes);
+    if (result == Q_GRANT_PUSH) {
+        q_engine_push(engine, &request->credit);
     }
     q_table_leave(engine->entry);
-    return code;
+    return result == Q_GRANT_STALE ? Q_ERR_STALE_HANDLE : 0;
 }
 
 int32_t quoit_slice_release(struct quoit_engine handle, struct quoit_slice *slice) {
