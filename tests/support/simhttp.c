@@ -292,6 +292,9 @@ static void read_head(struct http_conn *http, size_t len) {
         fault(http, "a request without Host");
     }
     free(head);
+    if (http->server->options.on_request != NULL) {
+        http->server->options.on_request(http->server->options.context, http->wish.tag, http->method);
+    }
     head_is_read(http, chunked, length);
 }
 
