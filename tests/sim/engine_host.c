@@ -396,6 +396,38 @@ void world_act(struct world *world) {
     }
 }
 
+void world_describe(struct world *world) {
+    struct q_engine *engine = q_table_entry_of(world->engine)->engine;
+    fprintf(stderr, "engine: phase %u, ticks %llu, pool: %u live, %u slots open, idle %d, now %llu, tick at %llu\n",
+            engine->phase, (unsigned long long)world->ticks, engine->pool.conns.live,
+            engine->ring != NULL ? q_io_get_stats(engine->loop.io)->slots_open : 0, engine->loop.is_idle,
+            (unsigned long long)q_sim_now(world->sim), (unsigned long long)world->tick_at_ns);
+    for (uint32_t i = 0; i < world->num_requests; i++) {
+        const struct world_request *request = &world->requests[i];
+        if (request->has_ended) {
+            continue;
+        }
+        const struct q_request *slot = &engine->requests[(uint32_t)request->handle.id];
+        const struct q_h1_conn *h1 = (const struct q_h1_conn *)(const void *)slot->exchange.conn;
+        fprintf(stderr, "request %u: %s kind %d origin %d count %llu body %llu, %llu received, manual %d, port %u; ",
+                request->number, request->method, (int)request->kind, (int)request->origin,
+                (unsigned long long)request->count, (unsigned long long)request->body_len,
+                (unsigned long long)request->received, request->is_manual, request->port);
+        fprintf(stderr, "%s, credit %lld, refused %d, connection %d receiving %d sending %d chunk %d refused %u\n",
+                q_exchange_state_name((enum q_exchange_state)slot->exchange.state), (long long)slot->exchange.credit,
+                q_list_is_linked(&slot->refused_link), h1 != NULL ? h1->conn.state : -1,
+                h1 != NULL && h1->is_receiving, h1 != NULL && h1->is_sending, h1 != NULL && h1->chunk != NULL,
+                h1 != NULL ? h1->refused : 0);
+    }
+    for (uint32_t i = 0; i < world->num_ports; i++) {
+        const struct world_port *port = &world->ports[i];
+        fprintf(stderr, "port %u: inline %d closed %d must_drain %d drained %d fd count %llu\n", i, port->is_inline,
+                port->is_closed, port->must_drain, port->num_drained,
+                port->is_inline ? 0ULL
+                                : (unsigned long long)q_sim_eventfd_count(world->sim, quoit_port_fd(port->handle)));
+    }
+}
+
 void world_check_end(struct world *world) {
     for (uint32_t i = 0; i < world->num_requests; i++) {
         struct world_request *request = &world->requests[i];

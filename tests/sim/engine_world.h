@@ -44,6 +44,7 @@ struct world_request {
     bool is_faulty;      // the target asks for a fault
     bool has_total_timeout, has_connect_timeout;
     bool is_manual;
+    bool has_all_credit;
     bool was_canceled;
     char method[8];
     char *body;
@@ -116,6 +117,7 @@ void world_on_event(void *context, const struct quoit_event *event);
 void world_release_slice(struct world *world, uint32_t index);
 void world_close(struct world *world, uint64_t drain_ms);
 uint32_t world_pending(const struct world *world);
+void world_describe(struct world *world);        // what is pending, to stderr
 void world_check_end(struct world *world);       // after the engine is gone
 
 #endif
