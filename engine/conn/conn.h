@@ -19,12 +19,15 @@ struct q_conn;
 struct q_conn_user;
 struct q_pool_origin;
 
-// What one exchange sends. All of it stays valid until the exchange on this connection is over.
+// What one exchange sends. Head and body stay valid until `release` is called, once: when the send is over. That can be
+// long after the exchange is: a send that was abandoned still reads them until its slot is closed.
 struct q_conn_request {
     struct q_slice head; // serialised request head
     struct q_slice body;
     unsigned reader_flags; // enum q_h1_request_flags
     bool asks_close;       // the request says Connection: close
+    void (*release)(void *context); // NULL: they outlive the connection
+    void *release_context;
 };
 
 // How far an exchange got on this connection. Valid in on_end and on_failed.

@@ -20,6 +20,15 @@ static void drop_chunk(struct q_chunk **chunk) {
     }
 }
 
+// The kernel does not look at head and body any more.
+static void release_request(struct q_h1_conn *h1) {
+    void (*release)(void *context) = h1->release;
+    h1->release = NULL;
+    if (release != NULL) {
+        release(h1->release_context);
+    }
+}
+
 static void forget_exchange(struct q_h1_conn *h1) {
     h1->user = NULL;
     h1->input = (struct q_slice){0};
@@ -92,6 +101,7 @@ static struct q_error dial(struct q_h1_conn *h1) {
 
 static void on_closed(struct q_stream *stream) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
+    release_request(h1);
     if (h1->conn.state == Q_CONN_CONNECTING) {
         struct q_error error = dial(h1);
         if (!q_error_is(error)) {
@@ -292,6 +302,7 @@ static void on_ended(struct q_stream *stream, struct q_error error) {
 static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     h1->is_sending = false;
+    release_request(h1);
     if (h1->conn.state != Q_CONN_BUSY) {
         return;
     }
@@ -321,6 +332,8 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     h1->progress = (struct q_conn_progress){.connection_id = conn->id, .is_reused = conn->uses > 0};
     conn->uses++;
     h1->asks_close = request->asks_close;
+    h1->release = request->release;
+    h1->release_context = request->release_context;
     h1->send_error = Q_OK;
     h1->out = (struct q_h1_out){0};
     q_h1_reader_begin(&h1->reader, request->reader_flags, NULL, 0, &h1->env->limits);

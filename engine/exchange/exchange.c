@@ -25,6 +25,8 @@ static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
     return Q_X_EV_NONE;
 }
 
+static void release_spec(void *spec) { q_spec_release(spec); }
+
 static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     x->conn = x->leased;
     x->leased = NULL;
@@ -36,6 +38,8 @@ static enum q_exchange_event start_on_connection(struct q_exchange *x) {
         .body = q_slice_make(x->spec->body, x->spec->body_len),
         .reader_flags = x->spec->is_head ? Q_H1_REQUEST_HEAD : Q_H1_REQUEST_PLAIN,
         .asks_close = x->spec->asks_close,
+        .release = release_spec, // a hold of the connection's own: its send may outlive this exchange
+        .release_context = q_spec_acquire(x->spec),
     };
     q_conn_start(x->conn, &x->user, &request);
     return Q_X_EV_NONE;

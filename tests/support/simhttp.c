@@ -292,6 +292,9 @@ static void read_head(struct http_conn *http, size_t len) {
         fault(http, "a request without Host");
     }
     free(head);
+    if (http->server->options.on_request != NULL) {
+        http->server->options.on_request(http->server->options.context, http->wish.tag, http->method);
+    }
     head_is_read(http, chunked, length);
 }
 
@@ -395,12 +398,12 @@ static void http_bytes(void *context, struct q_sim_conn *conn, const char *data,
         fault(http, "a request before the response before it was read whole");
     }
     sim_bytes_add(&http->in, data, len);
-    if (http->in.len > HEAD_MAX && http->state == READ_HEAD) {
-        fault(http, "a head without an end");
-        http->state = READ_NOTHING;
-    }
     while (q_sim_conn_is_alive(conn) && read_step(http)) {
         // goes on with what is there
+    }
+    if (q_sim_conn_is_alive(conn) && http->in.len > HEAD_MAX && http->state == READ_HEAD) {
+        fault(http, "a head without an end");
+        http->state = READ_NOTHING;
     }
 }
 

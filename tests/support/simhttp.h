@@ -28,6 +28,10 @@ struct q_simhttp_options {
     unsigned idle_close_percent; // after so many of the responses, the server closes at a random moment soon after
     uint64_t accept_delay_ns;
     size_t send_buffer, receive_buffer; // as in struct q_sim_listener
+
+    // Called for each request head that is whole: from here on the peer may have processed it. May be NULL.
+    void (*on_request)(void *context, uint64_t tag, const char *method);
+    void *context;
 };
 
 struct q_simhttp_stats {

@@ -1,0 +1,123 @@
+// The world of a whole-engine simulation: an engine on the simulated kernel, driven by its host; servers that behave
+// and servers that do not; a host that submits, cancels, grants, drains late, keeps slices and closes when it likes.
+// Everything is drawn from one seed. Everything that the public header promises is checked as it happens.
+//
+// The host is strict: it ticks only when the engine's descriptor is readable, its timeout has passed, or the last tick
+// asked for another; and it drains a port only when the port's descriptor is readable or the last drain was full. So
+// a lost wake-up is a hang, and a hang is a failure.
+#ifndef QUOIT_TESTS_SIM_ENGINE_WORLD_H
+#define QUOIT_TESTS_SIM_ENGINE_WORLD_H
+
+#include "api/quoit.h"
+#include "engine/core/engine.h"
+#include "tests/sim/seeds.h"
+#include "tests/support/failalloc.h"
+#include "tests/support/ledger.h"
+#include "tests/support/simhttp.h"
+#include "tests/support/simkernel.h"
+
+#define WORLD_REQUESTS 48
+#define WORLD_PORTS 3
+#define WORLD_DRAIN 8
+#define WORLD_SLICES 16
+#define WORLD_SERVERS 4
+#define WORLD_BODY_MAX 60000
+
+enum world_kind { KIND_SIZE, KIND_CHUNKED, KIND_CLOSE, KIND_STATUS, KIND_ECHO, KIND_GARBAGE, KIND_NEVER, KINDS };
+
+// Where a request goes. Nothing may fail on a clean server.
+enum world_origin { ORIGIN_CLEAN, ORIGIN_SLOW, ORIGIN_MOODY, ORIGIN_FAULTY, ORIGIN_REFUSES, ORIGIN_UNREACHABLE,
+                    ORIGIN_BLACKHOLE, ORIGINS };
+
+struct world_request {
+    struct world *world;
+    uint32_t number; // its tag too; 1 for the first
+    struct quoit_handle handle;
+    uint32_t port;
+    enum world_kind kind;
+    enum world_origin origin;
+    uint64_t count;      // what the target asks for
+    uint64_t body_len;   // of the request
+    uint32_t num_infos;
+    bool is_head_method;
+    bool is_idempotent;
+    bool is_faulty;      // the target asks for a fault
+    bool has_total_timeout, has_connect_timeout;
+    bool is_manual;
+    bool has_all_credit;
+    bool was_canceled;
+    char method[8];
+    char *body;
+    uint32_t releases;   // of the body
+
+    uint32_t heads_at_server;
+    bool has_head, has_trailers, has_ended;
+    uint32_t infos;
+    uint64_t received;
+    struct quoit_failure failure;
+};
+
+struct world_slice {
+    struct quoit_slice slice;
+    uint64_t tag, offset;
+};
+
+struct world_port {
+    struct world *world;
+    struct quoit_port handle;
+    bool is_inline;
+    bool is_closed;   // CLOSED was seen
+    bool must_drain;  // the last drain was full, or there was none yet
+    bool is_lazy;     // the host does not drain for the time being
+    struct quoit_event drained[WORLD_DRAIN]; // drained and not advanced over
+    int32_t num_drained;
+};
+
+struct world {
+    struct q_sim *sim;
+    struct q_ledger *ledger;
+    struct q_failalloc *failalloc;
+    struct quoit_allocator allocator;
+    struct q_simhttp *servers[WORLD_SERVERS];
+    struct quoit_engine engine;
+    bool is_open;      // the engine exists
+    bool is_closing;   // quoit_engine_close was called
+    bool is_settling;  // the host behaves, and everything must come to an end
+    bool ticks_again;  // the last tick asked for another
+    uint64_t tick_at_ns;
+    struct world_port ports[WORLD_PORTS];
+    uint32_t num_ports;
+    struct world_request requests[WORLD_REQUESTS];
+    uint32_t num_requests; // accepted
+    uint32_t max_requests;
+    struct world_slice slices[WORLD_SLICES];
+    uint32_t num_slices;
+    uint32_t waiters_max;
+    uint64_t ticks;
+    uint64_t done, failed;
+};
+
+#define WORLD_CHECK(condition, ...) Q_SEEDS_CHECK(condition, __VA_ARGS__)
+
+// engine_world.c: making and driving.
+struct world *world_new(uint64_t seed);
+void world_free(struct world *world);            // checks that nothing is left
+bool world_create_engine(struct world *world);   // false: create failed, as it may under failing memory
+void world_destroy_engine(struct world *world);
+void world_step(struct world *world);            // what is due: ticks, drains; else lets time pass
+uint64_t world_pick(struct world *world, uint64_t bound);
+bool world_chance(struct world *world, unsigned percent);
+
+// engine_host.c: what the host does, and what it checks.
+void world_submit(struct world *world);
+void world_act(struct world *world);             // one random thing
+void world_take_events(struct world_port *port); // drain, and maybe advance
+void world_advance(struct world_port *port);
+void world_on_event(void *context, const struct quoit_event *event);
+void world_release_slice(struct world *world, uint32_t index);
+void world_close(struct world *world, uint64_t drain_ms);
+uint32_t world_pending(const struct world *world);
+void world_describe(struct world *world);        // what is pending, to stderr
+void world_check_end(struct world *world);       // after the engine is gone
+
+#endif
