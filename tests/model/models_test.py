@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Runs Spin over each model: as it is (must hold), and with each of its mutations (must fail).
 
 One test case each. A mutation that does not fail means that the model proves less than it says. Needs `spin` and a C
@@ -26,6 +26,7 @@ MEMORY_MIB = 1000  # a model that needs more has grown by mistake; the search th
 DEPTH = 100000
 TIMEOUT_S = 240  # for a machine that is busy with everything else
 STATES_LINE = re.compile(r"^\s*(\d+) states, stored", re.M)
+UNREACHED = re.compile(r"^\s*\((\d+) of \d+ states\)", re.M)
 ERRORS_LINE = re.compile(r"errors: (\d+)")
 
 
@@ -82,6 +83,8 @@ def judge(case):
         return title, output, word
     if "Search not completed" in output or "max search depth too small" in output:
         return title, "the search was not finished:\n" + output, word
+    if any(count != "0" for count in UNREACHED.findall(output)) and not defines:
+        return title, "some steps of the model were never reached:\n" + output, word
     return title, None, word
 
 
