@@ -80,12 +80,14 @@ void q_chunk_release(struct q_chunk *chunk) {
 
 bool q_chunk_return(struct q_chunk *chunk, uint64_t bytes) {
     Q_ASSERT(bytes <= BYTES_MASK);
-    // Release: what this thread read from the slice happened before the loop may reuse the memory.
-    return atomic_fetch_add_explicit(&chunk->returned, (UINT64_C(1) << BYTES_BITS) | bytes, memory_order_release) == 0;
+    // Release: what this thread read from the slice happened before the loop may reuse the memory. Acquire: who finds
+    // zero will write the command's link, and the loop's last touch of that link, before its collect, comes first.
+    return atomic_fetch_add_explicit(&chunk->returned, (UINT64_C(1) << BYTES_BITS) | bytes, memory_order_acq_rel) == 0;
 }
 
 uint64_t q_chunk_collect(struct q_chunk *chunk) {
-    uint64_t word = atomic_exchange_explicit(&chunk->returned, 0, memory_order_acquire);
+    // Acquire and release: pairs with q_chunk_return, both ways.
+    uint64_t word = atomic_exchange_explicit(&chunk->returned, 0, memory_order_acq_rel);
     uint64_t slices = word >> BYTES_BITS;
     Q_CHECK(slices > 0 && slices <= chunk->refs);
     chunk->refs -= (uint32_t)slices - 1;

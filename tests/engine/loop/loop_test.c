@@ -1,0 +1,374 @@
+// The tick, on an io that is a script: order of its steps, what runs when, and when it may sleep.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <string.h>
+
+#include "engine/loop/loop.h"
+
+#define START (UINT64_C(1000) * Q_NS_PER_S)
+
+// A loop whose every step leaves a letter: C commands, T task, P publish, K park, E kernel entry, D completion, F
+// timer.
+struct scene {
+    struct q_loop loop;
+    struct q_io io;
+    struct q_clock clock;
+    struct q_log log;
+    uint64_t now_ns;
+    char trace[64];
+    size_t trace_len;
+    bool commands_left;
+    bool publish_left;
+    bool park_refused;
+    bool turn_left; // more completions are waiting
+    uint64_t turn_takes_ns;
+    struct q_io_turn turn; // as the io got it last
+    int turns;
+    struct q_io_op ops[4]; // done in the next turn
+    size_t num_ops;
+    struct q_task tasks[4];
+    size_t posts_left; // times that a task posts itself or the other
+    struct q_timer timers[3];
+};
+
+static void mark(struct scene *s, char letter) {
+    if (s->trace_len + 1 < sizeof s->trace) {
+        s->trace[s->trace_len++] = letter;
+    }
+}
+
+static uint64_t read_clock(const struct q_clock *clock) {
+    return q_container_of(clock, struct scene, clock)->now_ns;
+}
+
+static bool take_commands(void *owner) {
+    struct scene *s = owner;
+    mark(s, 'C');
+    return s->commands_left;
+}
+
+static bool publish(void *owner) {
+    struct scene *s = owner;
+    mark(s, 'P');
+    return s->publish_left;
+}
+
+static bool park(void *owner, uint32_t *out_bell_value) {
+    struct scene *s = owner;
+    mark(s, 'K');
+    *out_bell_value = 77;
+    return !s->park_refused;
+}
+
+static const struct q_loop_steps k_steps = {.take_commands = take_commands, .publish = publish, .park = park};
+
+static bool fake_turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
+    struct scene *s = q_container_of(io, struct scene, io);
+    mark(s, 'E');
+    s->turn = *turn;
+    s->turns++;
+    s->now_ns += s->turn_takes_ns;
+    for (size_t i = 0; i < s->num_ops; i++) {
+        q_list_push_back(out_done, &s->ops[i].link);
+    }
+    s->num_ops = 0;
+    return s->turn_left;
+}
+
+static const struct q_io_vtable k_fake_io = {.turn = fake_turn};
+
+static struct scene *the_scene; // ops and timers have no context of their own
+
+static void op_done(struct q_io_op *op) {
+    assert_false(q_list_is_linked(&op->link));
+    mark(the_scene, 'D');
+}
+
+static void op_posts(struct q_io_op *op) {
+    op_done(op);
+    q_loop_post(&the_scene->loop, &the_scene->tasks[0]);
+}
+
+static void task_runs(struct q_task *task) {
+    assert_false(q_list_is_linked(&task->link));
+    mark(the_scene, (char)('0' + (task - the_scene->tasks)));
+}
+
+static void task_posts_itself(struct q_task *task) {
+    task_runs(task);
+    if (the_scene->posts_left > 0) {
+        the_scene->posts_left--;
+        q_loop_post(&the_scene->loop, task);
+    }
+}
+
+static void task_unposts_the_next(struct q_task *task) {
+    task_runs(task);
+    q_loop_unpost(task + 1);
+}
+
+static void timer_fired(struct q_timer *timer) {
+    assert_false(q_timer_is_armed(timer));
+    mark(the_scene, 'F');
+}
+
+static void timer_posts(struct q_timer *timer) {
+    timer_fired(timer);
+    q_loop_post(&the_scene->loop, &the_scene->tasks[0]);
+}
+
+static void timer_disarms_the_next(struct q_timer *timer) {
+    timer_fired(timer);
+    q_loop_disarm(&the_scene->loop, timer + 1);
+}
+
+static void open_scene(struct scene *s) {
+    memset(s, 0, sizeof *s);
+    the_scene = s;
+    s->io.v = &k_fake_io;
+    s->clock.now_ns = read_clock;
+    s->now_ns = START;
+    q_loop_init(&s->loop, &s->io, &s->clock, &s->log, 1, &k_steps, s);
+    q_loop_bind(&s->loop);
+    for (size_t i = 0; i < Q_COUNT_OF(s->tasks); i++) {
+        s->tasks[i].run = task_runs;
+        s->ops[i].done = op_done;
+    }
+    for (size_t i = 0; i < Q_COUNT_OF(s->timers); i++) {
+        s->timers[i].fired = timer_fired;
+    }
+}
+
+// One tick; gives the letters that it left.
+static const char *tick(struct scene *s, bool may_sleep) {
+    memset(s->trace, 0, sizeof s->trace);
+    s->trace_len = 0;
+    q_loop_tick(&s->loop, may_sleep);
+    return s->trace;
+}
+
+// --- the order of the steps ------------------------------------------------------------------------------------------
+
+static void a_tick_does_its_steps_in_order(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    q_loop_post(&s.loop, &s.tasks[1]);
+    q_loop_arm(&s.loop, &s.timers[0], START + Q_NS_PER_MS);
+    s.turn_takes_ns = 5 * Q_NS_PER_MS;
+    s.num_ops = 2;
+    assert_string_equal(tick(&s, true), "C1PKEDDF");
+    assert_int_equal(s.turns, 1); // one kernel entry per tick
+    assert_int_equal(s.loop.ticks, 1);
+}
+
+static void time_is_read_again_behind_the_wait(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.turn_takes_ns = Q_NS_PER_S;
+    tick(&s, true);
+    assert_true(s.turn.now_ns == START);
+    assert_true(s.loop.now_ns == START + Q_NS_PER_S);
+}
+
+static void completions_run_in_the_order_in_which_they_came(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.num_ops = 4;
+    s.ops[1].done = op_posts; // what a completion posts runs in the next tick, not among the completions
+    assert_string_equal(tick(&s, true), "CPKEDDDD");
+    assert_string_equal(tick(&s, true), "C0PKE");
+}
+
+// --- tasks -----------------------------------------------------------------------------------------------------------
+
+static void tasks_run_once_in_the_order_of_posting(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    q_loop_post(&s.loop, &s.tasks[2]);
+    q_loop_post(&s.loop, &s.tasks[0]);
+    q_loop_post(&s.loop, &s.tasks[2]); // posted already: it stays where it is
+    assert_string_equal(tick(&s, false), "C20PKE");
+    assert_string_equal(tick(&s, false), "CPKE");
+}
+
+static void a_task_posted_by_a_task_waits_for_the_next_tick(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.tasks[0].run = task_posts_itself;
+    s.posts_left = 2;
+    q_loop_post(&s.loop, &s.tasks[0]);
+    q_loop_post(&s.loop, &s.tasks[1]);
+    // However often it posts itself, a tick is bounded; and while it is posted the tick does not sleep.
+    assert_string_equal(tick(&s, true), "C01PE");
+    assert_false(s.turn.may_sleep);
+    assert_string_equal(tick(&s, true), "C0PE");
+    assert_string_equal(tick(&s, true), "C0PKE");
+    assert_true(s.turn.may_sleep);
+}
+
+static void a_task_may_take_back_another_that_is_about_to_run(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.tasks[0].run = task_unposts_the_next;
+    for (size_t i = 0; i < 3; i++) {
+        q_loop_post(&s.loop, &s.tasks[i]);
+    }
+    assert_string_equal(tick(&s, false), "C02PKE");
+    q_loop_unpost(&s.tasks[3]); // never posted: left alone
+}
+
+// --- timers ----------------------------------------------------------------------------------------------------------
+
+static void due_timers_run_behind_the_wait_and_bound_it(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    tick(&s, true);
+    assert_true(s.turn.deadline_ns == Q_WHEEL_NEVER);
+    q_loop_arm(&s.loop, &s.timers[0], START + 20 * Q_NS_PER_MS);
+    assert_string_equal(tick(&s, true), "CPKE");
+    assert_true(s.turn.deadline_ns > START && s.turn.deadline_ns <= START + 20 * Q_NS_PER_MS);
+    s.now_ns = START + 20 * Q_NS_PER_MS;
+    assert_string_equal(tick(&s, true), "CPEF"); // due already: it does not even try to sleep
+    assert_false(s.turn.may_sleep);
+}
+
+static void a_timer_may_disarm_another_that_is_due(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.timers[0].fired = timer_disarms_the_next;
+    for (size_t i = 0; i < 3; i++) {
+        q_loop_arm(&s.loop, &s.timers[i], START + Q_NS_PER_MS);
+    }
+    s.turn_takes_ns = Q_NS_PER_S;
+    assert_string_equal(tick(&s, true), "CPKEFF");
+}
+
+static void what_a_timer_posts_runs_in_the_next_tick(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.timers[0].fired = timer_posts;
+    q_loop_arm(&s.loop, &s.timers[0], START + Q_NS_PER_MS);
+    s.turn_takes_ns = 2 * Q_NS_PER_MS;
+    assert_string_equal(tick(&s, true), "CPKEF");
+    assert_string_equal(tick(&s, true), "C0PKE");
+}
+
+// --- sleeping --------------------------------------------------------------------------------------------------------
+
+static void a_tick_sleeps_only_when_parked_and_allowed(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    tick(&s, true);
+    assert_true(s.turn.is_idle && s.turn.may_sleep && s.loop.is_idle);
+    assert_int_equal(s.turn.bell_value, 77); // as park read it
+    tick(&s, false);
+    assert_true(s.turn.is_idle && !s.turn.may_sleep); // the bell is armed for a host that drives the loop itself
+    s.park_refused = true;
+    tick(&s, true);
+    assert_true(!s.turn.is_idle && !s.turn.may_sleep && !s.loop.is_idle);
+}
+
+static void work_that_is_left_keeps_the_tick_awake(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.commands_left = true;
+    assert_string_equal(tick(&s, true), "CPE");
+    s.commands_left = false;
+    s.publish_left = true;
+    assert_string_equal(tick(&s, true), "CPE");
+    s.publish_left = false;
+    s.turn_left = true; // completions that did not fit into this turn
+    assert_string_equal(tick(&s, true), "CPKE");
+    s.turn_left = false;
+    assert_string_equal(tick(&s, true), "CPE");
+    assert_string_equal(tick(&s, true), "CPKE");
+}
+
+static void a_tick_that_got_completions_is_not_idle(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.num_ops = 1;
+    tick(&s, true);
+    assert_false(s.loop.is_idle);
+    tick(&s, true);
+    assert_true(s.loop.is_idle);
+}
+
+static void a_loop_that_is_going_does_not_sleep(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.loop.is_open = false;
+    assert_string_equal(tick(&s, true), "CPE");
+    assert_false(s.turn.is_idle || s.turn.may_sleep);
+}
+
+// --- the thread ------------------------------------------------------------------------------------------------------
+
+static void *ask_where(void *context) {
+    struct scene *s = context;
+    bool was_here = q_loop_is_here(&s->loop);
+    q_loop_bind(&s->loop);
+    return was_here || !q_loop_is_here(&s->loop) ? s : NULL;
+}
+
+static void the_loop_knows_its_thread(void **state) {
+    (void)state;
+    struct scene s;
+    pthread_t thread;
+    void *failed;
+    open_scene(&s);
+    assert_true(q_loop_is_here(&s.loop));
+    assert_int_equal(pthread_create(&thread, NULL, ask_where, &s), 0);
+    pthread_join(thread, &failed);
+    assert_null(failed);
+    q_loop_bind(&s.loop);
+    assert_true(q_loop_is_here(&s.loop));
+}
+
+static void equal_seeds_give_equal_numbers(void **state) {
+    (void)state;
+    struct scene a, b;
+    open_scene(&a);
+    open_scene(&b);
+    assert_true(q_random_next(&a.loop.random) == q_random_next(&b.loop.random));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tick_does_its_steps_in_order),
+        cmocka_unit_test(time_is_read_again_behind_the_wait),
+        cmocka_unit_test(completions_run_in_the_order_in_which_they_came),
+        cmocka_unit_test(tasks_run_once_in_the_order_of_posting),
+        cmocka_unit_test(a_task_posted_by_a_task_waits_for_the_next_tick),
+        cmocka_unit_test(a_task_may_take_back_another_that_is_about_to_run),
+        cmocka_unit_test(due_timers_run_behind_the_wait_and_bound_it),
+        cmocka_unit_test(a_timer_may_disarm_another_that_is_due),
+        cmocka_unit_test(what_a_timer_posts_runs_in_the_next_tick),
+        cmocka_unit_test(a_tick_sleeps_only_when_parked_and_allowed),
+        cmocka_unit_test(work_that_is_left_keeps_the_tick_awake),
+        cmocka_unit_test(a_tick_that_got_completions_is_not_idle),
+        cmocka_unit_test(a_loop_that_is_going_does_not_sleep),
+        cmocka_unit_test(the_loop_knows_its_thread),
+        cmocka_unit_test(equal_seeds_give_equal_numbers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
