@@ -50,18 +50,25 @@ static enum q_exchange_event note_head(struct q_exchange *x) {
     return Q_X_EV_NONE;
 }
 
+// What the lost connection said is not the outcome any more; that the peer may have seen the request stays true.
+static enum q_exchange_event send_again(struct q_exchange *x) {
+    x->is_maybe_processed |= !x->error.retry_safe;
+    x->error = Q_OK;
+    return Q_X_EV_REPLAY;
+}
+
 static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
     if (x->summary.attempts >= Q_EXCHANGE_ATTEMPTS_MAX || x->is_last_response_begun) {
         return Q_X_EV_GIVE_UP;
     }
     if (x->error.retry_safe) {
-        return Q_X_EV_REPLAY;
+        return send_again(x);
     }
     if (!x->is_last_reused) {
         return Q_X_EV_GIVE_UP; // a fresh connection that dies says something about the server, not about us
     }
     if (x->spec->is_idempotent) {
-        return Q_X_EV_REPLAY; // bodies are in memory, so each can be sent again from its start
+        return send_again(x); // bodies are in memory, so each can be sent again from its start
     }
     x->error = q_error_os(Q_ERR_MAYBE_PROCESSED, Q_PHASE_HEAD, x->error.os_errno);
     return Q_X_EV_GIVE_UP;
@@ -70,6 +77,9 @@ static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
 static enum q_exchange_event end(struct q_exchange *x) {
     q_loop_disarm(x->loop, &x->deadline);
     x->summary.end_ns = since_start(x);
+    if (x->is_maybe_processed) {
+        x->error.retry_safe = 0;
+    }
     x->summary.error = x->error;
     q_spec_release(x->spec);
     x->spec = NULL;

@@ -86,6 +86,7 @@ struct q_exchange {
     bool is_credit_manual; // credit comes from the host's grants alone; for core
     bool is_last_reused;        // of the connection that failed last
     bool is_last_response_begun;
+    bool is_maybe_processed; // a connection that was given up may have brought the request to the peer
     uint8_t state; // enum q_exchange_state
 };
 
