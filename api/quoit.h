@@ -85,7 +85,7 @@ enum quoit_error {
     QUOIT_ERR_RING_NOT_SUPPORTED = 201, // the kernel has no io_uring; Linux 6.1 or later is needed
     QUOIT_ERR_RING_TOO_OLD = 202, // the kernel's io_uring lacks what is needed; Linux 6.1 or later is needed
     QUOIT_ERR_RING_SYSCTL = 203, // io_uring is switched off by the sysctl kernel.io_uring_disabled; set it to 0
-    QUOIT_ERR_RING_SECCOMP = 204, // io_uring is refused, most likely by a seccomp profile; allow io_uring_setup, io_uring_enter and io_uring_register
+    QUOIT_ERR_RING_SECCOMP = 204, // io_uring is refused, most likely by a seccomp profile
     QUOIT_ERR_RING_MEMLOCK = 205, // the ring's memory is refused by RLIMIT_MEMLOCK; raise ulimit -l or close other rings
     QUOIT_ERR_RING_FAILED = 206, // the ring could not be set up or stopped working
     QUOIT_ERR_THREAD_FAILED = 207, // the engine's thread could not be started

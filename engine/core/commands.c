@@ -10,13 +10,6 @@ void q_engine_push(struct q_engine *engine, struct q_command *command) {
     }
 }
 
-struct q_request *q_engine_find_request(struct q_engine *engine, struct quoit_handle handle,
-                                        uint32_t *out_generation) {
-    uint32_t index = (uint32_t)handle.id;
-    *out_generation = (uint32_t)(handle.id >> 32);
-    return index < engine->options.requests_max ? &engine->requests[index] : NULL;
-}
-
 int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_spec *spec, uint64_t user_data,
                         struct quoit_handle *out) {
     if (!q_evring_reserve(&port->ring, 2)) {
@@ -27,7 +20,7 @@ int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_s
         q_evring_unreserve(&port->ring, 2);
         return Q_ERR_REQUESTS_MAX;
     }
-    struct q_request *request = &engine->requests[index];
+    struct q_request *request = &engine->port_env.requests.slots[index];
     request->submit.kind = Q_COMMAND_SUBMIT;
     request->cancel.kind = Q_COMMAND_CANCEL;
     request->credit.kind = Q_COMMAND_CREDIT;
@@ -91,7 +84,7 @@ static void run_chunk(struct q_engine *engine, struct q_command *command) {
     struct q_chunk *chunk = q_container_of(command, struct q_chunk, command);
     struct q_handle owner = chunk->owner;
     uint64_t bytes = q_chunk_collect(chunk);
-    struct q_request *request = &engine->requests[owner.index];
+    struct q_request *request = &engine->port_env.requests.slots[owner.index];
     if (q_slotword_is_live(&request->word, owner.generation) && !request->exchange.is_credit_manual) {
         q_exchange_grant(&request->exchange, bytes);
     }

@@ -88,6 +88,7 @@ static struct q_error start(struct q_engine *engine) {
         return error;
     }
     engine->event_fd = q_ring_event_fd(engine->ring);
+    engine->port_env.io = engine->loop.io;
     q_engine_snapshot(engine);
     return Q_OK;
 }
@@ -138,6 +139,8 @@ static struct q_error make_parts(struct q_engine *engine) {
     q_list_init(&engine->requests_live);
     q_list_init(&engine->requests_dead);
     engine->close_command.kind = Q_COMMAND_ENGINE_CLOSE;
+    engine->port_env = (struct q_port_env){
+        .alloc = &engine->alloc, .sys = engine->seams.sys, .clock = engine->seams.clock};
     init_pools(engine);
     struct q_error error = q_hosts_load(&engine->hosts, &engine->alloc, engine->options.hosts_file);
     if (q_error_is(error)) {
@@ -145,9 +148,11 @@ static struct q_error make_parts(struct q_engine *engine) {
     }
     // Mapped and not allocated: zeros that cost nothing until a slot is used for the first time.
     struct q_sys_uring *sys = engine->seams.sys;
-    engine->requests_size = engine->options.requests_max * sizeof *engine->requests;
-    engine->requests = sys->map_memory(sys, engine->requests_size);
-    if (engine->requests == NULL ||
+    struct q_requests *requests = &engine->port_env.requests;
+    engine->requests_size = engine->options.requests_max * sizeof *requests->slots;
+    requests->slots = sys->map_memory(sys, engine->requests_size);
+    requests->count = engine->options.requests_max;
+    if (requests->slots == NULL ||
         !q_slotfree_init(&engine->slots_free, &engine->alloc, engine->options.requests_max)) {
         return create_error(Q_ERR_NO_MEMORY);
     }
@@ -187,8 +192,8 @@ static void dismantle(struct q_engine *engine) {
         q_hosts_deinit(&engine->hosts);
     }
     q_slotfree_deinit(&engine->slots_free);
-    if (engine->requests != NULL) {
-        engine->seams.sys->unmap(engine->seams.sys, engine->requests, engine->requests_size);
+    if (engine->port_env.requests.slots != NULL) {
+        engine->seams.sys->unmap(engine->seams.sys, engine->port_env.requests.slots, engine->requests_size);
     }
     sem_destroy(&engine->started);
     q_alloc_free(&alloc, engine, sizeof *engine);
@@ -334,11 +339,10 @@ int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_opti
     } while (!atomic_compare_exchange_weak_explicit(&engine->num_ports, &index, index + 1, memory_order_acq_rel,
                                                     memory_order_relaxed));
     int32_t code;
-    struct q_port *port = q_port_new(engine, options, &code);
+    struct q_port *port = q_port_new(&engine->port_env, engine, options, &code);
     if (port == NULL) {
         return code; // its place stays empty, which the loop's walks expect
     }
-    port->index = index;
     if (is_driven || q_engine_is_here(engine)) {
         port->open_code = q_port_attach(port);
     } else {

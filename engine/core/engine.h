@@ -60,7 +60,7 @@ struct q_engine {
     struct q_alloc alloc;
     struct q_log log;
     struct q_engine_seams seams;
-    struct q_request *requests;
+    struct q_port_env port_env; // the request slots too
     size_t requests_size;
     pthread_t thread;
     sem_t started;
@@ -134,9 +134,6 @@ extern const struct q_loop_steps q_engine_steps;
 Q_MUST_USE int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_spec *spec,
                                    uint64_t user_data, struct quoit_handle *out);
 
-// q_engine_find_request gives the slot that a handle points at, live or not; NULL when out of range. Any thread.
-struct q_request *q_engine_find_request(struct q_engine *engine, struct quoit_handle handle, uint32_t *out_generation);
-
 // q_engine_run_command runs one drained command. Loop thread, and destroy.
 void q_engine_run_command(struct q_engine *engine, struct q_command *command);
 
@@ -154,7 +151,10 @@ extern const struct q_exchange_sink q_engine_sink;
 
 // --- counters: engine_info.c ---
 
+// q_engine_snapshot stores the loop's counters where any thread can read them. Loop thread, once a tick.
 void q_engine_snapshot(struct q_engine *engine);
+
+// q_engine_info is quoit_engine_info; `out->struct_size` says how much of it the caller knows. Any thread.
 int32_t q_engine_info(struct q_engine *engine, struct quoit_engine_info *out);
 
 #endif

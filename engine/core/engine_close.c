@@ -89,6 +89,7 @@ void q_engine_finish(struct q_engine *engine) {
     q_ring_destroy(engine->ring);
     engine->ring = NULL;
     engine->loop.io = NULL;
+    engine->port_env.io = NULL;
     // Before the events: a host that has seen CLOSED may destroy, which waits for this thread to end or leave its tick.
     atomic_store_explicit(&engine->is_closed, 1, memory_order_release);
     uint32_t num_ports = q_engine_num_ports(engine);

@@ -1,4 +1,4 @@
-#include "engine/core/engine.h"
+#include "engine/core/port.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
@@ -17,7 +17,8 @@ static uint32_t power_of_two(uint32_t wanted) {
     return capacity;
 }
 
-struct q_port *q_port_new(struct q_engine *engine, const struct quoit_port_options *options, int32_t *out_code) {
+struct q_port *q_port_new(const struct q_port_env *env, struct q_engine *engine,
+                          const struct quoit_port_options *options, int32_t *out_code) {
     uint32_t wanted = options->capacity == 0 ? PORT_CAPACITY_DEFAULT : options->capacity;
     *out_code = Q_ERR_INVALID_ARGUMENT;
     if (wanted > PORT_CAPACITY_MAX || options->mode > QUOIT_PORT_INLINE ||
@@ -25,10 +26,11 @@ struct q_port *q_port_new(struct q_engine *engine, const struct quoit_port_optio
         return NULL;
     }
     *out_code = Q_ERR_NO_MEMORY;
-    struct q_port *port = q_alloc_new(&engine->alloc, sizeof *port);
+    struct q_port *port = q_alloc_new(env->alloc, sizeof *port);
     if (port == NULL) {
         return NULL;
     }
+    port->env = env;
     port->engine = engine;
     port->mode = options->mode;
     port->on_event = options->on_event;
@@ -39,13 +41,13 @@ struct q_port *q_port_new(struct q_engine *engine, const struct quoit_port_optio
     q_list_init(&port->refused);
     sem_init(&port->opened, 0, 0);
     // One slot is reserved for the port's own last event.
-    if (!q_evring_init(&port->ring, &engine->alloc, power_of_two(wanted), sizeof(struct q_port_entry)) ||
+    if (!q_evring_init(&port->ring, env->alloc, power_of_two(wanted), sizeof(struct q_port_entry)) ||
         !q_evring_reserve(&port->ring, 1)) {
         q_port_free(port);
         return NULL;
     }
     if (port->mode == QUOIT_PORT_EVENTFD) {
-        port->fd = engine->seams.sys->eventfd(engine->seams.sys);
+        port->fd = env->sys->eventfd(env->sys);
         if (port->fd < 0) {
             port->fd = -1;
             q_port_free(port);
@@ -59,11 +61,11 @@ struct q_port *q_port_new(struct q_engine *engine, const struct quoit_port_optio
 
 void q_port_free(struct q_port *port) {
     if (port->fd >= 0) {
-        port->engine->seams.sys->close(port->engine->seams.sys, port->fd);
+        port->env->sys->close(port->env->sys, port->fd);
     }
     q_evring_deinit(&port->ring);
     sem_destroy(&port->opened);
-    q_alloc_free(&port->engine->alloc, port, sizeof *port);
+    q_alloc_free(port->env->alloc, port, sizeof *port);
 }
 
 static void slot_closed(struct q_io_op *op) {
@@ -76,7 +78,7 @@ int32_t q_port_attach(struct q_port *port) {
         return 0;
     }
     port->close_op.done = slot_closed;
-    struct q_error error = q_io_install(port->engine->loop.io, port->fd, &port->slot);
+    struct q_error error = q_io_install(port->env->io, port->fd, &port->slot);
     port->is_slot_open = !q_error_is(error);
     return error.code;
 }
@@ -119,7 +121,7 @@ static void take_back(void *context, void *ring_entry) {
         return;
     }
     uint32_t generation;
-    struct q_request *request = q_engine_find_request(port->engine, entry->event.request, &generation);
+    struct q_request *request = q_requests_find(&port->env->requests, entry->event.request, &generation);
     // By the word: the slot may be a submitter's by now, who writes its other fields.
     if (q_slotword_is_live(&request->word, generation) && !request->exchange.is_credit_manual) {
         q_exchange_grant(&request->exchange, entry->charge);
@@ -166,7 +168,7 @@ bool q_port_publish(struct q_port *port) {
     if (port->ring.filled != port->ring.published) {
         port->last = NULL;
         if (q_evring_publish(&port->ring) && port->is_slot_open) {
-            q_io_signal(port->engine->loop.io, port->slot);
+            q_io_signal(port->env->io, port->slot);
         }
     }
     if (port->mode == QUOIT_PORT_INLINE) {
@@ -191,7 +193,7 @@ void q_port_end(struct q_port *port) {
         run_inline(port);
     } else {
         // Always: a signal that was under way through the ring may have ended with the port's slot.
-        port->engine->seams.sys->eventfd_signal(port->engine->seams.sys, port->fd);
+        port->env->sys->eventfd_signal(port->env->sys, port->fd);
     }
 }
 

@@ -11,9 +11,19 @@
 
 #include "api/quoit.h"
 #include "engine/core/request.h"
+#include "engine/loop/sys_uring.h"
 #include "engine/queue/evring.h"
 
 #include <semaphore.h>
+
+// What ports need of their engine, which fills it in and outlives them.
+struct q_port_env {
+    const struct q_alloc *alloc;
+    struct q_sys_uring *sys;
+    const struct q_clock *clock;
+    struct q_io *io; // while the ring lives; the loop's
+    struct q_requests requests;
+};
 
 // One event on its way. Between publish and advance it belongs to the consumer, who may set `is_taken`.
 struct q_port_entry {
@@ -25,9 +35,9 @@ struct q_port_entry {
 
 struct q_port {
     // Constant once open.
-    struct q_engine *engine;
-    uint32_t index;
-    uint32_t mode; // enum quoit_port_mode
+    const struct q_port_env *env;
+    struct q_engine *engine; // for the entry points; nothing here looks into it
+    uint32_t mode;           // enum quoit_port_mode
     int fd;        // eventfd; -1 inline
     quoit_event_fn on_event;
     void *context;
@@ -52,8 +62,12 @@ struct q_port {
     bool is_slot_open;
 };
 
-// q_port_new makes a port that nobody knows yet. NULL when out of memory or descriptors (`out_code` says which).
-struct q_port *q_port_new(struct q_engine *engine, const struct quoit_port_options *options, int32_t *out_code);
+// q_port_new makes a port that nobody knows yet. NULL when the options are wrong, or memory or descriptors are used up
+// (`out_code` says which).
+struct q_port *q_port_new(const struct q_port_env *env, struct q_engine *engine,
+                          const struct quoit_port_options *options, int32_t *out_code);
+
+// q_port_free gives everything back. Nobody uses the port any more, and its entries hold nothing (q_port_drop).
 void q_port_free(struct q_port *port);
 
 // --- the loop's side (port.c) ---
@@ -78,12 +92,20 @@ void q_port_end(struct q_port *port);
 // q_port_drop releases every chunk that the port's entries still hold. No consumer any more: destroy.
 void q_port_drop(struct q_port *port);
 
-// --- the consumer's side (port_host.c); see api/quoit.h ---
+// --- the consumer's side (port_host.c) ---
 
+// q_port_drain is quoit_port_drain: the number of events, or a negated code. The draining thread.
 int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max);
+
+// q_port_wait is quoit_port_wait. The draining thread.
 int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max,
                     int32_t timeout_ms);
-void q_port_advance(struct q_port *port);
-int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct quoit_slice *out);
+
+// q_port_advance is quoit_port_advance. True: the loop waits for it, and the caller must push port->wake. The draining
+// thread.
+Q_MUST_USE bool q_port_advance(struct q_port *port);
+
+// q_port_take is quoit_port_take: a code. The caller counts what was taken. The draining thread.
+Q_MUST_USE int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct quoit_slice *out);
 
 #endif

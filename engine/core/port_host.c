@@ -1,15 +1,16 @@
 // The consumer's side of a port: host threads, one at a time. The order of reading the eventfd, looking and arming is
 // the protocol of queue/evring.h.
-#include "engine/core/engine.h"
+#include "engine/core/port.h"
+
+#include "engine/base/clock.h"
 
 #include <poll.h>
-#include <time.h>
 
 static void read_signal(struct q_port *port) {
     if (!q_evring_signal_due(&port->ring)) {
         return;
     }
-    struct q_sys_uring *sys = port->engine->seams.sys;
+    struct q_sys_uring *sys = port->env->sys;
     uint64_t count = sys->eventfd_clear(sys, port->fd);
     if (count > 0) {
         q_evring_signal_read(&port->ring, count);
@@ -41,29 +42,25 @@ int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t eve
     }
 }
 
-void q_port_advance(struct q_port *port) {
+bool q_port_advance(struct q_port *port) {
     size_t count = port->num_drained;
     port->num_drained = 0;
-    if (count > 0 && q_evring_advance(&port->ring, count)) {
-        q_engine_push(port->engine, &port->wake);
-    }
+    return count > 0 && q_evring_advance(&port->ring, count);
 }
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+static int64_t now_ms(const struct q_port *port) {
+    return (int64_t)(q_clock_now(port->env->clock) / Q_NS_PER_MS);
 }
 
 int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max,
                     int32_t timeout_ms) {
-    int64_t deadline = timeout_ms < 0 ? INT64_MAX : now_ms() + timeout_ms;
+    int64_t deadline = timeout_ms < 0 ? INT64_MAX : now_ms(port) + timeout_ms;
     for (;;) {
         int32_t count = q_port_drain(port, events, event_size, max);
         if (count != 0) {
             return count;
         }
-        int64_t left = deadline == INT64_MAX ? -1 : deadline - now_ms();
+        int64_t left = deadline == INT64_MAX ? -1 : deadline - now_ms(port);
         if (deadline != INT64_MAX && left <= 0) {
             return 0;
         }
@@ -82,7 +79,6 @@ int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct
         return Q_ERR_INVALID_ARGUMENT;
     }
     entry->is_taken = true;
-    atomic_fetch_add_explicit(&port->engine->num_taken, 1, memory_order_relaxed);
     *out = (struct quoit_slice){
         .data = entry->event.u.data.data,
         .len = entry->event.u.data.len,

@@ -6,6 +6,7 @@
 #ifndef QUOIT_ENGINE_CORE_REQUEST_H
 #define QUOIT_ENGINE_CORE_REQUEST_H
 
+#include "api/quoit.h"
 #include "engine/exchange/exchange.h"
 #include "engine/queue/slotfree.h"
 #include "engine/queue/slotword.h"
@@ -38,6 +39,21 @@ struct q_request {
     bool has_head;          // its reserved slot for the head is used
     struct q_exchange exchange;
 };
+
+// All request slots of an engine; a slot is found by the index in a handle, and its word decides about the rest.
+struct q_requests {
+    struct q_request *slots;
+    uint32_t count;
+};
+
+// q_requests_find gives the slot that a handle points at, live or not, and the generation that the handle wants; NULL
+// when there is no such slot. Any thread.
+static inline struct q_request *q_requests_find(const struct q_requests *requests, struct quoit_handle handle,
+                                                uint32_t *out_generation) {
+    uint32_t index = (uint32_t)handle.id;
+    *out_generation = (uint32_t)(handle.id >> 32);
+    return index < requests->count ? &requests->slots[index] : NULL;
+}
 
 static inline struct q_request *q_request_of(struct q_exchange *exchange) {
     return q_container_of(exchange, struct q_request, exchange);

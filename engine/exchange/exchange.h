@@ -110,7 +110,9 @@ void q_exchange_step(struct q_exchange *exchange, enum q_exchange_event event);
 // q_exchange_allows tells whether the table has a cell for this pair: for the test that walks them all.
 bool q_exchange_allows(enum q_exchange_state state, enum q_exchange_event event);
 
+// q_exchange_state_name and q_exchange_event_name give lower-case words. Constant text, any thread.
 const char *q_exchange_state_name(enum q_exchange_state state);
+// q_exchange_event_name: see above.
 const char *q_exchange_event_name(enum q_exchange_event event);
 
 #endif

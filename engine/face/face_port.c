@@ -68,7 +68,9 @@ int32_t quoit_port_advance(struct quoit_port handle) {
         return code;
     }
     if (port->mode == QUOIT_PORT_EVENTFD) {
-        q_port_advance(port);
+        if (q_port_advance(port)) {
+            q_engine_push(port->engine, &port->wake);
+        }
     } else {
         code = Q_ERR_WRONG_MODE;
     }
@@ -86,6 +88,9 @@ int32_t quoit_port_take(struct quoit_port handle, const struct quoit_event *even
         return code;
     }
     code = q_port_take(port, event, out);
+    if (code == 0) {
+        atomic_fetch_add_explicit(&port->engine->num_taken, 1, memory_order_relaxed);
+    }
     q_table_leave(port->engine->entry);
     return code;
 }

@@ -95,7 +95,7 @@ static struct q_request *enter_slot(struct quoit_engine handle, struct quoit_han
     if (engine == NULL) {
         return NULL;
     }
-    struct q_request *request = q_engine_find_request(engine, request_handle, out_generation);
+    struct q_request *request = q_requests_find(&engine->port_env.requests, request_handle, out_generation);
     if (request == NULL) {
         *out_code = Q_ERR_STALE_HANDLE;
         q_table_leave(engine->entry);

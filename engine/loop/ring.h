@@ -53,8 +53,11 @@ void q_ring_destroy(struct q_ring *ring);
 // q_ring_io gives the seam's view of the ring.
 struct q_io *q_ring_io(struct q_ring *ring);
 
+// q_ring_capabilities gives the rungs in use, enum q_ring_capability bits. Constant once bound to a thread.
 uint32_t q_ring_capabilities(const struct q_ring *ring);
+// q_ring_sq_entries gives the submission queue's size, which may be less than was asked for. Constant.
 uint32_t q_ring_sq_entries(const struct q_ring *ring);
+// q_ring_cq_entries gives the completion queue's size, likewise. Constant.
 uint32_t q_ring_cq_entries(const struct q_ring *ring);
 
 // q_ring_event_fd gives the eventfd of a host-driven ring, else -1. The ring's own; any thread may poll it.

@@ -90,6 +90,7 @@ int q_ring_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete,
 // io_uring_register on this ring.
 int q_ring_register(struct q_ring *ring, unsigned opcode, void *arg, unsigned num_args);
 
+// q_ring_slot gives the slot that `name` names, or NULL when the name is stale.
 struct ring_slot *q_ring_slot(struct q_ring *ring, struct q_io_slot name);
 
 // One completion, to the op that it belongs to. See ring_ops.c.

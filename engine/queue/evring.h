@@ -86,7 +86,8 @@ struct q_evring {
     bool is_armed;        // armed, and not yet seen to be cleared
 };
 
-// q_evring_init allocates `capacity` entries (a power of two within the limits above) of `entry_size` bytes. False when out of memory; the ring is then in its zero state.
+// q_evring_init allocates `capacity` entries (a power of two within the limits above) of `entry_size` bytes. False when
+// out of memory; the ring is then in its zero state.
 Q_MUST_USE bool q_evring_init(struct q_evring *ring, const struct q_alloc *alloc, uint32_t capacity, size_t entry_size);
 
 // q_evring_deinit frees the entries. Nobody may use the ring any more. Legal on a zeroed ring.
@@ -139,7 +140,8 @@ void *q_evring_peek(struct q_evring *ring, size_t offset);
 Q_MUST_USE bool q_evring_advance(struct q_evring *ring, size_t n);
 
 // q_evring_arm asks for a signal on the eventfd at the next publish behind the first `num_seen` entries, which the
-// consumer has peeked at and need not have advanced past. True: armed, the consumer may sleep. False: there are more. Arming an armed ring is harmless. Consumer.
+// consumer has peeked at and need not have advanced past. True: armed, the consumer may sleep. False: there are more.
+// Arming an armed ring is harmless. Consumer.
 Q_MUST_USE bool q_evring_arm(struct q_evring *ring, size_t num_seen);
 
 // q_evring_signal_due says whether the eventfd holds, or will soon hold, a signal of this ring that was not read yet.
