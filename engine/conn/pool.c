@@ -320,18 +320,29 @@ static void serve(struct q_pool *pool, struct q_pool_origin *entry) {
     free_origin_if_unused(entry);
 }
 
+// Gives room that has become free to those that wait for it, in their order, and goes on down the line: the first one's
+// waiters may have been cancelled meanwhile, and then it needs nothing.
+static void serve_hungry(struct q_pool *pool) {
+    struct q_list line;
+    q_list_init(&line);
+    q_list_take(&line, &pool->hungry);
+    struct q_list_node *node;
+    while (!is_full(pool) && (node = q_list_pop_front(&line)) != NULL) {
+        serve(pool, q_container_of(node, struct q_pool_origin, hungry_link));
+    }
+    q_list_take(&line, &pool->hungry); // who is hungry again stands behind
+    q_list_take(&pool->hungry, &line);
+}
+
 static void on_closed(struct q_conn *conn) {
     struct q_pool *pool = conn->owner_context;
     struct q_pool_origin *entry = conn->origin;
     q_slots_release(&pool->conns, conn->handle); // the memory stays a slot; nothing of this connection is in flight
     pool->stats.open--;
+    // First those that wait for room; then this origin's own waiters, whose connection has died. As a member the
+    // connection keeps its origin until then.
+    serve_hungry(pool);
     entry->num_members--;
-    // First those that wait for room, in their order; then this origin's own waiters, whose connection has died.
-    struct q_list_node *hungry = q_list_pop_front(&pool->hungry);
-    struct q_pool_origin *first = hungry == NULL ? NULL : q_container_of(hungry, struct q_pool_origin, hungry_link);
-    if (first != NULL && first != entry) {
-        serve(pool, first);
-    }
     serve(pool, entry);
 }
 
