@@ -324,7 +324,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const cha
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *request, const char *name,
                                                           size_t name_len, const char *value, size_t value_len);
 
-// Called once when the engine and all holders are done with a body; on any thread; it must not call Quoit.
+// Called once when the engine and all holders are done with a body: on the thread that releases last, or on the loop
+// thread at the publish step. It must not call Quoit.
 typedef void (*quoit_release_fn)(void *context, const void *data, size_t len);
 
 // quoit_request_set_body gives the body. With `release` NULL the bytes are copied; otherwise they stay the host's,

@@ -17,6 +17,7 @@
 
 struct q_conn;
 struct q_conn_user;
+struct q_loop;
 struct q_pool_origin;
 
 // What one exchange sends. Head and body stay valid until `release` is called, once: when the send is over. That can be
@@ -26,7 +27,7 @@ struct q_conn_request {
     struct q_slice body;
     unsigned reader_flags; // enum q_h1_request_flags
     bool asks_close;       // the request says Connection: close
-    void (*release)(void *context); // NULL: they outlive the connection
+    void (*release)(void *context, struct q_loop *loop); // NULL: they outlive the connection
     void *release_context;
 };
 

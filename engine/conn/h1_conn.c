@@ -22,10 +22,10 @@ static void drop_chunk(struct q_chunk **chunk) {
 
 // The kernel does not look at head and body any more.
 static void release_request(struct q_h1_conn *h1) {
-    void (*release)(void *context) = h1->release;
+    void (*release)(void *context, struct q_loop *loop) = h1->release;
     h1->release = NULL;
     if (release != NULL) {
-        release(h1->release_context);
+        release(h1->release_context, h1->env->loop);
     }
 }
 

@@ -38,7 +38,7 @@ struct q_h1_conn {
     struct q_h1_out out;        // of the event that the user refused
     struct q_conn_progress progress;
     struct q_error send_error;
-    void (*release)(void *context); // of what is being sent, until nothing of it is in flight
+    void (*release)(void *context, struct q_loop *loop); // of what is being sent, until nothing of it is in flight
     void *release_context;
     uint8_t refused; // enum q_h1_event, or Q_H1_NEED_MORE: none
     bool is_receiving;

@@ -85,6 +85,7 @@ void q_engine_finish(struct q_engine *engine) {
         return;
     }
     engine->is_over = true;
+    q_loop_say_farewells(&engine->loop);
     q_loop_disarm(&engine->loop, &engine->close_timer);
     q_ring_destroy(engine->ring);
     engine->ring = NULL;

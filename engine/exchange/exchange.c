@@ -25,7 +25,7 @@ static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
     return Q_X_EV_NONE;
 }
 
-static void release_spec(void *spec) { q_spec_release(spec); }
+static void release_spec(void *spec, struct q_loop *loop) { q_spec_release_on_loop(spec, loop); }
 
 static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     x->conn = x->leased;
@@ -81,7 +81,7 @@ static enum q_exchange_event end(struct q_exchange *x) {
         x->error.retry_safe = 0;
     }
     x->summary.error = x->error;
-    q_spec_release(x->spec);
+    q_spec_release_on_loop(x->spec, x->loop);
     x->spec = NULL;
     x->sink->ended(x, &x->summary);
     return Q_X_EV_NONE;

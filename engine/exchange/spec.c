@@ -184,11 +184,12 @@ struct q_spec *q_spec_acquire(struct q_spec *spec) {
     return spec;
 }
 
-void q_spec_release(struct q_spec *spec) {
-    // acq_rel: what every holder did with the spec happened before the last one frees it.
-    if (atomic_fetch_sub_explicit(&spec->holders, 1, memory_order_acq_rel) != 1) {
-        return;
-    }
+// acq_rel: what every holder did with the spec happened before the last one frees it.
+static bool let_go(struct q_spec *spec) {
+    return atomic_fetch_sub_explicit(&spec->holders, 1, memory_order_acq_rel) == 1;
+}
+
+static void destroy(struct q_spec *spec) {
     drop_body(spec);
     q_alloc_free(spec->alloc, spec->head, spec->head_len);
     q_headers_builder_deinit(&spec->headers);
@@ -196,4 +197,19 @@ void q_spec_release(struct q_spec *spec) {
     q_url_deinit(&spec->url);
     q_alloc_free(spec->alloc, (void *)(uintptr_t)spec->method.ptr, spec->method.len + 1);
     q_alloc_free(spec->alloc, spec, sizeof *spec);
+}
+
+void q_spec_release(struct q_spec *spec) {
+    if (let_go(spec)) {
+        destroy(spec);
+    }
+}
+
+static void say_farewell(struct q_task *task) { destroy(q_container_of(task, struct q_spec, farewell)); }
+
+void q_spec_release_on_loop(struct q_spec *spec, struct q_loop *loop) {
+    if (let_go(spec)) {
+        spec->farewell.run = say_farewell; // nobody else has the spec any more
+        q_loop_post_farewell(loop, &spec->farewell);
+    }
 }

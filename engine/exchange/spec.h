@@ -5,6 +5,7 @@
 #define QUOIT_ENGINE_EXCHANGE_SPEC_H
 
 #include "engine/conn/origin.h"
+#include "engine/loop/loop.h"
 #include "engine/wire/headers.h"
 #include "engine/wire/url.h"
 
@@ -37,6 +38,7 @@ struct q_spec {
     uint64_t total_timeout_ns; // 0: none
     uint64_t connect_timeout_ns;
     uint64_t credit;
+    struct q_task farewell; // the last holder's, when that is a loop
 };
 
 // q_spec_new begins a spec; it has one holder. Errors: INVALID_METHOD, INVALID_URL, UNSUPPORTED_SCHEME, NO_MEMORY.
@@ -56,5 +58,9 @@ Q_MUST_USE struct q_error q_spec_freeze(struct q_spec *spec);
 // q_spec_acquire and q_spec_release count holders. The last release frees. Any thread.
 struct q_spec *q_spec_acquire(struct q_spec *spec);
 void q_spec_release(struct q_spec *spec);
+
+// q_spec_release_on_loop is q_spec_release for the loop thread: what the last one frees, and the host's release
+// function with it, waits for the publish step.
+void q_spec_release_on_loop(struct q_spec *spec, struct q_loop *loop);
 
 #endif

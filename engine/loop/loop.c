@@ -11,6 +11,7 @@ void q_loop_init(struct q_loop *loop, struct q_io *io, const struct q_clock *clo
     q_random_seed(&loop->random, seed);
     q_wheel_init(&loop->wheel, loop->now_ns);
     q_list_init(&loop->tasks);
+    q_list_init(&loop->farewells);
 }
 
 void q_loop_bind(struct q_loop *loop) { loop->thread = &this_thread; }
@@ -30,18 +31,25 @@ void q_loop_unpost(struct q_task *task) {
     }
 }
 
+void q_loop_post_farewell(struct q_loop *loop, struct q_task *task) {
+    Q_ASSERT(q_loop_is_here(loop) && task->run != NULL);
+    q_list_push_back(&loop->farewells, &task->link);
+}
+
 // Runs what was posted before now; what these post waits for the next tick, so the step is bounded. A task may unpost
 // or free others: nothing is remembered across a call but the list itself.
-static void run_tasks(struct q_loop *loop) {
+static void run_tasks(struct q_list *tasks) {
     struct q_list due;
     q_list_init(&due);
-    q_list_take(&due, &loop->tasks);
+    q_list_take(&due, tasks);
     struct q_list_node *node;
     while ((node = q_list_pop_front(&due)) != NULL) {
         struct q_task *task = q_container_of(node, struct q_task, link);
         task->run(task);
     }
 }
+
+void q_loop_say_farewells(struct q_loop *loop) { run_tasks(&loop->farewells); }
 
 static void run_completed(struct q_list *completed) {
     struct q_list_node *node;
@@ -69,10 +77,11 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
 
     // Commands first, so that what they start goes out in this tick's one kernel entry.
     bool has_more = loop->steps->take_commands(loop->owner);
-    run_tasks(loop);
+    run_tasks(&loop->tasks);
 
     // Publishing before the entry lets the wake-ups of hosts ride on it too.
     has_more |= loop->steps->publish(loop->owner);
+    q_loop_say_farewells(loop);
     has_more |= !q_list_is_empty(&loop->tasks) || loop->has_more;
 
     struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = q_wheel_next(&loop->wheel)};

@@ -34,6 +34,7 @@ struct q_loop {
     struct q_random random;
     struct q_wheel wheel;
     struct q_list tasks;
+    struct q_list farewells; // tasks of the publish step
     uint64_t now_ns; // read once per tick; all code below uses this
     uint64_t ticks;
     bool has_more;   // the last tick left something to do at once
@@ -60,6 +61,13 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep);
 
 // q_loop_post puts a task at the end of the run queue. It runs in this tick or the next, never from inside this call.
 void q_loop_post(struct q_loop *loop, struct q_task *task);
+
+// q_loop_post_farewell puts a task in line for the publish step, the one place where code of the host's may run
+// (release functions).
+void q_loop_post_farewell(struct q_loop *loop, struct q_task *task);
+
+// q_loop_say_farewells runs them now: the publish step, and who ends the loop.
+void q_loop_say_farewells(struct q_loop *loop);
 
 // q_loop_unpost takes a posted task back; one that is not posted is left alone.
 void q_loop_unpost(struct q_task *task);
