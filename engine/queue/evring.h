@@ -24,7 +24,8 @@
 // write the eventfd, once. The consumer arms by one compare-and-swap that demands the position which it has looked
 // up to: it fails if anything was published. Hand-over, head word {position, want_wake}: the consumer advances by one
 // exchange; if the old value had want_wake, it must push the port's wake node to the loop. The producer, short of room
-// for data or waiting for slices to come back, sets want_wake by one fetch_or, which tells it the newest head in the same step.
+// for data or waiting for slices to come back, sets want_wake by one fetch_or, which tells it the newest head in the
+// same step.
 // Each hand-over is a read-modify-write of one word; there is no fence to forget.
 //
 // The wake node is one node, so it may be in the queue once: after a want_wake the producer sets no second one until
@@ -34,8 +35,9 @@
 // The eventfd. Each arming that the producer cleared makes exactly one write, of 1, which may land later than its
 // events are visible. The consumer's loop:
 //     1. if q_evring_signal_due: read the eventfd (non-blocking), and say so by q_evring_signal_read;
-//     2. peek and advance until there is nothing;
-//     3. q_evring_arm (behind what it has peeked at); if false, go to 2; else sleep until the eventfd is readable, then go to 1.
+//     2. peek, and advance at once or later, until there is nothing more to see;
+//     3. q_evring_arm, behind what it has peeked at; if false, go to 2; else advance over what is left, sleep until the
+//        eventfd is readable, go to 1.
 // Reading comes *before* looking for events, never after: a read in between 2 and 3 could swallow the signal of events
 // that were published after the look. Then a write that lands late makes one wake-up for nothing, and none is lost.
 //
@@ -86,8 +88,8 @@ struct q_evring {
     bool is_armed;        // armed, and not yet seen to be cleared
 };
 
-// q_evring_init allocates `capacity` entries (a power of two within the limits above) of `entry_size` bytes. False when
-// out of memory; the ring is then in its zero state.
+// q_evring_init allocates `capacity` entries (a power of two within the limits above) of `entry_size` bytes. False
+// when out of memory; the ring is then in its zero state.
 Q_MUST_USE bool q_evring_init(struct q_evring *ring, const struct q_alloc *alloc, uint32_t capacity, size_t entry_size);
 
 // q_evring_deinit frees the entries. Nobody may use the ring any more. Legal on a zeroed ring.

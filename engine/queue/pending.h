@@ -13,10 +13,11 @@
 //     close     when no request is left: nobody comes in any more (closed).
 //     the last user to leave a closed engine is told so, and only it: it must tell the loop, which it may still do,
 //               as nothing is torn down before it did. When nobody is inside, close itself says so.
+//     try_close is close for a user who ends the engine itself (destroy): only when it is alone inside.
 //     retire    by the loop, when nobody is inside: g + 1, and the table's slot may be opened again. After 2^24
 //               engines the slot is worn out.
 //
-// Thread-free: each function names its caller.
+// Thread-free: each function names its caller. Model: tests/model/pending.pml.
 #ifndef QUOIT_ENGINE_QUEUE_PENDING_H
 #define QUOIT_ENGINE_QUEUE_PENDING_H
 

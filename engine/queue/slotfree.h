@@ -9,7 +9,7 @@
 // at an index, whoever has the slot by then.
 //
 // Whoever has taken an index owns the slot, until it gives it back. Thread-free: take and give by any thread.
-// Model: tests/model/slot.pml.
+// Model: tests/model/slotfree.pml.
 #ifndef QUOIT_ENGINE_QUEUE_SLOTFREE_H
 #define QUOIT_ENGINE_QUEUE_SLOTFREE_H
 

@@ -18,10 +18,13 @@
 // that adds the bytes, so there is no moment in which a grant has been checked but not yet been added. It is exact up
 // to 256 MiB of not yet taken credit; above that it is kept in units of 64 KiB, rounded up, and ends at 16 TiB.
 //
+// A cancel or grant by a guessed handle may come out of the queue before the tenant's own submit: the slot is live from
+// open on. The loop remembers the cancel, and obeys it at the submit.
+//
 // A word of zeros is a slot that was never used: memory of slots need not be touched before its first tenant.
 // Generation 0 is never live. A slot whose generation would wrap is worn out and never opened again.
 //
-// Thread-free: each function names its caller. Model: tests/model/slot.pml.
+// Thread-free: each function names its caller. Model: tests/model/slotword.pml.
 #ifndef QUOIT_ENGINE_QUEUE_SLOTWORD_H
 #define QUOIT_ENGINE_QUEUE_SLOTWORD_H
 

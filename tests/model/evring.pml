@@ -229,8 +229,36 @@ inline read_signal() {
     fi
 }
 
+/* q_evring_advance of all that was handed out */
+inline advance() {
+    if
+    :: handed > 0 ->
+        consumed = consumed + handed;
+        consumed_total = consumed;
+#if MUT == 3                                             /* loads the flag, then stores the position */
+        flag = want_wake;
+#endif
+        d_step {                                         /* atomic_exchange */
+#if MUT != 3
+            flag = want_wake;
+#endif
+            head = consumed;
+            want_wake = false;
+            do
+            :: handed > 0 -> slot[(consumed - handed) % CAP] = PASSED; handed--
+            :: else -> break
+            od
+        };
+        if
+        :: flag -> atomic { wake_node++; assert(wake_node == 1) }    /* push of the wake node */
+        :: else
+        fi
+    :: else
+    fi
+}
+
 proctype Consumer() {
-    byte consumed = 0, seen_tail = 0, due = 0, count, spurious = 0;
+    byte consumed = 0, handed = 0, seen_tail = 0, due = 0, count, spurious = 0;
     bool is_armed = false, ok, flag;
 again:
 #if MUT != 8                                             /* 8: reads the eventfd after it looked for events */
@@ -240,34 +268,20 @@ events:
     do
     :: true ->
         if
-        :: seen_tail == consumed -> look()               /* q_evring_peek */
+        :: seen_tail == consumed + handed -> look()      /* q_evring_peek */
         :: else
         fi;
         if
-        :: seen_tail == consumed -> break
+        :: seen_tail == consumed + handed -> break
         :: else ->
-            assert(slot[consumed % CAP] == SHOWN && number[consumed % CAP] == consumed);
-            /* q_evring_advance(1) */
-            consumed++;
-            consumed_total = consumed;
-#if MUT == 3                                             /* loads the flag, then stores the position */
-            flag = want_wake;
-#endif
-            d_step {                                     /* atomic_exchange */
-#if MUT != 3
-                flag = want_wake;
-#endif
-                head = consumed;
-                want_wake = false;
-                slot[(consumed - 1) % CAP] = PASSED
+            atomic {
+                assert(slot[(consumed + handed) % CAP] == SHOWN && number[(consumed + handed) % CAP] == consumed + handed);
+                handed++
             };
-            if
-            :: flag -> atomic { wake_node++; assert(wake_node == 1) }    /* push of the wake node */
-            :: else
-            fi
+            if :: advance() :: skip fi                   /* at once, or after it armed */
         fi
     od;
-    /* q_evring_arm */
+    /* q_evring_arm behind what was handed out */
     look();
     if
     :: is_armed -> ok = true
@@ -277,7 +291,7 @@ events:
 #if MUT == 2                                             /* sets the flag whatever the position */
             :: true -> armed = true; is_armed = true; ok = true
 #else
-            :: tail == consumed && !armed -> armed = true; is_armed = true; ok = true
+            :: tail == consumed + handed && !armed -> armed = true; is_armed = true; ok = true
             :: else -> ok = false
 #endif
             fi
@@ -287,6 +301,7 @@ events:
     :: !ok -> goto events
     :: else
     fi;
+    advance();
 #if MUT == 8
     read_signal();
 #endif

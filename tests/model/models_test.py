@@ -20,7 +20,7 @@ MODELS = {
     "evring": (11, [[]]),
     "slotword": (10, [["-DGRANTERS=1"], ["-DCANCELLERS=1"]]),
     "slotfree": (5, [[]]),
-    "pending": (8, [[]]),
+    "pending": (9, [[]]),
 }
 MEMORY_MIB = 1000  # a model that needs more has grown by mistake; the search then counts as not finished
 DEPTH = 100000

@@ -4,7 +4,7 @@
  * either life, at any time. The loop drains, closes, and tears the engine down; then the slot is opened again.
  *
  * Checked: who is inside finds the engine that it named, alive; each accepted request is ended, and before the close;
- * the end is told once, and by somebody; the loop does not wait for ever.
+ * the end is told once, and by somebody, or found by a destroy that is alone; the loop does not wait for ever.
  */
 #ifndef MUT
 #define MUT 0
@@ -140,17 +140,26 @@ proctype Loop() {
         od;
         told_drained = false;
         assert(queued == 0);
-        /* q_pending_close */
+if
+        :: true ->                                           /* q_pending_close, by the loop */
 #if MUT == 4                     /* looks who is inside, then closes */
-        seen = word;
-        word = word + CLOSED;
+            seen = word;
+            word = word + CLOSED;
 #else
-        atomic { seen = word; word = word + CLOSED };        /* fetch_or */
+            atomic { seen = word; word = word + CLOSED };    /* fetch_or */
 #endif
-        assert(REQUESTS(seen) == 0);
-        if
-        :: USERS(seen) == 0
-        :: else -> told_left -> told_left = false
+            assert(REQUESTS(seen) == 0);
+            if
+            :: USERS(seen) == 0
+            :: else -> told_left -> told_left = false
+            fi
+        :: true ->                                           /* q_pending_try_close, by a user: destroy */
+            atomic { assert(!HAS(word, CLOSED)); word = word + USER };       /* q_pending_enter */
+#if MUT == 9                     /* does not look who else is inside */
+            atomic { word = word - USER + CLOSED }
+#else
+            atomic { USERS(word) == 1 && REQUESTS(word) == 0 -> word = word - USER + CLOSED }  /* compare_exchange */
+#endif
         fi;
         alive = 0;                                           /* tears it down */
         /* q_pending_retire: atomic_load, atomic_store */

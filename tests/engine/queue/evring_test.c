@@ -233,6 +233,23 @@ static void arming_is_refused_while_there_are_entries(void **state) {
     scene_deinit(&s);
 }
 
+static void arming_counts_what_was_seen_and_not_advanced_past(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    fill_reserved(&s);
+    fill_reserved(&s);
+    assert_false(q_evring_publish(&s.ring));
+    assert_non_null(q_evring_peek(&s.ring, 1));
+    assert_false(q_evring_arm(&s.ring, 1));
+    assert_true(q_evring_arm(&s.ring, 2));
+    assert_true(pass_all(&s, 2));
+    assert_true(q_evring_arm(&s.ring, 0)); // it still is
+    fill_reserved(&s);
+    assert_true(q_evring_publish(&s.ring));
+    scene_deinit(&s);
+}
+
 static void the_wake_node_is_asked_for_once_until_it_came(void **state) {
     (void)state;
     struct scene s;
@@ -626,6 +643,7 @@ int main(void) {
         cmocka_unit_test(a_signal_is_counted_when_it_is_read_before_its_events_are_seen),
         cmocka_unit_test(signals_of_other_rings_are_left_over),
         cmocka_unit_test(arming_is_refused_while_there_are_entries),
+        cmocka_unit_test(arming_counts_what_was_seen_and_not_advanced_past),
         cmocka_unit_test(the_wake_node_is_asked_for_once_until_it_came),
         cmocka_unit_test(an_advance_by_nothing_wakes_nobody),
         cmocka_unit_test(a_request_for_the_wake_node_can_be_retracted),

@@ -120,6 +120,41 @@ static void the_last_to_leave_a_closed_engine_is_told(void **state) {
     q_pending_retire(&s.word);
 }
 
+// Mutation 9: destroy closes although somebody else is inside.
+static void a_user_closes_only_when_it_is_alone_inside(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    assert_int_equal(q_pending_enter_requests(&s.word, 1, 1, LIMIT), Q_PENDING_ENTERED);
+    assert_false(q_pending_try_close(&s.word)); // not draining
+    assert_false(q_pending_drain(&s.word));
+    assert_false(q_pending_try_close(&s.word)); // a request is left
+    assert_true(q_pending_end_requests(&s.word, 1));
+    assert_true(q_pending_enter(&s.word, 1));
+    assert_false(q_pending_try_close(&s.word)); // two are inside
+    assert_false(q_pending_leave(&s.word));
+    assert_true(q_pending_try_close(&s.word));
+    assert_false(q_pending_enter(&s.word, 1));
+    q_pending_retire(&s.word);
+    assert_int_equal(q_pending_open(&s.word), 2);
+}
+
+static void a_word_copied_by_fork_is_fit_for_use_once_abandoned(void **state) {
+    (void)state;
+    struct scene s;
+    scene_init(&s);
+    assert_int_equal(q_pending_enter_requests(&s.word, 1, 3, LIMIT), Q_PENDING_ENTERED);
+    assert_false(q_pending_drain(&s.word));
+    q_pending_abandon(&s.word);
+    assert_false(q_pending_enter(&s.word, 1));
+    assert_int_equal(q_pending_requests(&s.word), 0);
+    assert_int_equal(q_pending_open(&s.word), 2);
+    assert_true(q_pending_enter(&s.word, 2));
+    struct q_pending fresh = {0};
+    q_pending_abandon(&fresh);
+    assert_int_equal(q_pending_open(&fresh), 1);
+}
+
 static void a_worn_out_slot_is_never_opened_again(void **state) {
     (void)state;
     struct q_pending word = {0};
@@ -256,6 +291,28 @@ static void of_two_that_leave_at_once_one_is_the_last(void **state) {
     assert_true(s.result[1]);
 }
 
+static void try_close(void *context) {
+    struct scene *scene = context;
+    scene->result[1] = q_pending_try_close(&scene->word);
+}
+
+// Mutation 9, in time: somebody comes in while destroy looks whether it is alone.
+static void a_caller_during_destroy_keeps_the_engine(void **state) {
+    (void)state;
+    static const struct q_schedule_rule k_rules[] = {
+        {"caller:start", "destroyer:pending.try_close.before_cas"},
+        {"destroyer:pending.try_close.before_cas", "caller:end"},
+    };
+    struct scene s;
+    scene_init(&s);
+    assert_true(q_pending_enter(&s.word, 1)); // destroy's own pin
+    assert_true(q_pending_drain(&s.word));
+    const struct q_schedule_actor actors[] = {{"caller", enter, &s}, {"destroyer", try_close, &s}};
+    RUN(k_rules, actors);
+    assert_true(s.result[0]);
+    assert_false(s.result[1]);
+}
+
 // Mutation 4: close looks who is inside, then closes; the user who leaves in between tells nobody.
 static void a_leave_during_close_is_told_by_close(void **state) {
     (void)state;
@@ -281,12 +338,15 @@ int main(void) {
         cmocka_unit_test(the_largest_counts_do_not_spill_into_each_other),
         cmocka_unit_test(a_draining_engine_takes_calls_but_no_requests),
         cmocka_unit_test(the_last_to_leave_a_closed_engine_is_told),
+        cmocka_unit_test(a_user_closes_only_when_it_is_alone_inside),
+        cmocka_unit_test(a_word_copied_by_fork_is_fit_for_use_once_abandoned),
         cmocka_unit_test(a_worn_out_slot_is_never_opened_again),
         cmocka_unit_test(misuse_dies),
         cmocka_unit_test(a_late_caller_never_enters_the_next_engine),
         cmocka_unit_test(a_submit_that_looked_before_the_drain_is_refused),
         cmocka_unit_test(a_submit_just_before_the_drain_is_waited_for),
         cmocka_unit_test(of_two_that_leave_at_once_one_is_the_last),
+        cmocka_unit_test(a_caller_during_destroy_keeps_the_engine),
         cmocka_unit_test(a_leave_during_close_is_told_by_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
