@@ -52,10 +52,12 @@ static uint32_t begin_epoch(void) {
     return atomic_compare_exchange_strong(&page->epoch, &epoch, next) ? next : epoch;
 }
 
-// An entry is free when nobody has taken it in this epoch. What a parent's threads left in it is forgotten.
-static bool try_take(struct q_table_entry *entry, uint32_t epoch) {
+// An entry is free when nobody has taken it in this epoch. What a parent's threads left in it is forgotten, and its
+// handle is then stale; so a child comes to its parent's entries last, and calls on the parent's engines say FORKED.
+static bool try_take(struct q_table_entry *entry, uint32_t epoch, bool is_parents_too) {
     uint32_t owner = atomic_load_explicit(&entry->is_taken, memory_order_acquire);
-    if (owner == epoch || !atomic_compare_exchange_strong(&entry->is_taken, &owner, epoch)) {
+    if (owner == epoch || (owner != 0 && !is_parents_too) ||
+        !atomic_compare_exchange_strong(&entry->is_taken, &owner, epoch)) {
         return false;
     }
     if (owner != 0) {
@@ -70,9 +72,10 @@ struct q_error q_table_take(struct q_table_entry **out) {
     if (epoch == 0) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
     }
-    for (size_t i = 0; i < Q_TABLE_ENGINES_MAX; i++) {
-        if (try_take(&the_table[i], epoch)) {
-            *out = &the_table[i];
+    for (size_t i = 0; i < (size_t)2 * Q_TABLE_ENGINES_MAX; i++) {
+        struct q_table_entry *entry = &the_table[i % Q_TABLE_ENGINES_MAX];
+        if (try_take(entry, epoch, i >= Q_TABLE_ENGINES_MAX)) {
+            *out = entry;
             return Q_OK;
         }
     }

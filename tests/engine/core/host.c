@@ -72,7 +72,9 @@ void host_note(struct host *host, const struct quoit_event *event) {
     }
 }
 
-static void on_inline_event(void *context, const struct quoit_event *event) { host_note(context, event); }
+static void on_inline_event(void *context, const struct quoit_event *event) {
+    host_note(context, event);
+}
 
 void host_start(struct host *host, const struct quoit_engine_options *engine_options,
                 const struct quoit_port_options *port_options) {
@@ -209,7 +211,9 @@ const struct host_record *host_wait(struct host *host, uint32_t index) {
     return &host->records[index];
 }
 
-void host_wait_all(struct host *host, uint32_t num) { wait_for(&(struct goal){host, have_ended, 0, num}); }
+void host_wait_all(struct host *host, uint32_t num) {
+    wait_for(&(struct goal){host, have_ended, 0, num});
+}
 
 void host_wait_body(struct host *host, uint32_t index, uint64_t len) {
     wait_for(&(struct goal){host, has_body, index, len});
@@ -304,6 +308,10 @@ void host_until(struct host *host, bool (*is_so)(const struct quoit_engine_info 
     fail_msg("the counters did not come to what was waited for");
 }
 
-bool host_is_open(const struct quoit_engine_info *info, uint64_t value) { return info->connections_open == value; }
+bool host_is_open(const struct quoit_engine_info *info, uint64_t value) {
+    return info->connections_open == value;
+}
 
-bool host_is_pending(const struct quoit_engine_info *info, uint64_t value) { return info->requests_pending == value; }
+bool host_is_pending(const struct quoit_engine_info *info, uint64_t value) {
+    return info->requests_pending == value;
+}

@@ -1,8 +1,8 @@
 // A host for tests: an engine, one port of any mode, and a record of everything that each request was told.
 //
-// A record is named by its index, which is the request's user_data. Events are noted as they come; what breaks a promise
-// of api/README.md (order, a second terminal event, a gap in the body) is kept in `broken` and fails the test at the
-// next wait or at the stop. Waits are bounded: what does not come within HOST_WAIT_MS hangs, and fails the test.
+// A record is named by its index, which is the request's user_data. Events are noted as they come; what breaks a
+// promise of api/README.md (order, a second terminal event, a gap in the body) is kept in `broken` and fails the test
+// at the next wait or at the stop. Waits are bounded: what does not come within HOST_WAIT_MS hangs, and fails the test.
 //
 // The test's main thread calls these functions; in inline mode the loop thread notes, under the lock.
 #ifndef QUOIT_TESTS_ENGINE_CORE_HOST_H
@@ -41,7 +41,7 @@ struct host_record {
     uint32_t end_type;
     uint16_t status;
     uint64_t body_len;
-    bool is_foreign; // a byte of the body is not that of bench/server/body.h
+    bool is_foreign;          // a byte of the body is not that of bench/server/body.h
     char text[HOST_TEXT_MAX]; // the body's first bytes, with a NUL
     struct quoit_summary summary;
 };

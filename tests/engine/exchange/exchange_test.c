@@ -1,5 +1,5 @@
-// The exchange without a socket: a connection and a sink of the test's own, and a pool that opens nothing, so that every
-// lease waits until the test answers it.
+// The exchange without a socket: a connection and a sink of the test's own, and a pool that opens nothing, so that
+// every lease waits until the test answers it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,9 +34,13 @@ struct stage {
     struct q_exchange_summary summary;
 };
 
-static struct stage *stage_of_conn(struct q_conn *conn) { return q_container_of(conn, struct stage, conn); }
+static struct stage *stage_of_conn(struct q_conn *conn) {
+    return q_container_of(conn, struct stage, conn);
+}
 
-static struct stage *stage_of(struct q_exchange *exchange) { return q_container_of(exchange, struct stage, exchange); }
+static struct stage *stage_of(struct q_exchange *exchange) {
+    return q_container_of(exchange, struct stage, exchange);
+}
 
 static void conn_start(struct q_conn *conn, struct q_conn_user *user, const struct q_conn_request *request) {
     struct stage *stage = stage_of_conn(conn);
@@ -45,9 +49,13 @@ static void conn_start(struct q_conn *conn, struct q_conn_user *user, const stru
     stage->sent = *request;
 }
 
-static void conn_resume(struct q_conn *conn) { stage_of_conn(conn)->num_resumes++; }
+static void conn_resume(struct q_conn *conn) {
+    stage_of_conn(conn)->num_resumes++;
+}
 
-static void conn_abandon(struct q_conn *conn) { stage_of_conn(conn)->num_abandons++; }
+static void conn_abandon(struct q_conn *conn) {
+    stage_of_conn(conn)->num_abandons++;
+}
 
 static const struct q_conn_vtable k_conn = {
     .start = conn_start, .resume = conn_resume, .abandon = conn_abandon, .close = NULL};
@@ -131,7 +139,8 @@ static void tell_failed(struct stage *stage, struct q_error error, bool is_reuse
     stage->exchange.user.events->on_failed(&stage->exchange.user, error, &progress);
 }
 
-// --- the table --------------------------------------------------------------------------------------------------------
+// --- the table
+// --------------------------------------------------------------------------------------------------------
 
 // What exchange.h says about the life of an exchange, written down a second time. -1: may not happen.
 static const int k_next[Q_X_STATES][Q_X_EVENTS] = {
@@ -161,8 +170,8 @@ static void the_table_allows_what_is_written_and_nothing_else(void **state) {
 static struct stage *stage_at(int from) {
     struct stage *stage = stage_new();
     if (from == Q_X_NEW) {
-        stage->exchange = (struct q_exchange){
-            .loop = &stage->loop, .pool = &stage->pool, .sink = &k_sink, .spec = spec_of("GET", 0)};
+        stage->exchange =
+            (struct q_exchange){.loop = &stage->loop, .pool = &stage->pool, .sink = &k_sink, .spec = spec_of("GET", 0)};
         return stage;
     }
     stage_start(stage, "GET");
@@ -270,7 +279,8 @@ static void states_and_events_have_names_of_their_own(void **state) {
     }
 }
 
-// --- what it sends and tells ------------------------------------------------------------------------------------------
+// --- what it sends and tells
+// ------------------------------------------------------------------------------------------
 
 static void a_whole_exchange_sends_its_request_and_sums_up(void **state) {
     (void)state;
@@ -313,8 +323,7 @@ static void the_total_deadline_says_in_which_phase_it_struck(void **state) {
         int from;
         uint8_t phase;
         uint8_t retry_safe;
-    } k_rows[] = {
-        {Q_X_LEASING, Q_PHASE_CONNECT, 1}, {Q_X_AWAITING, Q_PHASE_HEAD, 0}, {Q_X_RECEIVING, Q_PHASE_BODY, 0}};
+    } k_rows[] = {{Q_X_LEASING, Q_PHASE_CONNECT, 1}, {Q_X_AWAITING, Q_PHASE_HEAD, 0}, {Q_X_RECEIVING, Q_PHASE_BODY, 0}};
     (void)state;
     for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
         struct stage *stage = stage_at(k_rows[i].from);
@@ -366,7 +375,8 @@ static void credit_stops_and_resumes_the_connection_at_zero(void **state) {
     stage_free(stage);
 }
 
-// --- replay -----------------------------------------------------------------------------------------------------------
+// --- replay
+// -----------------------------------------------------------------------------------------------------------
 
 struct death {
     bool is_idempotent;

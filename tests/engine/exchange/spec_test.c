@@ -159,7 +159,7 @@ static void headers_that_could_split_the_message_are_refused(void **state) {
 
 // Framing and hop-by-hop fields are the engine's. They are refused at the latest when the request is frozen.
 static void headers_of_the_engine_may_not_be_given(void **state) {
-    static const char *const k_names[] = {"Content-Length", "transfer-encoding", "Keep-Alive", "TE",
+    static const char *const k_names[] = {"Content-Length", "transfer-encoding", "Keep-Alive",      "TE",
                                           "Trailer",        "Upgrade",           "Proxy-Connection"};
     (void)state;
     for (size_t i = 0; i < Q_COUNT_OF(k_names); i++) {
