@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "tests/sim/engine_world.h"
 
+#include "engine/loop/uring_abi.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +44,7 @@ static void draw_target(struct world_request *request, char *out, size_t out_siz
         static const char *const k_faults[] = {"reset", "cut", "stall", "linger", "drop", "early"};
         uint64_t which = world_pick(world, Q_COUNT_OF(k_faults));
         which = which == 1 && request->kind == KIND_CLOSE ? 0 : which; // a cut body without a length looks whole
+        which = which == 5 && request->kind == KIND_ECHO ? 4 : which;  // before the body there is nothing to echo
         snprintf(fault, sizeof fault, "&%s=%u", k_faults[which], (unsigned)world_pick(world, 600));
         if (which >= 4) {
             *strchr(fault, '=') = 0;
@@ -84,6 +88,7 @@ static struct quoit_request *build(struct world_request *request) {
     struct quoit_request *built = NULL;
     int32_t code = quoit_request_new(request->method, url, &built);
     WORLD_CHECK(code == 0, "request_new(%s) gave %s", url, quoit_error_name(code));
+    snprintf(request->target, sizeof request->target, "%s %s", request->method, url + strlen("http://127.0.0.1"));
     if (strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0) {
         request->body = malloc(request->body_len + 1);
         q_simhttp_fill(request->number, 0, request->body, request->body_len);
@@ -140,11 +145,12 @@ void world_release_slice(struct world *world, uint32_t index) {
     *held = world->slices[--world->num_slices];
 }
 
-static void maybe_take(struct world_port *port, const struct quoit_event *event) {
+// True: the event's memory lives and dies with the slice from here on.
+static bool maybe_take(struct world_port *port, const struct quoit_event *event) {
     struct world *world = port->world;
     if (event->type != QUOIT_EVENT_DATA || world->is_settling || world->num_slices == WORLD_SLICES ||
         !world_chance(world, 15)) {
-        return;
+        return false;
     }
     struct world_slice *held = &world->slices[world->num_slices++];
     held->tag = event->user_data;
@@ -156,6 +162,7 @@ static void maybe_take(struct world_port *port, const struct quoit_event *event)
     struct quoit_slice again;
     code = quoit_port_take(port->handle, event, &again);
     WORLD_CHECK(code == QUOIT_ERR_INVALID_ARGUMENT, "a second take gave %s", quoit_error_name(code));
+    return true;
 }
 
 // --- events ------------------------------------------------------------------------------------------------------
@@ -198,8 +205,8 @@ static uint64_t expected_len(const struct world_request *request) {
 static void check_done(struct world_request *request) {
     WORLD_CHECK(request->kind != KIND_GARBAGE && request->kind != KIND_NEVER, "request %u: done without an answer",
                 request->number);
-    WORLD_CHECK(request->has_head && request->received == expected_len(request), "request %u: done with %llu of %llu",
-                request->number, (unsigned long long)request->received, (unsigned long long)expected_len(request));
+    WORLD_CHECK(request->has_head && request->received == expected_len(request), "request %u (%s): done with %llu of %llu",
+                request->number, request->target, (unsigned long long)request->received, (unsigned long long)expected_len(request));
     WORLD_CHECK(request->infos == request->num_infos, "request %u: %u of %u informational heads", request->number,
                 request->infos, request->num_infos);
     bool wants_trailers = request->kind == KIND_CHUNKED && !request->is_head_method;
@@ -217,6 +224,15 @@ static bool is_peers_fault(const struct world_request *request, int32_t code) {
     return is_moody && (category == QUOIT_CATEGORY_CONNECTION || is_truncated);
 }
 
+// What the faults that world_act injects may become.
+static bool is_kernels_fault(const struct world_request *request, int32_t code) {
+    int32_t category = quoit_error_category(code);
+    bool is_truncated = code == QUOIT_ERR_HTTP_TRUNCATED_HEAD || code == QUOIT_ERR_HTTP_TRUNCATED_BODY;
+    return request->world->has_kernel_faults &&
+           (category == QUOIT_CATEGORY_CONNECTION || category == QUOIT_CATEGORY_NAME_CONNECT || is_truncated ||
+            code == QUOIT_ERR_FD_LIMIT);
+}
+
 static bool may_fail_with(const struct world_request *request, int32_t code) {
     const struct world *world = request->world;
     switch (code) {
@@ -228,15 +244,16 @@ static bool may_fail_with(const struct world_request *request, int32_t code) {
     case QUOIT_ERR_CONNECT_REFUSED: return request->origin == ORIGIN_REFUSES;
     case QUOIT_ERR_CONNECT_UNREACHABLE: return request->origin == ORIGIN_UNREACHABLE;
     case QUOIT_ERR_CONNECT_TIMED_OUT: return request->origin == ORIGIN_BLACKHOLE;
-    default: return is_peers_fault(request, code);
+    case QUOIT_ERR_NO_MEMORY: return world->has_memory_faults;
+    default: return is_peers_fault(request, code) || is_kernels_fault(request, code);
     }
 }
 
 static void check_failed(struct world_request *request, const struct quoit_event *event) {
     request->failure = event->u.summary.failure;
-    WORLD_CHECK(may_fail_with(request, request->failure.code), "request %u (%s kind %d origin %d) failed with %s in %s",
-                request->number, request->method, (int)request->kind, (int)request->origin,
-                quoit_error_name(request->failure.code), quoit_phase_name(request->failure.phase));
+    request->world->failed_by_code[(uint32_t)request->failure.code % 1000]++;
+    WORLD_CHECK(may_fail_with(request, request->failure.code), "request %u (%s) failed with %s in %s",
+                request->number, request->target, quoit_error_name(request->failure.code), quoit_phase_name(request->failure.phase));
 }
 
 static void check_event_of_request(struct world_port *port, const struct quoit_event *event) {
@@ -340,7 +357,9 @@ void world_take_events(struct world_port *port) {
     WORLD_CHECK(count >= 0, "drain gave %s", quoit_error_name(-count));
     for (int32_t i = 0; i < count; i++) {
         check_event(port, &port->drained[i]);
-        maybe_take(port, &port->drained[i]);
+        if (maybe_take(port, &port->drained[i])) {
+            port->drained[i].type = 0; // not to be looked at again
+        }
     }
     port->num_drained = count;
     port->must_drain = count > 0; // it is armed once a drain has found nothing
@@ -391,8 +410,16 @@ void world_act(struct world *world) {
     } else if (act < 80) {
         struct world_port *port = &world->ports[world_pick(world, world->num_ports)];
         port->is_lazy = port->is_lazy && world_chance(world, 50);
-    } else if (act == 80 && world_chance(world, 20)) {
+    } else if (act == 80 && world_chance(world, 10)) {
         world_close(world, world_pick(world, 100));
+    } else if (act < 90 && world->has_memory_faults) {
+        q_failalloc_fail_at(world->failalloc, world_pick(world, 4));
+    } else if (act >= 90 && world->has_kernel_faults) {
+        static const unsigned k_opcodes[] = {IORING_OP_SOCKET, Q_URING_OP_URING_CMD, IORING_OP_CONNECT, IORING_OP_RECV,
+                                             IORING_OP_SEND,   IORING_OP_SENDMSG};
+        static const int k_errors[] = {EMFILE, ENOBUFS, EIO, ENETDOWN, EINTR, EAGAIN, ENOMEM};
+        q_sim_fail_op(world->sim, k_opcodes[world_pick(world, Q_COUNT_OF(k_opcodes))],
+                      (unsigned)world_pick(world, 4), k_errors[world_pick(world, Q_COUNT_OF(k_errors))]);
     }
 }
 
@@ -435,7 +462,9 @@ void world_check_end(struct world *world) {
         WORLD_CHECK(request->body == NULL || request->releases == 1, "request %u: its body was released %u times",
                     request->number, request->releases);
         WORLD_CHECK(request->failure.retry_safe == 0 || request->heads_at_server == 0,
-                    "request %u failed as safe to retry, and the server had it", request->number);
+                    "request %u (%s) failed with %s (errno %d) in %s as safe to retry, and the server had it",
+                    request->number, request->target, quoit_error_name(request->failure.code),
+                    request->failure.os_errno, quoit_phase_name(request->failure.phase));
         free(request->body);
     }
 }

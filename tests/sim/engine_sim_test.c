@@ -15,6 +15,7 @@
 
 static struct {
     uint64_t requests, done, failed, ticks, completions, starved, reused, closed_early;
+    uint64_t failed_by_code[1000];
 } seen;
 
 // The host behaves from here on: it drains, grants and gives back; what can end must end.
@@ -61,6 +62,9 @@ static void note_seen(struct world *world) {
     seen.starved += info.buffers_starved;
     seen.reused += info.connections_reused;
     seen.completions += q_sim_stats(world->sim)->cqes;
+    for (size_t i = 0; i < Q_COUNT_OF(seen.failed_by_code); i++) {
+        seen.failed_by_code[i] += world->failed_by_code[i];
+    }
 }
 
 static void run(uint64_t seed) {
@@ -72,6 +76,8 @@ static void run(uint64_t seed) {
         }
         seen.closed_early += world->is_closing;
         world->is_settling = true;
+        q_failalloc_fail_at(world->failalloc, 0);
+        q_sim_fail_op(world->sim, 0, 0, 0);
         for (unsigned i = 0; world_pending(world) > 0; i++) {
             if (i == STEPS_TO_SETTLE) {
                 world_describe(world);
@@ -105,6 +111,11 @@ static void the_engine_keeps_its_promises_for_every_seed(void **state) {
                   (unsigned long long)seen.failed, (unsigned long long)seen.reused, (unsigned long long)seen.ticks,
                   (unsigned long long)seen.completions, (unsigned long long)seen.starved,
                   (unsigned long long)seen.closed_early);
+    for (int32_t i = 0; i < (int32_t)Q_COUNT_OF(seen.failed_by_code); i++) {
+        if (seen.failed_by_code[i] > 0) {
+            print_message("  %6llu %s\n", (unsigned long long)seen.failed_by_code[i], quoit_error_name(i));
+        }
+    }
 }
 
 int main(void) {

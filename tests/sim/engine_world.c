@@ -113,7 +113,7 @@ bool world_create_engine(struct world *world) {
         .requests_max = 4 + (uint32_t)world_pick(world, 60),
         .connections_max = 1 + (uint32_t)world_pick(world, 12),
         .connections_per_origin_max = 1 + (uint32_t)world_pick(world, 6),
-        .waiters_per_origin_max = world_chance(world, 20) ? 2 : 1000,
+        .waiters_per_origin_max = world_chance(world, 10) ? 2 : 1000,
         .idle_timeout_ms = world_chance(world, 30) ? 3 : 0,
         .memory_max = UINT64_C(2) << (20 + world_pick(world, 4)),
         .allocator = &world->allocator,
@@ -136,6 +136,8 @@ bool world_create_engine(struct world *world) {
     }
     world->is_open = true;
     world->ticks_again = true;
+    world->has_memory_faults = world_chance(world, 8);
+    world->has_kernel_faults = world_chance(world, 8);
     world->max_requests = 1 + (uint32_t)world_pick(world, WORLD_REQUESTS);
     open_ports(world);
     return true;
@@ -181,7 +183,8 @@ static bool port_wants_drain(struct world_port *port) {
 
 // Lets time pass until something is due for the host, or a moment for its own ideas.
 static void sleep_a_little(struct world *world) {
-    uint64_t until_ns = q_sim_now(world->sim) + 1 + world_pick(world, 3 * Q_NS_PER_MS);
+    uint64_t most_ns = world->is_settling ? 300 * Q_NS_PER_MS : 3 * Q_NS_PER_MS; // a settling host has nothing to do
+    uint64_t until_ns = q_sim_now(world->sim) + 1 + world_pick(world, most_ns);
     until_ns = until_ns < world->tick_at_ns ? until_ns : world->tick_at_ns;
     bool woken = false;
     while (!woken && q_sim_step(world->sim, until_ns)) {

@@ -47,6 +47,7 @@ struct world_request {
     bool has_all_credit;
     bool was_canceled;
     char method[8];
+    char target[256]; // for people
     char *body;
     uint32_t releases;   // of the body
 
@@ -84,6 +85,8 @@ struct world {
     bool is_closing;   // quoit_engine_close was called
     bool is_settling;  // the host behaves, and everything must come to an end
     bool ticks_again;  // the last tick asked for another
+    bool has_memory_faults; // allocations fail now and then
+    bool has_kernel_faults; // operations fail now and then
     uint64_t tick_at_ns;
     struct world_port ports[WORLD_PORTS];
     uint32_t num_ports;
@@ -95,6 +98,7 @@ struct world {
     uint32_t waiters_max;
     uint64_t ticks;
     uint64_t done, failed;
+    uint32_t failed_by_code[1000];
 };
 
 #define WORLD_CHECK(condition, ...) Q_SEEDS_CHECK(condition, __VA_ARGS__)
