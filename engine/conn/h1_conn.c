@@ -307,10 +307,12 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
         return;
     }
     h1->progress.bytes_out += len;
-    // Not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will tell.
     h1->send_error = error;
-    if (q_error_is(error)) {
+    if (error.code == Q_ERR_CONNECTION_RESET) {
+        // Not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will tell.
         receive(h1);
+    } else if (q_error_is(error)) {
+        fail(h1, error); // the connection lives, and its peer would wait for the rest as long as we for the answer
     }
 }
 
