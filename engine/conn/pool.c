@@ -181,6 +181,12 @@ static void wait_in_line(struct q_pool_origin *entry, struct q_lease *lease) {
     entry->num_waiters++;
 }
 
+static void leave_line(struct q_pool_origin *entry, struct q_lease *lease) {
+    q_list_remove(&lease->link);
+    lease->origin = NULL;
+    entry->num_waiters--;
+}
+
 static struct q_lease *next_in_line(struct q_pool_origin *entry) {
     struct q_list_node *node = q_list_pop_front(&entry->waiters);
     if (node == NULL) {
@@ -213,7 +219,7 @@ static enum q_lease_result lease_from(struct q_pool *pool, struct q_pool_origin 
     wait_in_line(entry, lease);
     struct q_error error = open_for_waiters(pool, entry);
     if (q_error_is(error)) {
-        q_pool_cancel(pool, lease);
+        leave_line(entry, lease); // the caller frees the origin
         return refuse(error, out_error);
     }
     return Q_LEASE_WAITING;
@@ -251,9 +257,7 @@ void q_pool_cancel(struct q_pool *pool, struct q_lease *lease) {
     if (entry == NULL) {
         return;
     }
-    q_list_remove(&lease->link);
-    lease->origin = NULL;
-    entry->num_waiters--;
+    leave_line(entry, lease);
     free_origin_if_unused(entry);
 }
 
