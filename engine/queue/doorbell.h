@@ -3,7 +3,7 @@
 // else a write to an eventfd that the ring polls. This floor knows neither.
 //
 // Protocol against a lost wake-up, with the queue of mpsc.h:
-//     loop:   value = q_doorbell_value(); q_mpsc_park() is true; wait in the kernel for `word != value` (or the eventfd)
+//     loop:   value = q_doorbell_value(); q_mpsc_park() is true; wait for `word != value` (or the eventfd)
 //     pusher: q_mpsc_push() returns Q_MPSC_PUSHED_WAKE; q_doorbell_ring()
 // The value is read *before* park: so a ring that answers this park can only come after the read, and the kernel finds
 // the word changed. A ring that answers an earlier park may come late; it wakes the loop once for nothing.
