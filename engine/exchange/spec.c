@@ -56,7 +56,8 @@ struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, st
     }
     spec->alloc = alloc;
     atomic_init(&spec->holders, 1);
-    spec->connect_timeout_ns = Q_SPEC_CONNECT_NS_DEFAULT;
+    spec->bounds.connect_ns = Q_SPEC_CONNECT_NS_DEFAULT;
+    spec->bounds.answer_ns = Q_SPEC_ANSWER_NS_DEFAULT;
     spec->credit = Q_SPEC_CREDIT_DEFAULT;
     q_headers_builder_init_growing(&spec->headers, alloc, NULL);
     error = build(spec, method, url);
@@ -107,15 +108,35 @@ struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len
     return Q_OK;
 }
 
-struct q_error q_spec_set_timeouts(struct q_spec *spec, uint64_t total_ms, uint64_t connect_ms) {
+struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bounds) {
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
     }
-    if (total_ms > Q_SPEC_TIMEOUT_MS_MAX || connect_ms > Q_SPEC_TIMEOUT_MS_MAX) {
+    const uint64_t times_ns[] = {bounds->queue_ns, bounds->connect_ns,   bounds->first_byte_ns, bounds->idle_ns,
+                                 bounds->total_ns, bounds->low_speed_ns, bounds->answer_ns};
+    for (size_t i = 0; i < Q_COUNT_OF(times_ns); i++) {
+        if (times_ns[i] > Q_SPEC_TIMEOUT_MS_MAX * Q_NS_PER_MS) {
+            return usage(Q_ERR_INVALID_ARGUMENT);
+        }
+    }
+    if ((bounds->low_speed_ns == 0) != (bounds->low_speed_bytes == 0)) {
+        return usage(Q_ERR_INVALID_ARGUMENT); // one means nothing without the other
+    }
+    spec->bounds = *bounds;
+    spec->bounds.connect_ns = bounds->connect_ns == 0 ? Q_SPEC_CONNECT_NS_DEFAULT : bounds->connect_ns;
+    spec->bounds.answer_ns = bounds->answer_ns == 0 ? Q_SPEC_ANSWER_NS_DEFAULT : bounds->answer_ns;
+    return Q_OK;
+}
+
+struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    if (limit > Q_SPEC_REDIRECTS_MAX) {
         return usage(Q_ERR_INVALID_ARGUMENT);
     }
-    spec->total_timeout_ns = total_ms * Q_NS_PER_MS;
-    spec->connect_timeout_ns = connect_ms == 0 ? Q_SPEC_CONNECT_NS_DEFAULT : connect_ms * Q_NS_PER_MS;
+    spec->redirects_max = limit;
+    spec->keeps_scheme = keeps_scheme;
     return Q_OK;
 }
 

@@ -5,6 +5,7 @@
 #define QUOIT_ENGINE_EXCHANGE_SPEC_H
 
 #include "engine/conn/origin.h"
+#include "engine/exchange/watch.h"
 #include "engine/loop/loop.h"
 #include "engine/wire/headers.h"
 #include "engine/wire/url.h"
@@ -14,6 +15,8 @@
 #define Q_SPEC_CREDIT_DEFAULT (256u * 1024u)
 #define Q_SPEC_CONNECT_NS_DEFAULT (30 * Q_NS_PER_S)
 #define Q_SPEC_METHOD_MAX 64        // bytes; no method is longer, and logs show it whole
+#define Q_SPEC_ANSWER_NS_DEFAULT (30 * Q_NS_PER_S)
+#define Q_SPEC_REDIRECTS_MAX 64 // more are a loop
 #define Q_SPEC_TIMEOUT_MS_MAX (UINT64_C(86400000) * 10) // ten days: inside the timer wheel's range
 
 struct q_spec {
@@ -35,8 +38,9 @@ struct q_spec {
     void *body_context;
     char *head; // serialised
     size_t head_len;
-    uint64_t total_timeout_ns; // 0: none
-    uint64_t connect_timeout_ns;
+    struct q_bounds bounds;
+    uint32_t redirects_max; // 0: none is followed
+    bool keeps_scheme;      // a redirect to another scheme is not followed
     uint64_t credit;
     struct q_task farewell; // the last holder's, when that is a loop
 };
@@ -49,7 +53,8 @@ Q_MUST_USE struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice
 Q_MUST_USE struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value);
 Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len,
                                           void (*release)(void *context, const void *data, size_t len), void *context);
-Q_MUST_USE struct q_error q_spec_set_timeouts(struct q_spec *spec, uint64_t total_ms, uint64_t connect_ms);
+Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bounds);
+Q_MUST_USE struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
 
 // q_spec_freeze ends building. Errors: FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
