@@ -1,4 +1,4 @@
-// Random: the seam for randomness. A generator (xoshiro-like, not for secrets) seeded once per engine: from
+// Random: the seam for randomness. A generator (SplitMix64; not for secrets) seeded once per engine: from
 // getrandom(2) for users, from one number in the simulator, so that a whole run is replayable.
 // One owner: a generator belongs to one thread.
 #ifndef QUOIT_ENGINE_BASE_RANDOM_H

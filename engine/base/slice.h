@@ -33,6 +33,9 @@ static inline struct q_slice q_slice_from(struct q_slice s, size_t count) {
     if (count > s.len) {
         count = s.len;
     }
+    if (count == 0) {
+        return s; // an empty slice may have no address, and nothing may be added to none
+    }
     return (struct q_slice){.ptr = s.ptr + count, .len = s.len - count};
 }
 

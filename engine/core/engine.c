@@ -139,6 +139,7 @@ static struct q_error make_parts(struct q_engine *engine) {
     q_list_init(&engine->requests_live);
     q_list_init(&engine->requests_dead);
     engine->close_command.kind = Q_COMMAND_ENGINE_CLOSE;
+    engine->bell.fd = -1;
     engine->port_env = (struct q_port_env){
         .alloc = &engine->alloc, .sys = engine->seams.sys, .clock = engine->seams.clock};
     init_pools(engine);
@@ -167,6 +168,7 @@ static struct q_error make_parts(struct q_engine *engine) {
 // Frees whatever there is of an engine whose loop is over or never began.
 static void dismantle(struct q_engine *engine) {
     struct q_alloc alloc = engine->alloc;
+    q_ring_take_down_bell(engine->seams.sys, &engine->bell);
     struct q_mpsc_node *node = q_mpsc_close(&engine->queue);
     while (node != NULL) {
         struct q_command *command = q_command_of(node);
@@ -209,7 +211,7 @@ static struct q_error bring_up(struct q_engine *engine) {
         return error;
     }
     engine->entry->engine = engine;
-    engine->entry->requests_max = engine->options.requests_max;
+    atomic_store_explicit(&engine->entry->requests_max, engine->options.requests_max, memory_order_relaxed);
     error = engine->options.mode == QUOIT_ENGINE_THREAD ? start_thread(engine) : start(engine);
     if (q_error_is(error)) {
         q_table_give_back(engine->entry);

@@ -63,7 +63,7 @@ static bool try_take(struct q_table_entry *entry, uint32_t epoch, bool is_parent
     if (owner != 0) {
         q_pending_abandon(&entry->pending);
     }
-    entry->epoch = epoch;
+    atomic_store_explicit(&entry->epoch, epoch, memory_order_relaxed);
     return true;
 }
 
@@ -108,7 +108,8 @@ static uint32_t generation_of(struct quoit_engine handle) {
 
 // In a child the words still look live; nothing behind them may be touched.
 static bool is_forked(const struct q_table_entry *entry) {
-    return entry->epoch != 0 && entry->epoch != current_epoch();
+    uint32_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
+    return epoch != 0 && epoch != current_epoch();
 }
 
 struct q_engine *q_table_enter(struct quoit_engine handle, int32_t *out_code) {
@@ -141,9 +142,8 @@ struct q_engine *q_table_enter_request(struct quoit_engine handle, int32_t *out_
     if (*out_code != 0) {
         return NULL;
     }
-    // The limit is read before entering: at worst it is another engine's, and then the generation refuses.
-    enum q_pending_result result =
-        q_pending_enter_requests(&entry->pending, generation_of(handle), 1, entry->requests_max);
+    uint32_t limit = atomic_load_explicit(&entry->requests_max, memory_order_relaxed);
+    enum q_pending_result result = q_pending_enter_requests(&entry->pending, generation_of(handle), 1, limit);
     *out_code = k_codes[result];
     return result == Q_PENDING_ENTERED ? entry->engine : NULL;
 }

@@ -19,9 +19,10 @@ struct q_engine;
 
 struct q_table_entry {
     struct q_pending pending;
-    struct q_engine *engine; // written while the word is closed
-    uint32_t requests_max;
-    uint32_t epoch;
+    struct q_engine *engine; // written while the word is closed, read by who is inside
+    // Looked at by callers with any handle, before they are inside: at worst of another engine, whose generation refuses.
+    _Atomic(uint32_t) requests_max;
+    _Atomic(uint32_t) epoch;
     _Atomic(uint32_t) is_taken;
 };
 

@@ -116,6 +116,7 @@ int32_t quoit_probe(struct quoit_probe_result *out) {
     if (!q_error_is(error)) {
         out->capabilities = q_ring_capabilities(ring);
         q_ring_destroy(ring);
+        q_ring_take_down_bell(options.sys, &bell);
     }
     q_chunk_pool_deinit(&pool);
     return 0;

@@ -30,7 +30,7 @@ struct q_ring_options {
     const struct q_alloc *alloc;
     const struct q_clock *clock;
     const struct q_log *log;
-    struct q_doorbell *doorbell;      // its wake function is set by the ring
+    struct q_doorbell *doorbell;      // hung up by the ring; the owner takes it down when no thread can ring it
     struct q_chunk_pool *buffer_pool; // where receive buffers come from and go home to
     uint32_t num_buffers;             // lent to the kernel at a time; a power of two
     uint32_t num_slots;               // size of the file table
@@ -47,8 +47,12 @@ Q_MUST_USE struct q_error q_ring_create(const struct q_ring_options *options, st
 // q_ring_enable binds a host-driven ring to the calling thread, which becomes the loop thread, and proves it.
 Q_MUST_USE struct q_error q_ring_enable(struct q_ring *ring);
 
-// q_ring_destroy gives everything back. All slots must have been closed (checked).
+// q_ring_destroy gives everything back but the doorbell: threads that are about to ring it may come later still. All
+// slots must have been closed (checked).
 void q_ring_destroy(struct q_ring *ring);
+
+// q_ring_take_down_bell closes what the ring hung the doorbell on. Nobody rings it any more; a second call does nothing.
+void q_ring_take_down_bell(struct q_sys_uring *sys, struct q_doorbell *bell);
 
 // q_ring_io gives the seam's view of the ring.
 struct q_io *q_ring_io(struct q_ring *ring);

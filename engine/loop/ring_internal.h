@@ -63,7 +63,6 @@ struct q_ring {
 
     // The doorbell's own operation; see arm_doorbell in ring.c.
     struct q_io_slot bell_slot;
-    int bell_fd; // eventfd rung by producers where there is no futex operation, else -1
     bool bell_armed;
     bool bell_closing;
 

@@ -281,8 +281,8 @@ static void complete_wake(struct q_ring *ring, struct q_io_slot name, struct rin
     (void)cqe;
     (void)out_done;
     ring->bell_armed = false;
-    if (ring->bell_fd >= 0) {
-        ring->sys->eventfd_clear(ring->sys, ring->bell_fd);
+    if (ring->options.doorbell->fd >= 0) {
+        ring->sys->eventfd_clear(ring->sys, ring->options.doorbell->fd);
     }
 }
 

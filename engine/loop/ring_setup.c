@@ -178,10 +178,10 @@ static void hide(struct q_ring *ring) {
     ring->register_flags = Q_URING_REGISTER_USE_REGISTERED_RING;
 }
 
+// Neither touches the ring: a late ringer may come when the ring is gone already. The bell outlives them all.
 static void ring_eventfd_bell(void *context, uint32_t *word) {
-    (void)word;
-    struct q_ring *ring = context;
-    ring->sys->eventfd_signal(ring->sys, ring->bell_fd);
+    struct q_sys_uring *sys = context;
+    sys->eventfd_signal(sys, q_container_of(word, struct q_doorbell, word)->fd);
 }
 
 static void ring_futex_bell(void *context, uint32_t *word) {
@@ -194,12 +194,14 @@ static struct q_error hang_doorbell(struct q_ring *ring) {
         q_doorbell_init(ring->options.doorbell, ring_futex_bell, ring->sys);
         return q_io_open(&ring->io, &ring->bell_slot);
     }
-    ring->bell_fd = ring->sys->eventfd(ring->sys);
-    if (ring->bell_fd < 0) {
-        return q_error_os(Q_ERR_FD_LIMIT, Q_PHASE_CREATE, -ring->bell_fd);
+    struct q_doorbell *bell = ring->options.doorbell;
+    q_doorbell_init(bell, ring_eventfd_bell, ring->sys);
+    int fd = ring->sys->eventfd(ring->sys);
+    if (fd < 0) {
+        return q_error_os(Q_ERR_FD_LIMIT, Q_PHASE_CREATE, -fd);
     }
-    q_doorbell_init(ring->options.doorbell, ring_eventfd_bell, ring);
-    return q_io_install(&ring->io, ring->bell_fd, &ring->bell_slot);
+    bell->fd = fd;
+    return q_io_install(&ring->io, fd, &ring->bell_slot);
 }
 
 static int expect_one(struct q_ring *ring) {
@@ -316,7 +318,7 @@ struct q_error q_ring_create(const struct q_ring_options *options, struct q_ring
     ring->options = *options;
     ring->sys = options->sys;
     ring->enter_fd = -1;
-    ring->bell_fd = -1;
+    options->doorbell->fd = -1;
     ring->event_fd = -1;
     ring->slot_free_first = Q_RING_SLOT_NONE;
     q_list_init(&ring->starved_slots);
@@ -325,6 +327,7 @@ struct q_error q_ring_create(const struct q_ring_options *options, struct q_ring
         ring->slots == NULL ? q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE) : set_up(ring);
     if (q_error_is(error)) {
         q_ring_destroy(ring);
+        q_ring_take_down_bell(options->sys, options->doorbell);
         return error;
     }
     *out = ring;
@@ -374,12 +377,16 @@ void q_ring_destroy(struct q_ring *ring) {
         sys->unmap(sys, ring->maps.rings, ring->maps.rings_size);
     }
     q_ring_buffers_deinit(ring);
-    if (ring->bell_fd >= 0) {
-        sys->close(sys, ring->bell_fd);
-    }
     if (ring->event_fd >= 0) {
         sys->close(sys, ring->event_fd);
     }
     q_alloc_free(ring->options.alloc, ring->slots, ring->options.num_slots * sizeof *ring->slots);
     q_alloc_free(ring->options.alloc, ring, sizeof *ring);
+}
+
+void q_ring_take_down_bell(struct q_sys_uring *sys, struct q_doorbell *bell) {
+    if (bell->fd >= 0) {
+        sys->close(sys, bell->fd);
+        bell->fd = -1;
+    }
 }

@@ -3,7 +3,7 @@
 #include "engine/base/hook.h"
 
 void q_doorbell_init(struct q_doorbell *bell, void (*wake)(void *context, uint32_t *word), void *context) {
-    *bell = (struct q_doorbell){.wake = wake, .context = context};
+    *bell = (struct q_doorbell){.fd = -1, .wake = wake, .context = context};
 }
 
 uint32_t q_doorbell_value(const struct q_doorbell *bell) {

@@ -19,6 +19,7 @@
 
 struct q_doorbell {
     uint32_t word; // a plain word, as the kernel wants it; touched by atomic builtins only
+    int fd;        // for a wake that needs a descriptor; whoever hung the bell up sets it. Outlives every ringer.
     void (*wake)(void *context, uint32_t *word);
     void *context;
 };

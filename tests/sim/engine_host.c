@@ -235,6 +235,9 @@ static bool is_kernels_fault(const struct world_request *request, int32_t code) 
 
 static bool may_fail_with(const struct world_request *request, int32_t code) {
     const struct world *world = request->world;
+    if (is_kernels_fault(request, code) || is_peers_fault(request, code)) {
+        return true;
+    }
     switch (code) {
     case QUOIT_ERR_CANCELED: return request->was_canceled;
     case QUOIT_ERR_CLOSED: return world->is_closing;
@@ -245,7 +248,7 @@ static bool may_fail_with(const struct world_request *request, int32_t code) {
     case QUOIT_ERR_CONNECT_UNREACHABLE: return request->origin == ORIGIN_UNREACHABLE;
     case QUOIT_ERR_CONNECT_TIMED_OUT: return request->origin == ORIGIN_BLACKHOLE;
     case QUOIT_ERR_NO_MEMORY: return world->has_memory_faults;
-    default: return is_peers_fault(request, code) || is_kernels_fault(request, code);
+    default: return false;
     }
 }
 
@@ -434,7 +437,7 @@ void world_describe(struct world *world) {
         if (request->has_ended) {
             continue;
         }
-        const struct q_request *slot = &engine->requests[(uint32_t)request->handle.id];
+        const struct q_request *slot = &engine->port_env.requests.slots[(uint32_t)request->handle.id];
         const struct q_h1_conn *h1 = (const struct q_h1_conn *)(const void *)slot->exchange.conn;
         fprintf(stderr, "request %u: %s kind %d origin %d count %llu body %llu, %llu received, manual %d, port %u; ",
                 request->number, request->method, (int)request->kind, (int)request->origin,

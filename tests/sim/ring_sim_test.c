@@ -367,6 +367,7 @@ static bool make_ring(struct world *world) {
         error = q_ring_enable(world->ring);
         if (q_error_is(error)) {
             q_ring_destroy(world->ring);
+            q_ring_take_down_bell(options.sys, &world->bell);
         }
     }
     q_failalloc_fail_at(world->failalloc, 0);
@@ -498,6 +499,7 @@ static void end_ring(struct world *world) {
     seen.eventfd_bells += (q_ring_capabilities(world->ring) & Q_RING_FUTEX_DOORBELL) == 0;
     seen.signals += world->signals;
     q_ring_destroy(world->ring);
+    q_ring_take_down_bell(q_sim_sys(world->sim), &world->bell);
     q_sim_sys(world->sim)->close(q_sim_sys(world->sim), world->signal_fd);
 }
 

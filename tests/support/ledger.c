@@ -17,7 +17,13 @@
 #define BUFFERS 65536
 #define NO_SLOT UINT32_MAX
 
-enum slot_state { SLOT_EMPTY, SLOT_HOLDS_SOCKET, SLOT_HOLDS_OTHER, SLOT_CLOSE_SENT };
+enum slot_state {
+    SLOT_EMPTY,
+    SLOT_FAILED, // its socket could not be made; its close is still legal, and not needed
+    SLOT_HOLDS_SOCKET,
+    SLOT_HOLDS_OTHER,
+    SLOT_CLOSE_SENT,
+};
 
 struct slot {
     enum slot_state state;
@@ -119,7 +125,7 @@ static unsigned long long u64(uint64_t value) { return value; }
 static bool is_command(unsigned opcode) { return opcode == IORING_OP_ASYNC_CANCEL || opcode == IORING_OP_CLOSE; }
 
 static void check_open(struct q_ledger *ledger, struct slot *slot, uint32_t index, uint64_t generation) {
-    if (slot->state != SLOT_EMPTY) {
+    if (slot->state != SLOT_EMPTY && slot->state != SLOT_FAILED) {
         violation(ledger, "slot %u: a socket is made in it while it is occupied", index);
     }
     if (slot->in_flight > 0) {
@@ -135,7 +141,7 @@ static void check_open(struct q_ledger *ledger, struct slot *slot, uint32_t inde
 }
 
 static void check_close(struct q_ledger *ledger, struct slot *slot, uint32_t index, uint64_t generation) {
-    if (slot->state != SLOT_HOLDS_SOCKET && slot->state != SLOT_HOLDS_OTHER) {
+    if (slot->state == SLOT_EMPTY || slot->state == SLOT_CLOSE_SENT) {
         violation(ledger, "slot %u: closed twice, or never opened", index);
     }
     if (slot->uncanceled > 0) {
@@ -260,6 +266,8 @@ static void end_entry(struct q_ledger *ledger, struct ring *ring, struct entry *
         slot->commands -= is_command(entry->opcode);
         if (entry->opcode == IORING_OP_CLOSE && slot->state == SLOT_CLOSE_SENT) {
             slot->state = SLOT_EMPTY;
+        } else if (entry->opcode == IORING_OP_SOCKET && slot->state == SLOT_HOLDS_SOCKET && result < 0) {
+            slot->state = SLOT_FAILED;
         }
     }
     ledger->counts.in_flight--;

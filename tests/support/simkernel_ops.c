@@ -590,6 +590,8 @@ void sim_request_issue(struct sim_request *request) {
     uint32_t flags = 0;
     if (result == 0) {
         result = op->issue(request, &flags);
+    } else if (request->done > 0) {
+        result = end_of_send(request, result); // a part is gone, and is what is reported
     }
     if (result == SIM_WAIT) {
         request->findable = true;

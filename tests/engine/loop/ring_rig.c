@@ -151,6 +151,7 @@ void rig_destroy(struct rig *rig) {
         rig_turn(rig, 0);
     }
     q_ring_destroy(rig->ring);
+    q_ring_take_down_bell(rig->options.sys, &rig->bell);
     rig->ring = NULL;
 }
 
