@@ -112,16 +112,24 @@ enum quoit_error {
     QUOIT_ERR_HTTP_TRUNCATED_BODY = 607, // the connection ended before the response's body was complete
     QUOIT_ERR_HTTP_BAD_VERSION = 608, // the response's HTTP version is not supported
     QUOIT_ERR_HTTP_UNEXPECTED_UPGRADE = 609, // the server switched protocols without being asked
+    QUOIT_ERR_HTTP_BAD_LOCATION = 610, // the redirect's Location is not a URL that may be followed
     QUOIT_ERR_HEAD_TOO_LARGE = 700, // the response's head is larger than the limit
     QUOIT_ERR_TOO_MANY_HEADERS = 701, // the response has more headers than the limit
     QUOIT_ERR_TOO_MANY_INFORMATIONAL = 702, // the server sent more informational responses than the limit
     QUOIT_ERR_TRAILERS_TOO_LARGE = 703, // the response's trailers are larger than the limit
     QUOIT_ERR_CHUNK_EXTENSION_TOO_LARGE = 704, // chunk extensions are larger than the limit
+    QUOIT_ERR_BODY_TOO_LARGE = 705, // the response's body is larger than the request's bound
+    QUOIT_ERR_TOO_MANY_REDIRECTS = 706, // the server redirected more often than the request allows
     QUOIT_ERR_REQUESTS_MAX = 710, // too many requests are pending on this engine
     QUOIT_ERR_PORT_FULL = 711, // the port has no room for the head and the terminal event of one more request
     QUOIT_ERR_WAITERS_MAX = 712, // too many requests wait for a connection to this origin
     QUOIT_ERR_TIMEOUT_CONNECT = 720, // connecting took longer than the limit
     QUOIT_ERR_TIMEOUT_TOTAL = 721, // the request took longer than the limit
+    QUOIT_ERR_TIMEOUT_QUEUE = 722, // the request waited longer for a connection than its bound
+    QUOIT_ERR_TIMEOUT_FIRST_BYTE = 723, // the server took longer to begin its answer than the request's bound
+    QUOIT_ERR_TIMEOUT_IDLE = 724, // the server was silent in the middle of its answer for longer than the request's bound
+    QUOIT_ERR_TIMEOUT_LOW_SPEED = 725, // the answer came slower than the request's bound
+    QUOIT_ERR_TIMEOUT_ANSWER = 726, // the host took longer to answer a question than its bound
     QUOIT_ERR_CANCELED = 800, // the host canceled the request
     QUOIT_ERR_CLOSED = 801, // the engine is closing or closed
     QUOIT_ERR_FORCE_32_BITS = 0x7fffffff,
@@ -335,11 +343,43 @@ typedef void (*quoit_release_fn)(void *context, const void *data, size_t len);
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len,
                                                         quoit_release_fn release, void *context);
 
-// quoit_request_set_timeouts bounds the request in milliseconds: `total_ms` from submit to the terminal event,
-// `connect_ms` for resolving and connecting. 0 keeps the default (total: none, connect: 30000). Builder's thread.
-// Errors: INVALID_ARGUMENT, FROZEN.
-QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_timeouts(struct quoit_request *request, uint64_t total_ms,
-                                                            uint64_t connect_ms);
+// Bounds of one request; times in milliseconds, 0: the default. A bound that is over ends the request with an error of
+// its own.
+struct quoit_request_bounds {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint64_t total_ms;       // from submit to the terminal event, redirects included; default none (TIMEOUT_TOTAL)
+    uint64_t queue_ms;       // waiting for a connection because of limits; default none (TIMEOUT_QUEUE)
+    uint64_t connect_ms;     // resolving and connecting, each attempt; default 30000 (TIMEOUT_CONNECT)
+    uint64_t first_byte_ms;  // from the request sent to the first byte of the answer; default none (TIMEOUT_FIRST_BYTE)
+    uint64_t idle_ms;        // between bytes of the answer; default none (TIMEOUT_IDLE). A pause of the host's own, by
+                             // credit or a full port, does not count.
+    uint64_t low_speed_ms;   // in each span of this length ...
+    uint64_t low_speed_bytes; // ... at least so many bytes of the answer must come; default none (TIMEOUT_LOW_SPEED).
+                             // Both or neither.
+    uint64_t body_bytes_max; // of the response as received; default none (BODY_TOO_LARGE). Answers endless bodies.
+};
+
+// quoit_request_set_bounds bounds the request. What `bounds` points at is copied. Builder's thread.
+// Errors: INVALID_ARGUMENT (a time above ten days, half of a low-speed bound), INVALID_STRUCT_SIZE, FROZEN.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_bounds(struct quoit_request *request,
+                                                          const struct quoit_request_bounds *bounds);
+
+// How redirects (301, 302, 303, 307, 308 with a Location) are followed. 301 and 302 turn POST into GET, 303 everything
+// but HEAD; 307 and 308 keep method and body (RFC 9110 section 15.4). Authorization, Cookie, Proxy-Authorization and a
+// Host of the user's never go to another origin. Of a redirect that is followed the host sees nothing but its place in
+// quoit_summary.redirects.
+struct quoit_redirect_options {
+    uint32_t struct_size;
+    uint32_t limit;       // most that are followed, at most 64; 0: none. One more is TOO_MANY_REDIRECTS.
+    uint32_t same_scheme; // 1: a redirect to another scheme fails with UNSUPPORTED_SCHEME
+    uint32_t reserved;
+};
+
+// quoit_request_set_redirects says how redirects are followed; without it they are delivered like any response. What
+// `options` points at is copied. Builder's thread. Errors: INVALID_ARGUMENT, INVALID_STRUCT_SIZE, FROZEN.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_redirects(struct quoit_request *request,
+                                                             const struct quoit_redirect_options *options);
 
 // quoit_request_set_credit sets how many body bytes may be on their way to the host, not yet advanced over or
 // released (default 256 KiB). At zero credit the engine stops receiving for this request, and for no other. Credit
@@ -380,6 +420,34 @@ QUOIT_API int32_t quoit_cancel(struct quoit_engine engine, struct quoit_handle h
 // Errors: STALE_HANDLE, FORKED.
 QUOIT_API int32_t quoit_grant(struct quoit_engine engine, struct quoit_handle handle, uint64_t bytes);
 
+// What a request is doing now.
+enum quoit_stage {
+    QUOIT_STAGE_NONE = 0,
+    QUOIT_STAGE_QUEUED = 1,     // no connection is there or on its way for it: limits
+    QUOIT_STAGE_CONNECTING = 2, // one is being made
+    QUOIT_STAGE_SENDING = 3,
+    QUOIT_STAGE_AWAITING = 4,   // sent; not a byte of the answer yet
+    QUOIT_STAGE_RECEIVING = 5,
+    QUOIT_STAGE_PAUSED = 6,     // no credit, no room in the port, or no memory
+    QUOIT_STAGE_ASKING = 7,     // the host was asked a question
+    QUOIT_STAGES = 8,
+};
+
+struct quoit_request_state {
+    uint32_t struct_size;
+    uint32_t stage;                 // enum quoit_stage
+    uint64_t stage_ns;              // time in this stage, this time
+    uint64_t spent_ns[QUOIT_STAGES]; // time in each stage before
+};
+
+// quoit_request_state answers, while a request lives, why it is waiting. `out->struct_size` must be set. Any thread.
+// Errors: STALE_HANDLE (it has ended), INVALID_ARGUMENT, INVALID_STRUCT_SIZE, FORKED.
+QUOIT_API int32_t quoit_request_state(struct quoit_engine engine, struct quoit_handle handle,
+                                      struct quoit_request_state *out);
+
+// quoit_stage_name gives a lower-case word for a stage ("receiving"). Constant text, any thread.
+QUOIT_API const char *quoit_stage_name(int32_t stage);
+
 // ---------------------------------------------------------------------------------------------------------------
 // Events.
 
@@ -415,6 +483,9 @@ struct quoit_summary {
     uint64_t leased_ns;           // a connection was there
     uint64_t head_ns;             // the final head was complete
     uint64_t end_ns;
+    uint64_t spent_ns[QUOIT_STAGES];       // time in each stage
+    const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
+                                           // led to; NULL: none. Valid as long as the event.
     uint32_t connection_id;       // serial of the connection; 0: none
     uint16_t status;              // of the final head, 0 if none came
     uint8_t attempts;             // connections used

@@ -149,7 +149,9 @@ static int32_t build_request(const struct arguments *arguments, struct quoit_req
         code = quoit_request_set_body(*out, arguments->body, arguments->body_len, NULL, NULL);
     }
     if (code == QUOIT_OK) {
-        code = quoit_request_set_timeouts(*out, arguments->max_time_ms, arguments->max_time_ms);
+        struct quoit_request_bounds bounds = {
+            .struct_size = sizeof bounds, .total_ms = arguments->max_time_ms, .connect_ms = arguments->max_time_ms};
+        code = quoit_request_set_bounds(*out, &bounds);
     }
     return code;
 }

@@ -53,6 +53,10 @@ struct q_conn_user_events {
     void (*on_end)(struct q_conn_user *user, const struct q_conn_progress *progress);
     // The connection failed. It is not the user's any more when this is called.
     void (*on_failed)(struct q_conn_user *user, struct q_error error, const struct q_conn_progress *progress);
+    // The request has gone out completely.
+    void (*on_sent)(struct q_conn_user *user);
+    // Bytes of the response have come, before the events that they hold.
+    void (*on_bytes)(struct q_conn_user *user, size_t len);
     // Whether more should be received now; false pauses until q_conn_resume.
     bool (*wants_more)(struct q_conn_user *user);
 };

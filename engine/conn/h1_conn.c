@@ -277,6 +277,7 @@ static void on_received(struct q_stream *stream, struct q_chunk *chunk, struct q
     h1->chunk = chunk;
     h1->input = bytes;
     h1->progress.bytes_in += bytes.len;
+    h1->user->events->on_bytes(h1->user, bytes.len);
     pump(h1);
 }
 
@@ -313,6 +314,8 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
         receive(h1);
     } else if (q_error_is(error)) {
         fail(h1, error); // the connection lives, and its peer would wait for the rest as long as we for the answer
+    } else {
+        h1->user->events->on_sent(h1->user);
     }
 }
 

@@ -146,6 +146,19 @@ static void be_hungry(struct q_pool *pool, struct q_pool_origin *entry) {
     }
 }
 
+// Tells the first in line for whom no connection is under way that one is. Those who have one stand in front, and are
+// as many as connections are being made, which the limits bound.
+static void tell_who_is_dialed(struct q_pool_origin *entry) {
+    for (struct q_list_node *node = entry->waiters.head.next; node != &entry->waiters.head; node = node->next) {
+        struct q_lease *lease = lease_of(node);
+        if (!lease->is_dialed) {
+            lease->is_dialed = true;
+            lease->events->on_dialing(lease);
+            return;
+        }
+    }
+}
+
 // Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
 // that failed while nothing else will ever serve the waiters.
 static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin *entry) {
@@ -164,6 +177,7 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
             be_hungry(pool, entry); // out of slots or memory: whoever closes next makes room
             return Q_OK;
         }
+        tell_who_is_dialed(entry);
     }
     return Q_OK;
 }
@@ -177,6 +191,7 @@ static void take_idle(struct q_conn *conn) {
 
 static void wait_in_line(struct q_pool_origin *entry, struct q_lease *lease) {
     lease->origin = entry;
+    lease->is_dialed = false;
     q_list_push_back(&entry->waiters, &lease->link);
     entry->num_waiters++;
 }

@@ -16,6 +16,8 @@ struct q_lease_events {
     // A connection is there; it is idle, and the lessee starts on it at once.
     void (*on_leased)(struct q_lease *lease, struct q_conn *conn);
     void (*on_failed)(struct q_lease *lease, struct q_error error);
+    // A connection is being made for this one in line. The one event that may come from inside q_pool_lease.
+    void (*on_dialing)(struct q_lease *lease);
 };
 
 struct q_lease {
@@ -23,6 +25,7 @@ struct q_lease {
     const struct q_lease_events *events;
     struct q_pool_origin *origin; // while waiting
     uint64_t connect_timeout_ns;
+    bool is_dialed; // a connection is being made for it
 };
 
 struct q_pool_options {
@@ -63,7 +66,7 @@ void q_pool_deinit(struct q_pool *pool);
 
 enum q_lease_result { Q_LEASE_NOW, Q_LEASE_WAITING, Q_LEASE_FAILED };
 
-// q_pool_lease asks for a connection to `origin`. It never calls back before it returns: with Q_LEASE_NOW `out_conn`
+// q_pool_lease asks for a connection to `origin`. It never calls back before it returns, but for on_dialing: with Q_LEASE_NOW `out_conn`
 // is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased and on_failed
 // follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
 // `origin` is copied. `lease->events` and `connect_timeout_ns` (for resolving and connecting) are set by the caller.

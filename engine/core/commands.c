@@ -52,7 +52,7 @@ static void run_submit(struct q_engine *engine, struct q_command *command) {
     Q_ASSERT(request->chunk == NULL);
     q_list_push_back(&engine->requests_live, &request->link);
     struct q_exchange *exchange = &request->exchange;
-    q_exchange_start(exchange, &engine->loop, &engine->pool, &q_engine_sink, request->spec);
+    q_exchange_start(exchange, &engine->loop, &engine->pool, &q_engine_sink, &request->watch, request->spec);
     if (request->is_canceled_early) {
         q_exchange_cancel(exchange, canceled());
     } else if (engine->phase > Q_ENGINE_DRAINING) {

@@ -38,6 +38,9 @@ struct q_request {
     bool is_canceled_early; // a cancel overtook the submit
     bool has_head;          // its reserved slot for the head is used
     struct q_exchange exchange;
+
+    // Read by any thread, under the word's protection: see exchange/watch.h.
+    struct q_watch watch;
 };
 
 // All request slots of an engine; a slot is found by the index in a handle, and its word decides about the rest.

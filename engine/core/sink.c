@@ -154,11 +154,16 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .leased_ns = summary->leased_ns,
         .head_ns = summary->head_ns,
         .end_ns = summary->end_ns,
+        .redirects = (const struct quoit_headers *)(const void *)summary->redirects,
         .connection_id = summary->connection_id,
         .status = summary->status,
         .attempts = summary->attempts,
         .reused = summary->is_reused,
     };
+    memcpy(entry->event.u.summary.spent_ns, summary->spent_ns, sizeof summary->spent_ns);
+    if (summary->redirects != NULL) {
+        entry->chunk = q_chunk_acquire(summary->redirects_chunk);
+    }
     if (!request->has_head) {
         q_evring_unreserve(&request->port->ring, 1);
     }

@@ -17,6 +17,7 @@ static uint64_t since_start(const struct q_exchange *x) { return x->loop->now_ns
 // --- actions: what happens on the way from one state to the next. Each may name an event that follows at once. ------
 
 static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
+    q_watch_enter(x->watch, Q_STAGE_QUEUED);
     switch (q_pool_lease(x->pool, &x->lease, &x->spec->origin, &x->leased, &x->error)) {
     case Q_LEASE_NOW: return Q_X_EV_LEASED;
     case Q_LEASE_FAILED: return Q_X_EV_LEASE_FAILED;
@@ -32,7 +33,9 @@ static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     x->leased = NULL;
     x->error = Q_OK; // a replay does not end with the failure of its predecessor
     x->summary.attempts++;
+    x->hop_attempts++;
     x->summary.leased_ns = since_start(x);
+    q_watch_enter(x->watch, Q_STAGE_SENDING);
     struct q_conn_request request = {
         .head = q_slice_make(x->spec->head, x->spec->head_len),
         .body = q_slice_make(x->spec->body, x->spec->body_len),
@@ -58,7 +61,7 @@ static enum q_exchange_event send_again(struct q_exchange *x) {
 }
 
 static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
-    if (x->summary.attempts >= Q_EXCHANGE_ATTEMPTS_MAX || x->is_last_response_begun) {
+    if (x->hop_attempts >= Q_EXCHANGE_ATTEMPTS_MAX || x->is_last_response_begun) {
         return Q_X_EV_GIVE_UP;
     }
     if (x->error.retry_safe) {
@@ -74,16 +77,41 @@ static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
     return Q_X_EV_GIVE_UP;
 }
 
+static void drop_spec(struct q_exchange *x, struct q_spec **spec) {
+    if (*spec != NULL) {
+        q_spec_release_on_loop(*spec, x->loop);
+        *spec = NULL;
+    }
+}
+
+static void sum_up(struct q_exchange *x) {
+    uint32_t stage;
+    uint64_t stage_ns;
+    q_watch_end(x->watch);
+    q_watch_read(x->watch, x->loop->now_ns, &stage, &stage_ns, x->summary.spent_ns);
+    x->summary.end_ns = since_start(x);
+    if (x->chain_chunk != NULL) {
+        x->summary.redirects = q_headers_builder_freeze(&x->chain);
+        x->summary.redirects_chunk = x->chain_chunk;
+    }
+}
+
 static enum q_exchange_event end(struct q_exchange *x) {
     q_loop_disarm(x->loop, &x->deadline);
-    x->summary.end_ns = since_start(x);
+    q_loop_unpost(&x->doom);
+    sum_up(x);
     if (x->is_maybe_processed) {
         x->error.retry_safe = 0;
     }
     x->summary.error = x->error;
-    q_spec_release_on_loop(x->spec, x->loop);
-    x->spec = NULL;
+    drop_spec(x, &x->spec);
+    drop_spec(x, &x->next);
+    struct q_chunk *chain_chunk = x->chain_chunk;
+    x->chain_chunk = NULL;
     x->sink->ended(x, &x->summary);
+    if (chain_chunk != NULL) {
+        q_chunk_release(chain_chunk);
+    }
     return Q_X_EV_NONE;
 }
 
@@ -98,6 +126,87 @@ static enum q_exchange_event abandon_and_end(struct q_exchange *x) {
     x->conn = NULL;
     q_conn_abandon(conn);
     return end(x);
+}
+
+// --- redirects -------------------------------------------------------------------------------------------------------
+
+// Ends the exchange, or the redirect's body, from the run queue: a connection that is telling us something must not be
+// abandoned from inside its own event.
+static void meet_doom(struct q_task *task) {
+    struct q_exchange *x = q_container_of(task, struct q_exchange, doom);
+    if (q_error_is(x->error_of_doom)) {
+        q_exchange_cancel(x, x->error_of_doom);
+    } else if (x->state == Q_X_DISCARDING) {
+        q_exchange_step(x, Q_X_EV_CUT);
+    }
+}
+
+static void doom(struct q_exchange *x, struct q_error error) {
+    x->error_of_doom = error;
+    q_loop_post(x->loop, &x->doom);
+}
+
+// Adds a hop to the chain that the terminal event tells. A chain that does not fit is told as far as it does.
+static void note_hop(struct q_exchange *x, uint16_t status, const struct q_url *url) {
+    struct q_chunk_pool *pool = x->pool->env->small_chunks;
+    if (x->chain_chunk == NULL) {
+        x->chain_chunk = q_chunk_take(pool);
+        if (x->chain_chunk == NULL) {
+            return;
+        }
+        q_headers_builder_init(&x->chain, x->chain_chunk->data, pool->capacity, NULL);
+    }
+    char digits[20];
+    struct q_error error =
+        q_headers_builder_add(&x->chain, q_slice_make(digits, q_u64_to_text(status, digits)), url->href);
+    if (q_error_is(error)) {
+        Q_LOG(x->loop->log, Q_LOG_INFO, "exchange %p redirected: hop %u is not told", (void *)x, x->num_redirects);
+    }
+}
+
+// Whether this head is followed. What makes it impossible to follow dooms the exchange.
+static bool follows(struct q_exchange *x, const struct q_h1_out *out) {
+    struct q_slice location;
+    if (x->spec->redirects_max == 0 || !q_redirect_is(out->status) ||
+        !q_headers_get_known(out->headers, Q_KNOWN_LOCATION, &location)) {
+        return false;
+    }
+    struct q_error error = q_error_make(Q_ERR_TOO_MANY_REDIRECTS, Q_PHASE_HEAD);
+    if (x->num_redirects < x->spec->redirects_max) {
+        error = q_redirect_next(x->spec, out->status, location, &x->next);
+    }
+    if (q_error_is(error)) {
+        doom(x, error);
+    } else {
+        note_hop(x, out->status, &x->next->url);
+    }
+    return true;
+}
+
+static enum q_exchange_event start_discarding(struct q_exchange *x) {
+    x->discarded = 0;
+    x->is_maybe_processed = true; // a server has seen the request, and did something with it
+    return Q_X_EV_NONE;
+}
+
+static enum q_exchange_event follow(struct q_exchange *x) {
+    if (x->next == NULL) {
+        return Q_X_EV_NONE; // doomed; the run queue ends it
+    }
+    q_loop_unpost(&x->doom);
+    drop_spec(x, &x->spec);
+    x->spec = x->next;
+    x->next = NULL;
+    x->num_redirects++;
+    x->hop_attempts = 0;
+    return ask_for_connection(x);
+}
+
+static enum q_exchange_event cut_and_follow(struct q_exchange *x) {
+    struct q_conn *conn = x->conn;
+    x->conn = NULL;
+    q_conn_abandon(conn);
+    return follow(x);
 }
 
 static enum q_exchange_event ignore(struct q_exchange *x) {
@@ -122,12 +231,19 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
     },
     [Q_X_AWAITING] = {
         [Q_X_EV_HEAD] = GO(Q_X_RECEIVING, note_head),
+        [Q_X_EV_REDIRECT] = GO(Q_X_DISCARDING, start_discarding),
         [Q_X_EV_CONN_FAILED] = GO(Q_X_DECIDING, decide_about_replay),
         [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
     },
     [Q_X_RECEIVING] = {
         [Q_X_EV_END] = GO(Q_X_ENDED, end),
         [Q_X_EV_CONN_FAILED] = GO(Q_X_ENDED, end),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
+    },
+    [Q_X_DISCARDING] = {
+        [Q_X_EV_END] = GO(Q_X_LEASING, follow),
+        [Q_X_EV_CONN_FAILED] = GO(Q_X_LEASING, follow), // its head is all that was wanted of it
+        [Q_X_EV_CUT] = GO(Q_X_LEASING, cut_and_follow),
         [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
     },
     [Q_X_DECIDING] = {
@@ -141,12 +257,13 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
 
 static const char *const k_state_names[Q_X_STATES] = {
     [Q_X_NEW] = "new",           [Q_X_LEASING] = "leasing",   [Q_X_AWAITING] = "awaiting",
-    [Q_X_RECEIVING] = "receiving", [Q_X_DECIDING] = "deciding", [Q_X_ENDED] = "ended",
+    [Q_X_RECEIVING] = "receiving", [Q_X_DISCARDING] = "discarding", [Q_X_DECIDING] = "deciding", [Q_X_ENDED] = "ended",
 };
 
 static const char *const k_event_names[Q_X_EVENTS] = {
     [Q_X_EV_START] = "start",       [Q_X_EV_LEASED] = "leased",           [Q_X_EV_LEASE_FAILED] = "lease failed",
-    [Q_X_EV_HEAD] = "head",         [Q_X_EV_END] = "end",                 [Q_X_EV_CONN_FAILED] = "connection failed",
+    [Q_X_EV_HEAD] = "head",         [Q_X_EV_REDIRECT] = "redirect",       [Q_X_EV_CUT] = "cut",
+    [Q_X_EV_END] = "end",                 [Q_X_EV_CONN_FAILED] = "connection failed",
     [Q_X_EV_REPLAY] = "replay",     [Q_X_EV_GIVE_UP] = "give up",         [Q_X_EV_CANCEL] = "cancel",
 };
 
@@ -188,18 +305,46 @@ static bool on_informational(struct q_conn_user *user, const struct q_h1_out *ou
 static void on_head(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
     x->summary.status = out->status;
+    if (follows(x, out)) {
+        q_exchange_step(x, Q_X_EV_REDIRECT);
+        return;
+    }
     x->sink->head(x, out, chunk);
     q_exchange_step(x, Q_X_EV_HEAD);
+    uint64_t most = x->bounds.body_bytes_max;
+    if (most > 0 && out->body == Q_H1_BODY_LENGTH && out->content_length > most) {
+        doom(x, q_error_make(Q_ERR_BODY_TOO_LARGE, Q_PHASE_HEAD));
+    }
 }
 
 static bool on_data(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
-    return x->sink->data(x, data, chunk);
+    if (x->state == Q_X_DISCARDING) {
+        x->discarded += data.len;
+        if (x->discarded > Q_EXCHANGE_DISCARD_MAX) {
+            q_loop_post(x->loop, &x->doom);
+        }
+        return true;
+    }
+    if (q_error_is(x->error_of_doom)) {
+        return false; // nothing more is told; the run queue ends it
+    }
+    if (x->bounds.body_bytes_max > 0 && data.len > x->bounds.body_bytes_max - x->body_bytes) {
+        doom(x, q_error_make(Q_ERR_BODY_TOO_LARGE, Q_PHASE_BODY));
+        return false;
+    }
+    bool was_taken = x->sink->data(x, data, chunk);
+    if (was_taken) {
+        x->body_bytes += data.len;
+    } else {
+        q_watch_enter(x->watch, Q_STAGE_PAUSED);
+    }
+    return was_taken;
 }
 
 static bool on_trailers(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
-    return x->sink->trailers(x, trailers, chunk);
+    return x->state == Q_X_DISCARDING || x->sink->trailers(x, trailers, chunk);
 }
 
 static void on_end(struct q_conn_user *user, const struct q_conn_progress *progress) {
@@ -219,7 +364,27 @@ static void on_failed(struct q_conn_user *user, struct q_error error, const stru
     q_exchange_step(x, Q_X_EV_CONN_FAILED);
 }
 
-static bool wants_more(struct q_conn_user *user) { return exchange_of_user(user)->credit > 0; }
+static void on_sent(struct q_conn_user *user) {
+    struct q_exchange *x = exchange_of_user(user);
+    if (q_watch_stage(x->watch) == Q_STAGE_SENDING) {
+        q_watch_enter(x->watch, Q_STAGE_AWAITING); // else the answer has begun before the request was out
+    }
+}
+
+static void on_bytes(struct q_conn_user *user, size_t len) {
+    struct q_exchange *x = exchange_of_user(user);
+    q_watch_enter(x->watch, Q_STAGE_RECEIVING);
+    q_watch_bytes(x->watch, len);
+}
+
+static bool wants_more(struct q_conn_user *user) {
+    struct q_exchange *x = exchange_of_user(user);
+    bool wants = x->credit > 0 || x->state == Q_X_DISCARDING;
+    if (!wants) {
+        q_watch_enter(x->watch, Q_STAGE_PAUSED);
+    }
+    return wants;
+}
 
 static const struct q_conn_user_events k_user_events = {
     .on_informational = on_informational,
@@ -228,6 +393,8 @@ static const struct q_conn_user_events k_user_events = {
     .on_trailers = on_trailers,
     .on_end = on_end,
     .on_failed = on_failed,
+    .on_sent = on_sent,
+    .on_bytes = on_bytes,
     .wants_more = wants_more,
 };
 
@@ -245,23 +412,34 @@ static void on_lease_failed(struct q_lease *lease, struct q_error error) {
     q_exchange_step(x, Q_X_EV_LEASE_FAILED);
 }
 
-static const struct q_lease_events k_lease_events = {.on_leased = on_leased, .on_failed = on_lease_failed};
+static void on_dialing(struct q_lease *lease) {
+    q_watch_enter(q_container_of(lease, struct q_exchange, lease)->watch, Q_STAGE_CONNECTING);
+}
+
+static const struct q_lease_events k_lease_events = {
+    .on_leased = on_leased, .on_failed = on_lease_failed, .on_dialing = on_dialing};
 
 // --- what core says -------------------------------------------------------------------------------------------------
 
 static void deadline_passed(struct q_timer *timer) {
     static const uint8_t k_phase_of_state[Q_X_STATES] = {
-        [Q_X_LEASING] = Q_PHASE_CONNECT, [Q_X_AWAITING] = Q_PHASE_HEAD, [Q_X_RECEIVING] = Q_PHASE_BODY};
+        [Q_X_LEASING] = Q_PHASE_CONNECT, [Q_X_AWAITING] = Q_PHASE_HEAD, [Q_X_RECEIVING] = Q_PHASE_BODY,
+        [Q_X_DISCARDING] = Q_PHASE_HEAD};
     struct q_exchange *x = q_container_of(timer, struct q_exchange, deadline);
     q_exchange_cancel(x, q_error_make(Q_ERR_TIMEOUT_TOTAL, k_phase_of_state[x->state]));
 }
 
+static void bound_is_over(struct q_watch *watch, struct q_error error) { q_exchange_cancel(watch->owner, error); }
+
 void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *pool,
-                      const struct q_exchange_sink *sink, struct q_spec *spec) {
+                      const struct q_exchange_sink *sink, struct q_watch *watch, struct q_spec *spec) {
     *x = (struct q_exchange){
         .user = {.events = &k_user_events},
-        .lease = {.events = &k_lease_events, .connect_timeout_ns = spec->connect_timeout_ns},
+        .lease = {.events = &k_lease_events, .connect_timeout_ns = spec->bounds.connect_ns},
         .deadline = {.fired = deadline_passed},
+        .doom = {.run = meet_doom},
+        .watch = watch,
+        .bounds = spec->bounds,
         .sink = sink,
         .loop = loop,
         .pool = pool,
@@ -271,8 +449,9 @@ void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *
         .is_credit_manual = spec->is_credit_manual,
         .state = Q_X_NEW,
     };
-    if (spec->total_timeout_ns > 0) {
-        q_loop_arm(loop, &x->deadline, loop->now_ns + spec->total_timeout_ns);
+    q_watch_begin(watch, loop, &x->bounds, bound_is_over, x);
+    if (spec->bounds.total_ns > 0) {
+        q_loop_arm(loop, &x->deadline, loop->now_ns + spec->bounds.total_ns);
     }
     q_exchange_step(x, Q_X_EV_START);
 }
@@ -295,6 +474,9 @@ void q_exchange_grant(struct q_exchange *x, uint64_t bytes) {
 
 void q_exchange_resume(struct q_exchange *x) {
     if (x->conn != NULL) {
+        if (q_watch_stage(x->watch) == Q_STAGE_PAUSED) {
+            q_watch_enter(x->watch, Q_STAGE_RECEIVING); // the silence so far was ours
+        }
         q_conn_resume(x->conn);
     }
 }

@@ -11,11 +11,15 @@
 #define QUOIT_ENGINE_EXCHANGE_EXCHANGE_H
 
 #include "engine/conn/pool.h"
-#include "engine/exchange/spec.h"
+#include "engine/exchange/redirect.h"
+#include "engine/exchange/watch.h"
 #include "engine/loop/loop.h"
 
 // Connections that one request may use up: enough for a handful of idle ones that died together, and an end to it.
 #define Q_EXCHANGE_ATTEMPTS_MAX 5
+
+// Body of a redirect that is read and thrown away to keep its connection; a longer one costs the connection.
+#define Q_EXCHANGE_DISCARD_MAX 65536
 
 struct q_exchange;
 
@@ -27,6 +31,9 @@ struct q_exchange_summary {
     uint64_t leased_ns;
     uint64_t head_ns;
     uint64_t end_ns;
+    uint64_t spent_ns[Q_STAGES];
+    const struct q_headers *redirects; // status and target of each hop that was followed; NULL: none
+    struct q_chunk *redirects_chunk;   // where they lie; borrowed
     uint32_t connection_id;
     uint16_t status;
     uint8_t attempts;
@@ -50,6 +57,7 @@ enum q_exchange_state {
     Q_X_LEASING,      // waits for a connection
     Q_X_AWAITING,     // sent, or being sent; waits for the final head
     Q_X_RECEIVING,    // the final head is there; the body comes
+    Q_X_DISCARDING,   // a redirect's head is there; its body is thrown away
     Q_X_DECIDING,     // a connection died; to replay or not
     Q_X_ENDED,
     Q_X_STATES,
@@ -60,7 +68,9 @@ enum q_exchange_event {
     Q_X_EV_LEASED,
     Q_X_EV_LEASE_FAILED,
     Q_X_EV_HEAD,
+    Q_X_EV_REDIRECT, // a final head that is followed
     Q_X_EV_END,
+    Q_X_EV_CUT,      // the redirect's body is too long to be read
     Q_X_EV_CONN_FAILED,
     Q_X_EV_REPLAY,
     Q_X_EV_GIVE_UP,
@@ -73,15 +83,26 @@ struct q_exchange {
     struct q_conn_user user;
     struct q_lease lease;
     struct q_timer deadline;
+    struct q_task doom; // ends it with `error_of_doom`, or cuts a redirect's body, from outside its connection's events
+    struct q_watch *watch;
+    struct q_bounds bounds;
     const struct q_exchange_sink *sink;
     struct q_loop *loop;
     struct q_pool *pool;
     struct q_spec *spec; // one hold
+    struct q_spec *next; // of a redirect that is being followed; one hold
     struct q_conn *conn; // while it is on loan to this exchange
     struct q_conn *leased; // handed over with Q_X_EV_LEASED
     struct q_error error;  // why it fails
     struct q_exchange_summary summary;
     uint64_t started_ns;
+    struct q_headers_builder chain; // of redirects, in chain_chunk
+    struct q_chunk *chain_chunk;
+    struct q_error error_of_doom;
+    uint64_t body_bytes;   // of the final response
+    uint64_t discarded;    // bytes of the redirect's body
+    uint32_t num_redirects;
+    uint32_t hop_attempts; // connections used for this hop
     int64_t credit; // bytes of body that may still be received
     bool is_credit_manual; // credit comes from the host's grants alone; for core
     bool is_last_reused;        // of the connection that failed last
@@ -90,10 +111,10 @@ struct q_exchange {
     uint8_t state; // enum q_exchange_state
 };
 
-// q_exchange_start begins. The exchange takes over one hold on `spec`, which is frozen. Exactly one sink->ended follows,
+// q_exchange_start begins. The exchange takes over one hold on `spec`, which is frozen; `watch` lives as long as it. Exactly one sink->ended follows,
 // maybe from inside this call.
 void q_exchange_start(struct q_exchange *exchange, struct q_loop *loop, struct q_pool *pool,
-                      const struct q_exchange_sink *sink, struct q_spec *spec);
+                      const struct q_exchange_sink *sink, struct q_watch *watch, struct q_spec *spec);
 
 // q_exchange_cancel ends the exchange with `error` unless it has ended. sink->ended comes from inside this call.
 void q_exchange_cancel(struct q_exchange *exchange, struct q_error error);

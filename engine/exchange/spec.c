@@ -25,7 +25,10 @@ static struct q_error check_method(struct q_slice method) {
     return q_slice_equal(method, Q_SLICE("CONNECT")) ? usage(Q_ERR_INVALID_METHOD) : Q_OK;
 }
 
-static struct q_error build(struct q_spec *spec, struct q_slice method, struct q_slice url) {
+// Takes over what `url` owns.
+static struct q_error build(struct q_spec *spec, struct q_slice method, struct q_url *url) {
+    spec->url = *url;
+    *url = (struct q_url){0};
     static const char *const k_idempotent[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
     char *copy = q_alloc_copy(spec->alloc, method.ptr, method.len);
     if (copy == NULL) {
@@ -34,24 +37,17 @@ static struct q_error build(struct q_spec *spec, struct q_slice method, struct q
     spec->method = q_slice_make(copy, method.len);
     spec->is_head = q_slice_equal(method, Q_SLICE("HEAD"));
     spec->is_idempotent = is_one_of(method, k_idempotent, Q_COUNT_OF(k_idempotent));
-    struct q_error error = q_url_parse(spec->alloc, url, &spec->url);
-    if (q_error_is(error)) {
-        return error;
-    }
     if (spec->url.scheme != Q_SCHEME_HTTP) {
         return usage(Q_ERR_UNSUPPORTED_SCHEME);
     }
     return q_origin_build(&spec->origin, spec->alloc, &spec->url);
 }
 
-struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, struct q_slice url,
-                          struct q_spec **out) {
-    struct q_error error = check_method(method);
-    if (q_error_is(error)) {
-        return error;
-    }
+struct q_error q_spec_of_url(const struct q_alloc *alloc, struct q_slice method, struct q_url *url,
+                             struct q_spec **out) {
     struct q_spec *spec = q_alloc_new(alloc, sizeof *spec);
     if (spec == NULL) {
+        q_url_deinit(url);
         return usage(Q_ERR_NO_MEMORY);
     }
     spec->alloc = alloc;
@@ -60,7 +56,7 @@ struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, st
     spec->bounds.answer_ns = Q_SPEC_ANSWER_NS_DEFAULT;
     spec->credit = Q_SPEC_CREDIT_DEFAULT;
     q_headers_builder_init_growing(&spec->headers, alloc, NULL);
-    error = build(spec, method, url);
+    struct q_error error = build(spec, method, url);
     if (q_error_is(error)) {
         error.phase = Q_PHASE_SUBMIT;
         q_spec_release(spec);
@@ -68,6 +64,21 @@ struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, st
     }
     *out = spec;
     return Q_OK;
+}
+
+struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, struct q_slice url,
+                          struct q_spec **out) {
+    struct q_error error = check_method(method);
+    if (q_error_is(error)) {
+        return error;
+    }
+    struct q_url parsed;
+    error = q_url_parse(alloc, url, &parsed);
+    if (q_error_is(error)) {
+        error.phase = Q_PHASE_SUBMIT;
+        return error;
+    }
+    return q_spec_of_url(alloc, method, &parsed, out);
 }
 
 struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value) {

@@ -49,6 +49,10 @@ struct q_spec {
 Q_MUST_USE struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, struct q_slice url,
                                      struct q_spec **out);
 
+// q_spec_of_url is q_spec_new for a URL that is parsed already; it takes over what `url` owns, also when it fails.
+Q_MUST_USE struct q_error q_spec_of_url(const struct q_alloc *alloc, struct q_slice method, struct q_url *url,
+                                        struct q_spec **out);
+
 // The builder's calls; all fail with FROZEN on a frozen spec. See the functions of the same names in api/quoit.h.
 Q_MUST_USE struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value);
 Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len,

@@ -1,20 +1,18 @@
 #include "engine/exchange/watch.h"
 
+// Release, and acquire in q_watch_read: a reader that sees a value of the slot's next tenant also sees, when it looks at
+// the slot's word again, that the tenant has changed.
 static void store(_Atomic(uint64_t) *word, uint64_t value) {
-    atomic_store_explicit(word, value, memory_order_relaxed);
+    atomic_store_explicit(word, value, memory_order_release);
 }
 
-static uint64_t load(const _Atomic(uint64_t) *word) { return atomic_load_explicit(word, memory_order_relaxed); }
-
-static enum q_stage stage_of(const struct q_watch *watch) {
-    return (enum q_stage)atomic_load_explicit(&watch->stage, memory_order_relaxed);
-}
+static uint64_t load(const _Atomic(uint64_t) *word) { return atomic_load_explicit(word, memory_order_acquire); }
 
 // When the bound of the present stage is over, if it has one.
 static uint64_t deadline_of(const struct q_watch *watch, struct q_error *out_error) {
     const struct q_bounds *bounds = watch->bounds;
     uint64_t bound_ns = 0;
-    switch (stage_of(watch)) {
+    switch (q_watch_stage(watch)) {
     case Q_STAGE_QUEUED:
         *out_error = q_error_make(Q_ERR_TIMEOUT_QUEUE, Q_PHASE_QUEUE);
         bound_ns = bounds->queue_ns;
@@ -41,7 +39,7 @@ static uint64_t deadline_of(const struct q_watch *watch, struct q_error *out_err
 }
 
 static uint64_t window_end(const struct q_watch *watch) {
-    bool has_window = stage_of(watch) == Q_STAGE_RECEIVING && watch->bounds->low_speed_ns > 0;
+    bool has_window = q_watch_stage(watch) == Q_STAGE_RECEIVING && watch->bounds->low_speed_ns > 0;
     return has_window ? watch->window_ns + watch->bounds->low_speed_ns : Q_WHEEL_NEVER;
 }
 
@@ -80,32 +78,33 @@ static void timer_fired(struct q_timer *timer) {
 }
 
 void q_watch_begin(struct q_watch *watch, struct q_loop *loop, const struct q_bounds *bounds,
-                   void (*expired)(struct q_watch *watch, struct q_error error)) {
+                   void (*expired)(struct q_watch *watch, struct q_error error), void *owner) {
     watch->timer = (struct q_timer){.fired = timer_fired};
     watch->loop = loop;
     watch->bounds = bounds;
     watch->expired = expired;
+    watch->owner = owner;
     for (int stage = 0; stage < Q_STAGES; stage++) {
         store(&watch->spent_ns[stage], 0);
     }
     store(&watch->entered_ns, loop->now_ns);
-    atomic_store_explicit(&watch->stage, Q_STAGE_NONE, memory_order_relaxed);
+    atomic_store_explicit(&watch->stage, Q_STAGE_NONE, memory_order_release);
 }
 
 static void leave_stage(struct q_watch *watch) {
-    enum q_stage stage = stage_of(watch);
+    enum q_stage stage = q_watch_stage(watch);
     uint64_t spent_ns = load(&watch->spent_ns[stage]) + (watch->loop->now_ns - load(&watch->entered_ns));
     store(&watch->spent_ns[stage], spent_ns);
 }
 
 void q_watch_enter(struct q_watch *watch, enum q_stage stage) {
-    if (stage_of(watch) == stage) {
+    if (q_watch_stage(watch) == stage) {
         return;
     }
     leave_stage(watch);
     uint64_t now_ns = watch->loop->now_ns;
     store(&watch->entered_ns, now_ns);
-    atomic_store_explicit(&watch->stage, stage, memory_order_relaxed);
+    atomic_store_explicit(&watch->stage, stage, memory_order_release);
     watch->progress_ns = now_ns;
     watch->window_ns = now_ns;
     watch->window_bytes = 0;
@@ -124,7 +123,7 @@ void q_watch_end(struct q_watch *watch) {
 
 void q_watch_read(const struct q_watch *watch, uint64_t now_ns, uint32_t *out_stage, uint64_t *out_stage_ns,
                   uint64_t out_spent_ns[Q_STAGES]) {
-    *out_stage = atomic_load_explicit(&watch->stage, memory_order_relaxed);
+    *out_stage = atomic_load_explicit(&watch->stage, memory_order_acquire);
     uint64_t entered_ns = load(&watch->entered_ns);
     *out_stage_ns = now_ns > entered_ns ? now_ns - entered_ns : 0;
     for (int stage = 0; stage < Q_STAGES; stage++) {

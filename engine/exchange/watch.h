@@ -54,6 +54,7 @@ struct q_watch {
     struct q_loop *loop;
     const struct q_bounds *bounds;
     void (*expired)(struct q_watch *watch, struct q_error error);
+    void *owner;          // for `expired`
     uint64_t progress_ns; // last byte, or the stage's begin
     uint64_t window_ns;   // begin of the low-speed window
     uint64_t window_bytes;
@@ -62,7 +63,12 @@ struct q_watch {
 // q_watch_begin starts at stage NONE. `bounds` outlives it. `expired` is called from the tick when a bound is over; the
 // watch is then still in its stage, and its owner ends it.
 void q_watch_begin(struct q_watch *watch, struct q_loop *loop, const struct q_bounds *bounds,
-                   void (*expired)(struct q_watch *watch, struct q_error error));
+                   void (*expired)(struct q_watch *watch, struct q_error error), void *owner);
+
+// q_watch_stage gives the stage. Loop thread.
+static inline enum q_stage q_watch_stage(const struct q_watch *watch) {
+    return (enum q_stage)atomic_load_explicit(&watch->stage, memory_order_relaxed);
+}
 
 // q_watch_enter moves to a stage; entering the stage where it stands does nothing.
 void q_watch_enter(struct q_watch *watch, enum q_stage stage);

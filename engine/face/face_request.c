@@ -1,3 +1,4 @@
+#include "engine/core/options.h"
 #include "engine/face/calls.h"
 
 // The public type is the spec; hosts see no more of it than its name.
@@ -30,8 +31,38 @@ int32_t quoit_request_set_body(struct quoit_request *request, const void *data, 
                            : q_spec_set_body(spec_of(request), data, len, release, context).code;
 }
 
-int32_t quoit_request_set_timeouts(struct quoit_request *request, uint64_t total_ms, uint64_t connect_ms) {
-    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_timeouts(spec_of(request), total_ms, connect_ms).code;
+// Milliseconds of a host to nanoseconds; what would overflow stays far too large, so that the spec refuses it.
+static uint64_t ns_of_ms(uint64_t ms) { return ms > UINT64_MAX / Q_NS_PER_MS ? UINT64_MAX : ms * Q_NS_PER_MS; }
+
+int32_t quoit_request_set_bounds(struct quoit_request *request, const struct quoit_request_bounds *bounds) {
+    if (request == NULL || bounds == NULL) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    struct quoit_request_bounds given;
+    int32_t code = q_options_read_struct(&given, sizeof given, bounds);
+    if (code != 0) {
+        return code;
+    }
+    struct q_bounds converted = {
+        .queue_ns = ns_of_ms(given.queue_ms),
+        .connect_ns = ns_of_ms(given.connect_ms),
+        .first_byte_ns = ns_of_ms(given.first_byte_ms),
+        .idle_ns = ns_of_ms(given.idle_ms),
+        .low_speed_ns = ns_of_ms(given.low_speed_ms),
+        .low_speed_bytes = given.low_speed_bytes,
+        .total_ns = ns_of_ms(given.total_ms),
+        .body_bytes_max = given.body_bytes_max,
+    };
+    return q_spec_set_bounds(spec_of(request), &converted).code;
+}
+
+int32_t quoit_request_set_redirects(struct quoit_request *request, const struct quoit_redirect_options *options) {
+    if (request == NULL || options == NULL) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    struct quoit_redirect_options given;
+    int32_t code = q_options_read_struct(&given, sizeof given, options);
+    return code != 0 ? code : q_spec_set_redirects(spec_of(request), given.limit, given.same_scheme != 0).code;
 }
 
 int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes, int32_t manual) {
@@ -135,6 +166,33 @@ int32_t quoit_grant(struct quoit_engine handle, struct quoit_handle request_hand
     q_table_leave(engine->entry);
     return result == Q_GRANT_STALE ? Q_ERR_STALE_HANDLE : 0;
 }
+
+int32_t quoit_request_state(struct quoit_engine handle, struct quoit_handle request_handle,
+                            struct quoit_request_state *out) {
+    if (out == NULL || out->struct_size < sizeof *out) {
+        return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
+    }
+    int32_t code;
+    uint32_t generation;
+    struct q_engine *engine;
+    struct q_request *request = enter_slot(handle, request_handle, &engine, &generation, &code);
+    if (request == NULL) {
+        return code;
+    }
+    struct quoit_request_state read = {.struct_size = out->struct_size};
+    // Looked at before and after: a tenant that was there at both times was there in between.
+    bool was_live = q_slotword_is_live(&request->word, generation);
+    q_watch_read(&request->watch, q_clock_now(engine->seams.clock), &read.stage, &read.stage_ns, read.spent_ns);
+    if (was_live && q_slotword_is_live(&request->word, generation)) {
+        *out = read;
+    } else {
+        code = Q_ERR_STALE_HANDLE;
+    }
+    q_table_leave(engine->entry);
+    return code;
+}
+
+const char *quoit_stage_name(int32_t stage) { return q_stage_name(stage < 0 ? 0u : (unsigned)stage); }
 
 int32_t quoit_slice_release(struct quoit_engine handle, struct quoit_slice *slice) {
     if (slice == NULL || slice->owner == NULL) {

@@ -97,9 +97,13 @@ static struct quoit_request *build(struct world_request *request) {
     }
     request->has_total_timeout = world_chance(world, 25);
     request->has_connect_timeout = world_chance(world, 25);
-    code = quoit_request_set_timeouts(built, request->has_total_timeout ? 1 + world_pick(world, 100) : 0,
-                                      request->has_connect_timeout ? 1 + world_pick(world, 50) : 0);
-    WORLD_CHECK(code == 0, "set_timeouts gave %s", quoit_error_name(code));
+    struct quoit_request_bounds bounds = {
+        .struct_size = sizeof bounds,
+        .total_ms = request->has_total_timeout ? 1 + world_pick(world, 100) : 0,
+        .connect_ms = request->has_connect_timeout ? 1 + world_pick(world, 50) : 0,
+    };
+    code = quoit_request_set_bounds(built, &bounds);
+    WORLD_CHECK(code == 0, "set_bounds gave %s", quoit_error_name(code));
     if (world_chance(world, 30)) {
         request->is_manual = world_chance(world, 50);
         code = quoit_request_set_credit(built, 1 + world_pick(world, 30000), request->is_manual);

@@ -79,7 +79,9 @@ static void submit(const struct rig *rig, const char *method, const char *url, u
                    uint64_t user_data) {
     struct quoit_request *request = NULL;
     assert_int_equal(quoit_request_new(method, url, &request), QUOIT_OK);
-    assert_int_equal(quoit_request_set_timeouts(request, total_ms, connect_ms), QUOIT_OK);
+    struct quoit_request_bounds bounds = {
+        .struct_size = sizeof bounds, .total_ms = total_ms, .connect_ms = connect_ms};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_OK);
     assert_int_equal(quoit_submit(rig->engine, rig->port, request, user_data, NULL), QUOIT_OK);
     quoit_request_release(request);
 }

@@ -370,7 +370,9 @@ static void many_threads_submit_one_request_many_times(void **state) {
 
 static void get_within(uint32_t index, uint64_t total_ms, uint64_t connect_ms) {
     struct quoit_request *request = host_request("GET", the_url);
-    assert_int_equal(quoit_request_set_timeouts(request, total_ms, connect_ms), QUOIT_OK);
+    struct quoit_request_bounds bounds = {
+        .struct_size = sizeof bounds, .total_ms = total_ms, .connect_ms = connect_ms};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_OK);
     host_submit(&host, index, request);
 }
 

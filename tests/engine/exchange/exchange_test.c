@@ -76,7 +76,7 @@ static const struct q_exchange_sink k_sink = {.head = sink_head, .ended = sink_e
 static struct q_spec *spec_of(const char *method, uint64_t total_ms) {
     struct q_spec *spec = NULL;
     assert_false(q_error_is(q_spec_new(q_alloc_libc(), q_slice_of_string(method), Q_SLICE("http://1.2.3.4/"), &spec)));
-    assert_false(q_error_is(q_spec_set_timeouts(spec, total_ms, 0)));
+    assert_false(q_error_is(q_spec_set_bounds(spec, &(struct q_bounds){.total_ns = total_ms * Q_NS_PER_MS})));
     assert_false(q_error_is(q_spec_set_credit(spec, 1000, false)));
     assert_false(q_error_is(q_spec_freeze(spec)));
     return spec;

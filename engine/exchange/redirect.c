@@ -1,0 +1,99 @@
+#include "engine/exchange/redirect.h"
+
+bool q_redirect_is(uint16_t status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+static bool becomes_get(const struct q_spec *spec, uint16_t status) {
+    bool is_post = q_slice_equal(spec->method, Q_SLICE("POST"));
+    return (status == 303 && !spec->is_head) || ((status == 301 || status == 302) && is_post);
+}
+
+// Fields that describe a body that is not sent any more.
+static bool is_of_body(struct q_slice name) {
+    switch (q_known_find(name)) {
+    case Q_KNOWN_CONTENT_TYPE:
+    case Q_KNOWN_CONTENT_ENCODING:
+    case Q_KNOWN_CONTENT_LANGUAGE:
+    case Q_KNOWN_CONTENT_LOCATION:
+    case Q_KNOWN_CONTENT_DISPOSITION: return true;
+    default: return false;
+    }
+}
+
+// Fields that speak to one origin and must not reach another one.
+static bool is_of_origin(struct q_slice name) {
+    switch (q_known_find(name)) {
+    case Q_KNOWN_AUTHORIZATION:
+    case Q_KNOWN_COOKIE:
+    case Q_KNOWN_PROXY_AUTHORIZATION:
+    case Q_KNOWN_HOST: return true;
+    default: return false;
+    }
+}
+
+static struct q_error copy_fields(const struct q_spec *from, struct q_spec *to, bool drops_body) {
+    bool is_same_origin = q_origin_equal(&from->origin, &to->origin);
+    for (uint32_t i = 0; i < q_headers_builder_count(&from->headers); i++) {
+        struct q_slice name;
+        struct q_slice value;
+        q_headers_builder_at(&from->headers, i, &name, &value);
+        if ((drops_body && is_of_body(name)) || (!is_same_origin && is_of_origin(name))) {
+            continue;
+        }
+        struct q_error error = q_spec_add_header(to, name, value);
+        if (q_error_is(error)) {
+            return error;
+        }
+    }
+    return Q_OK;
+}
+
+// The body stays where it is: the next hop holds the spec that has it.
+static void release_owner(void *context, const void *data, size_t len) {
+    (void)data;
+    (void)len;
+    q_spec_release(context);
+}
+
+static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool drops_body) {
+    struct q_error error = copy_fields(from, to, drops_body);
+    if (!q_error_is(error) && from->has_body && !drops_body) {
+        error = q_spec_set_body(to, from->body, from->body_len, release_owner, from);
+        if (!q_error_is(error)) {
+            q_spec_acquire(from);
+        }
+    }
+    if (!q_error_is(error)) {
+        error = q_spec_set_redirects(to, from->redirects_max, from->keeps_scheme);
+    }
+    to->bounds = from->bounds;
+    to->credit = from->credit;
+    to->is_credit_manual = from->is_credit_manual;
+    return q_error_is(error) ? error : q_spec_freeze(to);
+}
+
+struct q_error q_redirect_next(struct q_spec *spec, uint16_t status, struct q_slice location, struct q_spec **out) {
+    struct q_url url;
+    struct q_error error = q_url_resolve(spec->alloc, &spec->url, location, &url);
+    if (q_error_is(error)) {
+        enum q_error_code code = error.code == Q_ERR_INVALID_URL ? Q_ERR_HTTP_BAD_LOCATION : (enum q_error_code)error.code;
+        return q_error_make(code, Q_PHASE_HEAD);
+    }
+    if (spec->keeps_scheme && url.scheme != spec->url.scheme) {
+        q_url_deinit(&url);
+        return q_error_make(Q_ERR_UNSUPPORTED_SCHEME, Q_PHASE_HEAD);
+    }
+    bool drops_body = becomes_get(spec, status);
+    struct q_spec *next;
+    error = q_spec_of_url(spec->alloc, drops_body ? Q_SLICE("GET") : spec->method, &url, &next);
+    if (!q_error_is(error)) {
+        error = copy_rest(spec, next, drops_body);
+        if (q_error_is(error)) {
+            q_spec_release(next);
+        }
+    }
+    error.phase = q_error_is(error) ? Q_PHASE_HEAD : 0;
+    *out = q_error_is(error) ? NULL : next;
+    return error;
+}
