@@ -33,7 +33,7 @@ struct q_ring_options {
     struct q_doorbell *doorbell;      // hung up by the ring; the owner takes it down when no thread can ring it
     struct q_chunk_pool *buffer_pool; // where receive buffers come from and go home to
     uint32_t num_buffers;             // lent to the kernel at a time; a power of two
-    uint32_t num_slots;               // size of the file table
+    uint32_t num_slots;               // size of the file table; at least 2: the doorbell has one
     uint32_t sq_entries;
     uint32_t cq_entries;
     uint32_t capabilities_off;

@@ -18,6 +18,7 @@
 #define SQ_ENTRIES_MIN 16
 #define CQ_ENTRIES_MIN 64
 #define PROBED_OPS 64
+#define ENTERS_MAX 100 // for one operation of the proof: signals may interrupt, memory may be short for a moment
 
 int q_ring_register(struct q_ring *ring, unsigned opcode, void *arg, unsigned num_args) {
     return ring->sys->reg(ring->sys, ring->enter_fd, opcode | ring->register_flags, arg, num_args);
@@ -201,66 +202,91 @@ static struct q_error hang_doorbell(struct q_ring *ring) {
         return q_error_os(Q_ERR_FD_LIMIT, Q_PHASE_CREATE, -fd);
     }
     bell->fd = fd;
-    return q_io_install(&ring->io, fd, &ring->bell_slot);
+    struct q_error error = q_io_install(&ring->io, fd, &ring->bell_slot);
+    if (error.code == Q_ERR_SOCKET_FAILED) {
+        error.code = Q_ERR_RING_FAILED; // no request's socket: the ring's own
+    }
+    error.phase = q_error_is(error) ? Q_PHASE_CREATE : Q_PHASE_NONE;
+    return error;
 }
 
-static int expect_one(struct q_ring *ring) {
-    int result = q_ring_enter(ring, q_ring_flush(ring), 1, &(struct q_io_turn){.deadline_ns = Q_WHEEL_NEVER});
-    if (result < 0) {
-        return result;
-    }
+// The next completion's result. An entry may be interrupted or put off; it is made again, but not for ever.
+static struct q_error expect_one(struct q_ring *ring, int *out_result) {
     struct io_uring_cq *cq = &ring->uring.cq;
     unsigned head = *cq->khead;
-    if (head == io_uring_smp_load_acquire(cq->ktail)) {
-        return -EIO;
+    int entered = 0;
+    for (int tries = 0; head == io_uring_smp_load_acquire(cq->ktail); tries++) {
+        if (tries == ENTERS_MAX) {
+            return q_error_os(Q_ERR_RING_FAILED, Q_PHASE_CREATE, entered < 0 ? -entered : EIO);
+        }
+        entered = q_ring_enter(ring, q_ring_flush(ring), 1, &(struct q_io_turn){.deadline_ns = Q_WHEEL_NEVER});
     }
-    result = cq->cqes[head & cq->ring_mask].res;
+    *out_result = cq->cqes[head & cq->ring_mask].res;
     io_uring_smp_store_release(cq->khead, head + 1);
-    return result;
+    return Q_OK;
 }
 
 // Tries one operation by itself, in the raw: the slots' bookkeeping is not involved yet.
-static int try_one(struct q_ring *ring, const struct io_uring_sqe *wanted) {
+static struct q_error try_one(struct q_ring *ring, const struct io_uring_sqe *wanted, int *out_result) {
     struct io_uring_sq *sq = &ring->uring.sq;
     sq->sqes[sq->sqe_tail++ & sq->ring_mask] = *wanted;
-    return expect_one(ring);
+    return expect_one(ring, out_result);
 }
 
-static bool can_make_direct_sockets(struct q_ring *ring) {
+static struct q_error try_option(struct q_ring *ring, uint32_t index, int *out_result) {
     static const int k_one = 1;
-    // The last slot: host-driven, the first holds the doorbell's eventfd already, and a socket made there would end it.
-    unsigned slot = ring->options.num_slots - 1;
-    struct io_uring_sqe sqe = {0};
-    io_uring_prep_socket_direct(&sqe, AF_INET, SOCK_STREAM, 0, slot, 0);
-    if (try_one(ring, &sqe) < 0) {
-        return false;
-    }
-    sqe = (struct io_uring_sqe){
-        .opcode = Q_URING_OP_URING_CMD, .flags = IOSQE_FIXED_FILE, .cmd_op = Q_URING_CMD_SETSOCKOPT};
-    sqe.fd = (int)slot;
+    struct io_uring_sqe sqe = {
+        .opcode = Q_URING_OP_URING_CMD, .flags = IOSQE_FIXED_FILE, .fd = (int)index, .cmd_op = Q_URING_CMD_SETSOCKOPT};
     uint32_t words[2] = {IPPROTO_TCP, TCP_NODELAY};
     memcpy(&sqe.addr, words, sizeof words);
     sqe.file_index = sizeof k_one;
     sqe.addr3 = (uint64_t)(uintptr_t)&k_one;
-    bool can = try_one(ring, &sqe) == 0;
-    sqe = (struct io_uring_sqe){0};
-    io_uring_prep_close_direct(&sqe, slot);
-    return try_one(ring, &sqe) == 0 && can;
+    return try_one(ring, &sqe, out_result);
+}
+
+static struct q_error close_tried(struct q_ring *ring, uint32_t index) {
+    struct io_uring_sqe sqe = {0};
+    int result = 0;
+    io_uring_prep_close_direct(&sqe, index);
+    struct q_error error = try_one(ring, &sqe, &result);
+    if (!q_error_is(error) && result < 0) {
+        return q_error_os(Q_ERR_RING_FAILED, Q_PHASE_CREATE, -result); // the slot could never be used
+    }
+    return error;
+}
+
+// Takes DIRECT_SOCKET off when a socket cannot be made and set up in a slot. The last slot is used: slots are taken from
+// the first one up, and a host-driven ring has its bell in one already.
+static struct q_error try_direct_sockets(struct q_ring *ring) {
+    uint32_t index = ring->options.num_slots - 1;
+    struct io_uring_sqe sqe = {0};
+    int made = 0, set = 0;
+    io_uring_prep_socket_direct(&sqe, AF_INET, SOCK_STREAM, 0, index, 0);
+    struct q_error error = try_one(ring, &sqe, &made);
+    if (!q_error_is(error) && made >= 0) {
+        error = try_option(ring, index, &set);
+        error = q_error_is(error) ? error : close_tried(ring, index);
+    }
+    if (made < 0 || set < 0) {
+        ring->capabilities &= ~(uint32_t)Q_RING_DIRECT_SOCKET;
+    }
+    return error;
 }
 
 // One operation through the whole path before the ring is declared good: a seccomp filter may allow the set-up and
 // kill or refuse the rest.
 static struct q_error prove(struct q_ring *ring) {
     struct io_uring_sqe sqe = {0};
+    int result;
     io_uring_prep_nop(&sqe);
-    int result = try_one(ring, &sqe);
+    struct q_error error = try_one(ring, &sqe, &result);
+    if (q_error_is(error)) {
+        return error;
+    }
     if (result < 0) {
         return q_ring_refusal(-result, NULL);
     }
-    if ((ring->capabilities & Q_RING_DIRECT_SOCKET) && !can_make_direct_sockets(ring)) {
-        ring->capabilities &= ~(uint32_t)Q_RING_DIRECT_SOCKET;
-    }
-    return Q_OK;
+    return ring->capabilities & Q_RING_DIRECT_SOCKET ? try_direct_sockets(ring) : Q_OK;
 }
 
 // What needs the loop thread: the registration of the ring belongs to the task that makes it.
@@ -310,6 +336,7 @@ static struct q_error set_up(struct q_ring *ring) {
 }
 
 struct q_error q_ring_create(const struct q_ring_options *options, struct q_ring **out) {
+    Q_CHECK(options->num_slots >= 2); // the bell's and one more
     struct q_ring *ring = q_alloc_new(options->alloc, sizeof *ring);
     if (ring == NULL) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);

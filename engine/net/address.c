@@ -21,7 +21,8 @@ struct q_address q_address_v6(const uint8_t bytes[16], uint16_t port) {
 bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out) {
     char literal[INET6_ADDRSTRLEN];
     uint8_t bytes[16];
-    if (text.len == 0 || text.len >= sizeof literal) {
+    // A NUL would end the literal for inet_pton, and what stands behind it would go unseen.
+    if (text.len == 0 || text.len >= sizeof literal || memchr(text.ptr, 0, text.len) != NULL) {
         return false;
     }
     memcpy(literal, text.ptr, text.len);
