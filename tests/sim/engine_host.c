@@ -217,8 +217,9 @@ static uint64_t expected_len(const struct world_request *request) {
 static void check_done(struct world_request *request) {
     WORLD_CHECK(request->kind != KIND_GARBAGE && request->kind != KIND_NEVER, "request %u: done without an answer",
                 request->number);
-    WORLD_CHECK(request->has_head && request->received == expected_len(request), "request %u (%s): done with %llu of %llu",
-                request->number, request->target, (unsigned long long)request->received, (unsigned long long)expected_len(request));
+    WORLD_CHECK(request->has_head && request->received == expected_len(request),
+                "request %u (%s): done with %llu of %llu", request->number, request->target,
+                (unsigned long long)request->received, (unsigned long long)expected_len(request));
     WORLD_CHECK(request->infos == request->num_infos, "request %u: %u of %u informational heads", request->number,
                 request->infos, request->num_infos);
     bool wants_trailers = request->kind == KIND_CHUNKED && !request->is_head_method;
@@ -268,7 +269,8 @@ static void check_failed(struct world_request *request, const struct quoit_event
     request->failure = event->u.summary.failure;
     request->world->failed_by_code[(uint32_t)request->failure.code % 1000]++;
     WORLD_CHECK(may_fail_with(request, request->failure.code), "request %u (%s) failed with %s in %s",
-                request->number, request->target, quoit_error_name(request->failure.code), quoit_phase_name(request->failure.phase));
+                request->number, request->target, quoit_error_name(request->failure.code),
+                quoit_phase_name(request->failure.phase));
 }
 
 static void check_event_of_request(struct world_port *port, const struct quoit_event *event) {
