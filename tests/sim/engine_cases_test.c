@@ -10,6 +10,8 @@
 #include "tests/support/simkernel.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -351,6 +353,39 @@ static void an_idempotent_request_is_sent_again_and_another_is_not(void **state)
     assert_int_equal(stand->summary.failure.retry_safe, 0);
 }
 
+static void a_response_that_nobody_asked_for_is_nobodys(void **state) {
+    struct stand *stand = *state;
+    for (unsigned i = 0; i < 3; i++) {
+        ask(stand, (struct ask){0}, "/size/10?extra&pause=%u", i);
+        expect(stand, 0);
+        uint32_t first = stand->summary.connection_id;
+        run_for(stand, i);
+        ask(stand, (struct ask){0}, "/status/204");
+        expect(stand, 0);
+        assert_int_equal(stand->status, 204);
+        assert_int_not_equal(stand->summary.connection_id, first);
+    }
+}
+
+static void a_socket_has_its_options(void **state) {
+    struct stand *stand = *state;
+    ask(stand, (struct ask){0}, "/size/10");
+    struct q_sim_conn *conn = q_sim_conn_at(stand->sim, 0);
+    assert_int_equal(q_sim_conn_option(conn, IPPROTO_TCP, TCP_NODELAY, -1), 1);
+    assert_int_equal(q_sim_conn_option(conn, SOL_SOCKET, SO_KEEPALIVE, -1), 1);
+    assert_true(q_sim_conn_option(conn, IPPROTO_TCP, TCP_KEEPIDLE, -1) > 0);
+    assert_true(q_sim_conn_option(conn, IPPROTO_TCP, TCP_USER_TIMEOUT, -1) > 0);
+}
+
+static void an_idle_connection_ends_at_its_timeout(void **state) {
+    struct stand *stand = *state;
+    ask(stand, (struct ask){0}, "/size/10");
+    run_for(stand, 59000);
+    assert_int_equal(q_sim_conn_count(stand->sim), 1);
+    run_for(stand, 2000);
+    assert_int_equal(q_sim_conn_count(stand->sim), 0);
+}
+
 static void an_early_answer_to_a_large_body_is_heard(void **state) {
     struct stand *stand = *state;
     ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?early&last");
@@ -410,6 +445,9 @@ int main(void) {
         CASE(statuses_without_a_body_end_with_their_head),
         CASE(a_connection_is_used_again_until_its_server_closes_it),
         CASE(an_idempotent_request_is_sent_again_and_another_is_not),
+        CASE(a_response_that_nobody_asked_for_is_nobodys),
+        CASE(a_socket_has_its_options),
+        CASE(an_idle_connection_ends_at_its_timeout),
         CASE(an_early_answer_to_a_large_body_is_heard),
         CASE(a_send_of_nothing_is_tried_on_another_connection),
         CASE(a_send_that_breaks_off_fails_its_request_at_once),
