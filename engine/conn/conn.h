@@ -93,6 +93,7 @@ struct q_conn {
     struct q_handle handle;           // the pool's name for it
     uint32_t id;                      // serial, for people
     uint32_t uses;
+    uint64_t connect_timeout_ns;      // what its connecting was given
     uint8_t state; // enum q_conn_state
 };
 

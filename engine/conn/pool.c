@@ -120,6 +120,7 @@ static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin 
     h1->conn.origin = entry;
     h1->conn.handle = handle;
     h1->conn.id = ++pool->next_conn_id == 0 ? ++pool->next_conn_id : pool->next_conn_id;
+    h1->conn.connect_timeout_ns = connect_timeout_ns;
     struct q_error error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + connect_timeout_ns);
     if (q_error_is(error)) {
         q_slots_release(&pool->conns, handle);
@@ -306,12 +307,28 @@ static void on_ready(struct q_conn *conn) {
 
 static void on_free(struct q_conn *conn) { give_or_shelve(conn); }
 
+// One failure is one waiter's. An attempt is given the time of the waiter that stands first when it begins; who is first
+// when the time is up may be another, who allows more: it is not failed by a stranger's timeout.
+static struct q_lease *next_to_fail(struct q_conn *conn, struct q_error error) {
+    struct q_pool_origin *entry = conn->origin;
+    if (error.code != Q_ERR_TIMEOUT_CONNECT) {
+        return next_in_line(entry);
+    }
+    for (struct q_list_node *node = entry->waiters.head.next; node != &entry->waiters.head; node = node->next) {
+        if (lease_of(node)->connect_timeout_ns <= conn->connect_timeout_ns) {
+            leave_line(entry, lease_of(node));
+            return lease_of(node);
+        }
+    }
+    return NULL;
+}
+
 static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     struct q_pool_origin *entry = conn->origin;
     entry->num_connecting--;
     entry->num_usable--;
-    // One failure is one waiter's: it hears the kernel's own word. For the others a new attempt is made, below.
-    struct q_lease *lease = next_in_line(entry);
+    // It hears the kernel's own word. For the others a new attempt is made, once this connection has closed.
+    struct q_lease *lease = next_to_fail(conn, error);
     if (lease != NULL) {
         lease->events->on_failed(lease, error);
     }

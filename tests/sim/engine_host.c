@@ -117,13 +117,25 @@ static bool may_be_refused(const struct world *world, int32_t code) {
            (code == QUOIT_ERR_CLOSED && world->is_closing);
 }
 
+static enum world_origin draw_origin(struct world *world) {
+    static const uint8_t k_weights[ORIGINS] = {[ORIGIN_CLEAN] = 40,      [ORIGIN_SLOW] = 12,     [ORIGIN_MOODY] = 18,
+                                               [ORIGIN_FAULTY] = 22,     [ORIGIN_REFUSES] = 3,
+                                               [ORIGIN_UNREACHABLE] = 2, [ORIGIN_BLACKHOLE] = 3};
+    uint64_t drawn = world_pick(world, 100);
+    unsigned origin = 0;
+    for (unsigned sum = k_weights[0]; drawn >= sum; sum += k_weights[origin]) {
+        origin++;
+    }
+    return (enum world_origin)origin;
+}
+
 void world_submit(struct world *world) {
     if (world->num_requests == world->max_requests) {
         return;
     }
     struct world_request *request = &world->requests[world->num_requests];
     *request = (struct world_request){.world = world, .number = world->num_requests + 1};
-    request->origin = world_chance(world, 60) ? ORIGIN_CLEAN : (enum world_origin)world_pick(world, ORIGINS);
+    request->origin = draw_origin(world);
     request->port = (uint32_t)world_pick(world, world->num_ports);
     struct quoit_request *built = build(request);
     world->num_requests++; // its events may come while we are still here
@@ -209,8 +221,9 @@ static uint64_t expected_len(const struct world_request *request) {
 static void check_done(struct world_request *request) {
     WORLD_CHECK(request->kind != KIND_GARBAGE && request->kind != KIND_NEVER, "request %u: done without an answer",
                 request->number);
-    WORLD_CHECK(request->has_head && request->received == expected_len(request), "request %u (%s): done with %llu of %llu",
-                request->number, request->target, (unsigned long long)request->received, (unsigned long long)expected_len(request));
+    WORLD_CHECK(request->has_head && request->received == expected_len(request),
+                "request %u (%s): done with %llu of %llu", request->number, request->target,
+                (unsigned long long)request->received, (unsigned long long)expected_len(request));
     WORLD_CHECK(request->infos == request->num_infos, "request %u: %u of %u informational heads", request->number,
                 request->infos, request->num_infos);
     bool wants_trailers = request->kind == KIND_CHUNKED && !request->is_head_method;
@@ -260,7 +273,8 @@ static void check_failed(struct world_request *request, const struct quoit_event
     request->failure = event->u.summary.failure;
     request->world->failed_by_code[(uint32_t)request->failure.code % 1000]++;
     WORLD_CHECK(may_fail_with(request, request->failure.code), "request %u (%s) failed with %s in %s",
-                request->number, request->target, quoit_error_name(request->failure.code), quoit_phase_name(request->failure.phase));
+                request->number, request->target, quoit_error_name(request->failure.code),
+                quoit_phase_name(request->failure.phase));
 }
 
 static void check_event_of_request(struct world_port *port, const struct quoit_event *event) {
@@ -325,7 +339,7 @@ void world_on_event(void *context, const struct quoit_event *event) {
     if (world_chance(port->world, 5)) {
         world_submit(port->world);
     }
-    if (world_chance(port->world, 2)) {
+    if (world_chance(port->world, 1)) {
         struct world_request *request = &port->world->requests[event->user_data - 1];
         request->was_canceled = true;
         quoit_cancel(port->world->engine, event->request);
@@ -392,7 +406,11 @@ void world_close(struct world *world, uint64_t drain_ms) {
 }
 
 static void cancel_any(struct world *world) {
-    struct world_request *request = &world->requests[world_pick(world, world->num_requests)];
+    // Mostly a late one: those that live long are rare.
+    uint64_t recent = world->num_requests < 5 ? world->num_requests : 5;
+    uint64_t index = world_chance(world, 50) ? world_pick(world, world->num_requests)
+                                             : world->num_requests - 1 - world_pick(world, recent);
+    struct world_request *request = &world->requests[index];
     request->was_canceled = request->was_canceled || !request->has_ended;
     int32_t code = quoit_cancel(world->engine, request->handle);
     WORLD_CHECK(code == 0 || (code == QUOIT_ERR_STALE_HANDLE), "cancel gave %s", quoit_error_name(code));
@@ -408,7 +426,7 @@ void world_act(struct world *world) {
     uint64_t act = world_pick(world, 100);
     if (act < 40) {
         world_submit(world);
-    } else if (act < 44 && world->num_requests > 0) {
+    } else if (act < 42 && world->num_requests > 0) {
         cancel_any(world);
     } else if (act < 60 && world->num_requests > 0) {
         grant_any(world);

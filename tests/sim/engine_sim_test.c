@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS 2000
+#define SEEDS 5000
 #define STEPS 200
 #define STEPS_TO_SETTLE 100000
 
@@ -77,7 +77,9 @@ static void run(uint64_t seed) {
         seen.closed_early += world->is_closing;
         world->is_settling = true;
         q_failalloc_fail_at(world->failalloc, 0);
-        q_sim_fail_op(world->sim, 0, 0, 0);
+        for (unsigned opcode = 0; opcode < 64; opcode++) {
+            q_sim_fail_op(world->sim, opcode, 0, 0);
+        }
         for (unsigned i = 0; world_pending(world) > 0; i++) {
             if (i == STEPS_TO_SETTLE) {
                 world_describe(world);
@@ -111,6 +113,18 @@ static void the_engine_keeps_its_promises_for_every_seed(void **state) {
                   (unsigned long long)seen.failed, (unsigned long long)seen.reused, (unsigned long long)seen.ticks,
                   (unsigned long long)seen.completions, (unsigned long long)seen.starved,
                   (unsigned long long)seen.closed_early);
+    if (seeds >= SEEDS) {
+        assert_true(seen.done > seen.requests / 2 && seen.reused > seeds && seen.closed_early > 0 && seen.starved > 0);
+        static const int32_t k_errors[] = {
+            QUOIT_ERR_NO_MEMORY,           QUOIT_ERR_CONNECT_REFUSED,     QUOIT_ERR_CONNECT_UNREACHABLE,
+            QUOIT_ERR_CONNECTION_RESET,    QUOIT_ERR_CONNECTION_CLOSED,   QUOIT_ERR_CONNECTION_FAILED,
+            QUOIT_ERR_MAYBE_PROCESSED,     QUOIT_ERR_HTTP_BAD_STATUS_LINE, QUOIT_ERR_HTTP_TRUNCATED_HEAD,
+            QUOIT_ERR_HTTP_TRUNCATED_BODY, QUOIT_ERR_WAITERS_MAX,         QUOIT_ERR_TIMEOUT_CONNECT,
+            QUOIT_ERR_TIMEOUT_TOTAL,       QUOIT_ERR_CANCELED,            QUOIT_ERR_CLOSED};
+        for (size_t i = 0; i < Q_COUNT_OF(k_errors); i++) {
+            assert_true(seen.failed_by_code[k_errors[i]] > 0); // else these seeds do not reach it any more
+        }
+    }
     for (int32_t i = 0; i < (int32_t)Q_COUNT_OF(seen.failed_by_code); i++) {
         if (seen.failed_by_code[i] > 0) {
             print_message("  %6llu %s\n", (unsigned long long)seen.failed_by_code[i], quoit_error_name(i));

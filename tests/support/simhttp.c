@@ -21,7 +21,7 @@ struct http_wish {
     uint64_t delay_ms, pause_ms, stall_ms, linger_ms;
     uint64_t info;
     uint64_t reset_at, cut_at; // UINT64_MAX: not
-    bool last, drop, early, check, has_linger;
+    bool last, drop, early, check, extra, has_linger;
 };
 
 struct http_conn {
@@ -34,6 +34,7 @@ struct http_conn {
     char method[24];
     bool client_closes;
     bool answered;
+    bool was_extra; // the client has bytes that it did not ask for
     uint64_t left;    // of the body, or of the chunk
     uint64_t body_at; // bytes of the body so far
 };
@@ -196,6 +197,11 @@ static void answer(struct http_conn *http) {
     } else if (is_cut) {
         q_sim_conn_close(http->conn);
     } else {
+        if (wish->extra) {
+            static const char k_extra[] = "HTTP/1.1 200 Poison\r\nX-Tag: 0\r\nContent-Length: 0\r\n\r\n";
+            q_sim_conn_send(http->conn, k_extra, sizeof k_extra - 1);
+            http->was_extra = true;
+        }
         end_of_response(http);
     }
     sim_bytes_free(&wire);
@@ -226,6 +232,7 @@ static void read_wish(struct http_wish *wish, char *target) {
         wish->drop = wish->drop || strcmp(option, "drop") == 0;
         wish->early = wish->early || strcmp(option, "early") == 0;
         wish->check = wish->check || strcmp(option, "check") == 0;
+        wish->extra = wish->extra || strcmp(option, "extra") == 0;
     }
     unsigned long long count = 0;
     if (path != NULL) {
@@ -394,7 +401,7 @@ static void http_bytes(void *context, struct q_sim_conn *conn, const char *data,
     (void)context;
     struct http_conn *http = q_sim_conn_user(conn);
     bool starts = http->state == READ_HEAD && http->in.len == 0;
-    if (starts && q_sim_conn_unread(conn) > 0) {
+    if (starts && q_sim_conn_unread(conn) > 0 && !http->was_extra) {
         fault(http, "a request before the response before it was read whole");
     }
     sim_bytes_add(&http->in, data, len);

@@ -88,7 +88,8 @@ static void arm_failure(struct sim_failure *failure, unsigned opcode, const char
 }
 
 void q_sim_fail_op(struct q_sim *sim, unsigned opcode, unsigned nth, int os_errno) {
-    arm_failure(&sim->fail_op, opcode, "", nth, os_errno);
+    Q_CHECK(opcode < Q_COUNT_OF(sim->fail_ops));
+    arm_failure(&sim->fail_ops[opcode], opcode, "", nth, os_errno);
 }
 
 void q_sim_fail_register(struct q_sim *sim, unsigned opcode, unsigned nth, int os_errno) {

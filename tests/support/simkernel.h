@@ -136,7 +136,8 @@ uint64_t q_sim_eventfd_count(struct q_sim *sim, int fd);
 
 // q_sim_fail_op makes the `nth` request (1 is the next) with this opcode fail with `os_errno` when it is issued.
 // q_sim_fail_register does the same for io_uring_register; q_sim_fail_call for "socket", "setsockopt", "eventfd",
-// "map_ring", "map_memory", "enter". One of each kind at a time; a later call replaces an earlier one.
+// "map_ring", "map_memory", "enter". One per opcode, one register call and one call at a time; a later call replaces
+// an earlier one, and `nth` 0 takes it back.
 void q_sim_fail_op(struct q_sim *sim, unsigned opcode, unsigned nth, int os_errno);
 void q_sim_fail_register(struct q_sim *sim, unsigned opcode, unsigned nth, int os_errno);
 void q_sim_fail_call(struct q_sim *sim, const char *call, unsigned nth, int os_errno);

@@ -204,7 +204,8 @@ struct q_sim {
     struct sim_sock **socks; // all that ever were, freed with the kernel
     size_t num_socks, socks_capacity;
 
-    struct sim_failure fail_op, fail_register, fail_call;
+    struct sim_failure fail_ops[64]; // by opcode
+    struct sim_failure fail_register, fail_call;
     size_t num_violations;
     char violations[SIM_VIOLATIONS_KEPT][SIM_VIOLATION_TEXT];
 };

@@ -586,7 +586,8 @@ void sim_request_issue(struct sim_request *request) {
         sim_request_finish(request, -EBADF, 0, true);
         return;
     }
-    int result = sim_failure_now(&sim_of_request(request)->fail_op, request->sqe.opcode, NULL);
+    unsigned opcode = request->sqe.opcode;
+    int result = sim_failure_now(&sim_of_request(request)->fail_ops[opcode], opcode, NULL);
     uint32_t flags = 0;
     if (result == 0) {
         result = op->issue(request, &flags);
