@@ -91,6 +91,7 @@ enum quoit_error {
     QUOIT_ERR_THREAD_FAILED = 207, // the engine's thread could not be started
     QUOIT_ERR_FD_LIMIT = 208, // no free descriptor; raise ulimit -n
     QUOIT_ERR_ENGINES_MAX = 209, // too many engines are alive in this process
+    QUOIT_ERR_PORTS_MAX = 210, // an engine has at most 256 ports
     QUOIT_ERR_NAME_NOT_FOUND = 300, // the host name is not known
     QUOIT_ERR_NAME_NO_ADDRESS = 301, // the host name has no address of a usable family
     QUOIT_ERR_CONNECT_REFUSED = 310, // the peer refused the connection
@@ -252,7 +253,7 @@ struct quoit_engine_options {
 // `options` may be NULL; what it points at is copied or used during the call only.
 // Any thread; blocks for the set-up (well under a millisecond; up to 200 ms when ring memory is short).
 // Errors: INVALID_ARGUMENT, INVALID_STRUCT_SIZE, NO_MEMORY, RING_* (cause and remedy in the sentence), THREAD_FAILED,
-// FD_LIMIT, ENGINES_MAX.
+// FD_LIMIT, ENGINES_MAX. A host-driven engine proves its ring in the first tick instead.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_engine_create(const struct quoit_engine_options *options,
                                                      struct quoit_engine *out, struct quoit_failure *out_failure);
 
@@ -279,7 +280,8 @@ QUOIT_API int64_t quoit_engine_timeout_ms(struct quoit_engine engine);
 
 // quoit_engine_tick does what is to be done now, without waiting. The first thread that calls it becomes the engine's
 // loop thread. It gives 1 when more is to be done at once, 0 when not, and a negative error code otherwise:
-// -STALE_HANDLE, -WRONG_MODE, -WRONG_THREAD, -FORKED.
+// -STALE_HANDLE, -WRONG_MODE, -WRONG_THREAD, -BUSY (another thread is opening a port before the first tick), -FORKED, or,
+// when the ring could not be bound to this thread, -RING_* in this and every later tick.
 QUOIT_API int32_t quoit_engine_tick(struct quoit_engine engine);
 
 struct quoit_engine_info {
@@ -328,7 +330,7 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const cha
 // quoit_request_add_header adds one field behind the ones that are there; names may repeat, case is kept. Copied.
 // A given Host, User-Agent or Accept takes the place of the default. Builder's thread.
 // Errors: INVALID_ARGUMENT, INVALID_HEADER_NAME, INVALID_HEADER_VALUE, FORBIDDEN_HEADER (Content-Length,
-// Transfer-Encoding and hop-by-hop fields are the engine's), FROZEN, HEAD_TOO_LARGE, TOO_MANY_HEADERS, NO_MEMORY.
+// Transfer-Encoding and hop-by-hop fields are the engine's; a second Host), FROZEN, HEAD_TOO_LARGE, TOO_MANY_HEADERS, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *request, const char *name,
                                                           size_t name_len, const char *value, size_t value_len);
 
@@ -384,13 +386,15 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_redirects(struct quoit_reques
 // quoit_request_set_credit sets how many body bytes may be on their way to the host, not yet advanced over or
 // released (default 256 KiB). At zero credit the engine stops receiving for this request, and for no other. Credit
 // comes back by itself as the host advances or releases; with `manual` 1 only through quoit_grant.
-// One receive buffer (16 KiB) may arrive beyond it. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
+// One receive buffer (16 KiB) may arrive beyond it. The head needs no credit; the end of a chunked body may need one
+// byte more than the body has. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes,
                                                           int32_t manual);
 
 // quoit_request_freeze ends building: the request is checked, serialised, and immutable from here on. Any thread may
 // then submit it, any number of times, on any engine. A submit freezes a request that is not frozen yet, which must
-// then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT, NO_MEMORY.
+// then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT, INVALID_URL,
+// NO_MEMORY; the request can then still be corrected.
 // A second call does nothing.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_freeze(struct quoit_request *request);
 
@@ -401,8 +405,9 @@ QUOIT_API struct quoit_request *quoit_request_acquire(struct quoit_request *requ
 // engine has its own hold until the terminal event. NULL does nothing. Any thread.
 QUOIT_API void quoit_request_release(struct quoit_request *request);
 
-// quoit_submit hands a request to the engine. It returns before anything happens; exactly one terminal event (DONE or
-// FAILED) follows on `port`, whatever happens, and nothing after it. On an error nothing follows at all.
+// quoit_submit hands a request to the engine. Nothing happens on the caller's stack; exactly one terminal event (DONE or
+// FAILED) follows on `port`, whatever happens, and nothing after it. (A port that another thread drains may have it
+// before this call has returned.) On an error nothing follows at all.
 // `user_data` comes back in each event. `out` (may be NULL) names the request for quoit_cancel and quoit_grant.
 // Any thread; never blocks, allocates nothing for a frozen request.
 // Errors: STALE_HANDLE (engine or port), INVALID_ARGUMENT, CLOSED, REQUESTS_MAX, PORT_FULL, FORKED, and those of
@@ -526,8 +531,10 @@ struct quoit_port_options {
 
 // quoit_port_create makes a port of an engine. A port has one draining thread at a time. `options` may be NULL.
 // Any thread; waits until the loop has seen the port, so a host-driven engine's port must be made on the ticking
-// thread or before the first tick. Errors: STALE_HANDLE, INVALID_ARGUMENT, INVALID_STRUCT_SIZE, NO_MEMORY, FD_LIMIT,
-// CLOSED, FORKED.
+// thread or before the first tick. An engine has at most 256 ports, which live as long as it.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT, INVALID_STRUCT_SIZE, NO_MEMORY, FD_LIMIT, SOCKET_FAILED, PORTS_MAX, CLOSED,
+// FORKED, WRONG_THREAD (host-driven: not the ticking thread; also inside a callback of another engine, whose loop would
+// have to wait for this one), BUSY (host-driven, before the first tick: another thread does the same).
 QUOIT_API QUOIT_MUST_USE int32_t quoit_port_create(struct quoit_engine engine, const struct quoit_port_options *options,
                                                    struct quoit_port *out);
 
@@ -555,12 +562,14 @@ QUOIT_API int32_t quoit_port_advance(struct quoit_port port);
 // quoit_port_take keeps the memory of a drained DATA event (or of the event that an inline callback was given) beyond
 // quoit_port_advance. `out` must be released with quoit_slice_release before the engine is destroyed; until then its
 // bytes count against the request's credit and the engine's memory_max. The draining thread, at most once per event.
-// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), FORKED.
+// In an inline callback a small piece is copied for it, after which only the slice is valid, not the event's data.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), NO_MEMORY, FORKED.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_port_take(struct quoit_port port, const struct quoit_event *event,
                                                  struct quoit_slice *out);
 
 // quoit_slice_release gives taken memory back, in any order. Any thread; never blocks or allocates. It zeroes `slice`,
-// so a second release of the same variable does nothing. Errors: STALE_HANDLE, FORKED.
+// so a second release of the same variable does nothing. Errors: STALE_HANDLE, INVALID_ARGUMENT (another engine's),
+// FORKED.
 QUOIT_API int32_t quoit_slice_release(struct quoit_engine engine, struct quoit_slice *slice);
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ Q_ERROR(RING_FAILED,           206, 0, "the ring could not be set up or stopped 
 Q_ERROR(THREAD_FAILED,         207, 1, "the engine's thread could not be started")
 Q_ERROR(FD_LIMIT,              208, 1, "no free descriptor; raise ulimit -n")
 Q_ERROR(ENGINES_MAX,           209, 1, "too many engines are alive in this process")
+Q_ERROR(PORTS_MAX,             210, 0, "an engine has at most 256 ports")
 Q_ERROR(NAME_NOT_FOUND,        300, 0, "the host name is not known")
 Q_ERROR(NAME_NO_ADDRESS,       301, 0, "the host name has no address of a usable family")
 Q_ERROR(CONNECT_REFUSED,       310, 1, "the peer refused the connection")

@@ -35,13 +35,12 @@ struct q_conn_request {
 struct q_conn_progress {
     uint64_t bytes_in;
     uint64_t bytes_out;      // taken by the kernel
-    uint64_t head_bytes_in;  // unused when 0
     uint32_t connection_id;  // serial, never 0
     bool is_reused;          // the connection had served an exchange before
     bool has_response_begun; // a byte of the response was seen
 };
 
-// What a connection tells its user. Those that return bool may refuse for the moment (no room, no memory): the
+// What a connection tells its user. Those that return bool may refuse for the moment, for lack of room: the
 // connection then keeps the event, stops receiving, and offers it again on q_conn_resume.
 struct q_conn_user_events {
     bool (*on_informational)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
@@ -79,7 +78,7 @@ enum q_conn_state { Q_CONN_NEW, Q_CONN_CONNECTING, Q_CONN_IDLE, Q_CONN_BUSY, Q_C
 struct q_conn_vtable {
     void (*start)(struct q_conn *conn, struct q_conn_user *user, const struct q_conn_request *request);
     void (*resume)(struct q_conn *conn);
-    void (*abandon)(struct q_conn *conn);
+    void (*abandon)(struct q_conn *conn, struct q_conn_progress *out_progress);
     void (*close)(struct q_conn *conn);
 };
 
@@ -93,7 +92,6 @@ struct q_conn {
     struct q_handle handle;           // the pool's name for it
     uint32_t id;                      // serial, for people
     uint32_t uses;
-    uint64_t connect_timeout_ns;      // what its connecting was given
     uint8_t state; // enum q_conn_state
 };
 
@@ -107,8 +105,11 @@ static inline void q_conn_start(struct q_conn *conn, struct q_conn_user *user,
 // inside this call; the caller is the user's own, in a step of the tick.
 static inline void q_conn_resume(struct q_conn *conn) { conn->v->resume(conn); }
 
-// q_conn_abandon ends the loan of a busy connection in the middle: the user hears nothing more, the connection dies.
-static inline void q_conn_abandon(struct q_conn *conn) { conn->v->abandon(conn); }
+// q_conn_abandon ends the loan of a busy connection in the middle: the user hears nothing more but how far it got, and
+// the connection dies.
+static inline void q_conn_abandon(struct q_conn *conn, struct q_conn_progress *out_progress) {
+    conn->v->abandon(conn, out_progress);
+}
 
 // q_conn_close ends a connection that has no user.
 static inline void q_conn_close(struct q_conn *conn) { conn->v->close(conn); }

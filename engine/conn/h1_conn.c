@@ -1,6 +1,6 @@
 #include "engine/conn/h1_conn.h"
 
-// A user or the reader was refused memory: the budget is used up. The next try comes by itself, since what frees
+// The reader was refused memory: the budget is used up. The next try comes by itself, since what frees
 // memory is somebody else's release and nobody knows who waits for it.
 #define MEMORY_RETRY_NS (10 * Q_NS_PER_MS)
 
@@ -185,7 +185,8 @@ typedef enum pump_next event_fn(struct q_h1_conn *h1);
 
 static enum pump_next on_need_more(struct q_h1_conn *h1) {
     drop_chunk(&h1->chunk);
-    if (h1->user->events->wants_more(h1->user)) {
+    // Credit is for bytes of the body: until the final head is there the answer is received without any.
+    if (h1->out.status < 200 || h1->user->events->wants_more(h1->user)) {
         receive(h1);
     }
     return PUMP_STOP;
@@ -194,9 +195,6 @@ static enum pump_next on_need_more(struct q_h1_conn *h1) {
 // A refused event stays in h1->out and is offered again.
 static enum pump_next offered(struct q_h1_conn *h1, enum q_h1_event event, bool was_taken) {
     h1->refused = was_taken ? Q_H1_NEED_MORE : event;
-    if (!was_taken) {
-        wait_for_memory(h1);
-    }
     return was_taken ? PUMP_GO_ON : PUMP_STOP;
 }
 
@@ -210,7 +208,7 @@ static enum pump_next on_informational(struct q_h1_conn *h1) {
 
 static enum pump_next on_head(struct q_h1_conn *h1) {
     h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk);
-    // A long body must not hold the large chunk; a chunked one gets a small one for its trailers.
+    // A long body must not hold the chunk; trailers, should there be any, get a small one.
     drop_chunk(&h1->head_chunk);
     q_h1_reader_lend(&h1->reader, NULL, 0);
     return PUMP_GO_ON;
@@ -234,18 +232,16 @@ static enum pump_next on_failed(struct q_h1_conn *h1) {
     return PUMP_STOP;
 }
 
+static enum pump_next on_need_memory(struct q_h1_conn *h1) {
+    bool has_head = h1->out.status >= 200;
+    return lend_memory(h1, has_head ? h1->env->small_chunks : h1->env->head_chunks) ? PUMP_GO_ON : PUMP_STOP;
+}
+
 static event_fn *const k_on_event[] = {
     [Q_H1_NEED_MORE] = on_need_more, [Q_H1_INFORMATIONAL] = on_informational, [Q_H1_HEAD] = on_head,
     [Q_H1_DATA] = on_data,           [Q_H1_END] = on_end,                     [Q_H1_FAILED] = on_failed,
+    [Q_H1_NEED_MEMORY] = on_need_memory,
 };
-
-static bool has_memory_for_next(struct q_h1_conn *h1) {
-    if (h1->out.body != Q_H1_BODY_CHUNKED) {
-        // Heads; also the bodies that have no trailers, for which the reader needs nothing.
-        return h1->out.status >= 200 || lend_memory(h1, h1->env->head_chunks);
-    }
-    return lend_memory(h1, h1->env->small_chunks);
-}
 
 // Reads what was received, one event at a time, until it is used up, refused, or the exchange is over.
 static void pump(struct q_h1_conn *h1) {
@@ -253,9 +249,6 @@ static void pump(struct q_h1_conn *h1) {
     while (next == PUMP_GO_ON) {
         enum q_h1_event event = (enum q_h1_event)h1->refused;
         if (event == Q_H1_NEED_MORE) {
-            if (!has_memory_for_next(h1)) {
-                return;
-            }
             event = q_h1_reader_next(&h1->reader, &h1->input, &h1->out);
         }
         next = k_on_event[event](h1);
@@ -273,7 +266,13 @@ static void on_received(struct q_stream *stream, struct q_chunk *chunk, struct q
         begin_closing(h1);
         return;
     }
-    Q_ASSERT(h1->chunk == NULL);
+    Q_CHECK(h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE);
+    if (q_io_get_stats(h1->env->loop->io)->turns == h1->started_turn) {
+        // These bytes came before the request was handed to the kernel: they answer something else.
+        q_chunk_release(chunk);
+        fail(h1, q_error_make(Q_ERR_CONNECTION_FAILED, Q_PHASE_SEND));
+        return;
+    }
     h1->chunk = chunk;
     h1->input = bytes;
     h1->progress.bytes_in += bytes.len;
@@ -288,6 +287,7 @@ static void on_ended(struct q_stream *stream, struct q_error error) {
         begin_closing(h1);
         return;
     }
+    Q_CHECK(h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE);
     if (q_error_is(error)) {
         error.phase = q_h1_reader_has_begun(&h1->reader) ? Q_PHASE_BODY : Q_PHASE_HEAD;
         fail(h1, error);
@@ -310,8 +310,11 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     h1->progress.bytes_out += len;
     h1->send_error = error;
     if (error.code == Q_ERR_CONNECTION_RESET) {
-        // Not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will tell.
-        receive(h1);
+        // Not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will tell, now
+        // or when what the user has not taken yet is out of the way.
+        if (h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE) {
+            receive(h1);
+        }
     } else if (q_error_is(error)) {
         fail(h1, error); // the connection lives, and its peer would wait for the rest as long as we for the answer
     } else {
@@ -336,6 +339,7 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     h1->user = user;
     h1->progress = (struct q_conn_progress){.connection_id = conn->id, .is_reused = conn->uses > 0};
     conn->uses++;
+    h1->started_turn = q_io_get_stats(h1->env->loop->io)->turns;
     h1->asks_close = request->asks_close;
     h1->release = request->release;
     h1->release_context = request->release_context;
@@ -364,9 +368,10 @@ static void h1_resume(struct q_conn *conn) {
     }
 }
 
-static void h1_abandon(struct q_conn *conn) {
+static void h1_abandon(struct q_conn *conn, struct q_conn_progress *out_progress) {
     struct q_h1_conn *h1 = h1_of_conn(conn);
     Q_CHECK(conn->state == Q_CONN_BUSY);
+    *out_progress = h1->progress;
     begin_closing(h1);
 }
 

@@ -23,6 +23,7 @@ struct q_h1_conn {
     struct q_socket_stream socket;
     struct q_timer timer; // connecting: the deadline; idle: the timeout; busy and short of memory: the next try
     uint64_t idle_deadline_ns;
+    uint64_t started_turn; // of the ring, when the exchange began
 
     // Connecting.
     const struct q_addresses *addresses;

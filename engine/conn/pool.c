@@ -13,6 +13,7 @@ struct q_pool_origin {
     uint32_t num_usable;     // connecting, idle and busy
     uint32_t num_connecting;
     uint32_t num_members;    // usable and closing
+    int32_t last_errno;      // of the last attempt that failed
 };
 
 static const struct q_conn_owner_events k_owner_events;
@@ -95,13 +96,18 @@ static struct q_pool_origin *new_origin(struct q_pool *pool, struct q_list *buck
     return entry;
 }
 
+static void be_hungry_no_more(struct q_pool_origin *entry) {
+    if (q_list_is_linked(&entry->hungry_link)) {
+        q_list_remove(&entry->hungry_link);
+        entry->pool->num_hungry--;
+    }
+}
+
 static void free_origin_if_unused(struct q_pool_origin *entry) {
     if (entry->num_members > 0 || entry->num_waiters > 0) {
         return;
     }
-    if (q_list_is_linked(&entry->hungry_link)) {
-        q_list_remove(&entry->hungry_link);
-    }
+    be_hungry_no_more(entry);
     q_list_remove(&entry->bucket_link);
     q_alloc_free(entry->pool->alloc, entry, entry_size(&entry->identity));
 }
@@ -120,7 +126,6 @@ static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin 
     h1->conn.origin = entry;
     h1->conn.handle = handle;
     h1->conn.id = ++pool->next_conn_id == 0 ? ++pool->next_conn_id : pool->next_conn_id;
-    h1->conn.connect_timeout_ns = connect_timeout_ns;
     struct q_error error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + connect_timeout_ns);
     if (q_error_is(error)) {
         q_slots_release(&pool->conns, handle);
@@ -136,28 +141,37 @@ static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin 
 
 static bool is_full(const struct q_pool *pool) { return pool->conns.live >= pool->options.connections_max; }
 
+// Out of room: the origin stands in line for it, and the connection that has been idle longest, of whatever origin, makes
+// some, unless as many as are wanted are on their way out already. on_closed serves the line.
 static void be_hungry(struct q_pool *pool, struct q_pool_origin *entry) {
     if (!q_list_is_linked(&entry->hungry_link)) {
         q_list_push_back(&pool->hungry, &entry->hungry_link);
+        pool->num_hungry++;
     }
-    // The connection that has been idle longest, of whatever origin, makes room; on_closed then serves the hungry.
     struct q_list_node *oldest = q_list_first(&pool->idle_lru);
-    if (oldest != NULL) {
+    if (oldest != NULL && pool->num_closing < pool->num_hungry) {
         q_conn_close(q_container_of(oldest, struct q_conn, idle_lru_link));
     }
 }
 
-// Tells the first in line for whom no connection is under way that one is. Those who have one stand in front, and are
-// as many as connections are being made, which the limits bound.
-static void tell_who_is_dialed(struct q_pool_origin *entry) {
+// The first in line for whom no connection is under way. Those who have one stand in front, and are as many as
+// connections are being made, which the limits bound.
+static struct q_lease *first_undialed(struct q_pool_origin *entry) {
     for (struct q_list_node *node = entry->waiters.head.next; node != &entry->waiters.head; node = node->next) {
-        struct q_lease *lease = lease_of(node);
-        if (!lease->is_dialed) {
-            lease->is_dialed = true;
-            lease->events->on_dialing(lease);
-            return;
+        if (!lease_of(node)->is_dialed) {
+            return lease_of(node);
         }
     }
+    return NULL;
+}
+
+static void tell_dialed(struct q_pool *pool, struct q_lease *lease) {
+    if (lease == NULL) {
+        return; // the attempt is in the place of one that failed
+    }
+    lease->is_dialed = true;
+    q_loop_arm(pool->env->loop, &lease->timer, pool->env->loop->now_ns + lease->connect_timeout_ns);
+    lease->events->on_dialing(lease);
 }
 
 // Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
@@ -169,7 +183,8 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
             be_hungry(pool, entry);
             return Q_OK;
         }
-        uint64_t timeout_ns = lease_of(q_list_first(&entry->waiters))->connect_timeout_ns;
+        struct q_lease *lease = first_undialed(entry);
+        uint64_t timeout_ns = (lease != NULL ? lease : lease_of(q_list_first(&entry->waiters)))->connect_timeout_ns;
         struct q_error error = open_connection(pool, entry, timeout_ns);
         if (q_error_is(error)) {
             if (pool->conns.live == 0) {
@@ -178,7 +193,7 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
             be_hungry(pool, entry); // out of slots or memory: whoever closes next makes room
             return Q_OK;
         }
-        tell_who_is_dialed(entry);
+        tell_dialed(pool, lease);
     }
     return Q_OK;
 }
@@ -190,28 +205,40 @@ static void take_idle(struct q_conn *conn) {
     q_list_remove(&conn->idle_lru_link);
 }
 
+static void leave_line(struct q_pool_origin *entry, struct q_lease *lease) {
+    q_list_remove(&lease->link);
+    q_loop_disarm(entry->pool->env->loop, &lease->timer);
+    lease->origin = NULL;
+    entry->num_waiters--;
+}
+
+// A lease's own bound on connecting is over; the attempt may serve another one still.
+static void connecting_took_too_long(struct q_timer *timer) {
+    struct q_lease *lease = q_container_of(timer, struct q_lease, timer);
+    struct q_pool_origin *entry = lease->origin;
+    struct q_error error = q_error_os(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT, entry->last_errno);
+    error.retry_safe = 1;
+    leave_line(entry, lease);
+    lease->events->on_failed(lease, error);
+    free_origin_if_unused(entry);
+}
+
 static void wait_in_line(struct q_pool_origin *entry, struct q_lease *lease) {
     lease->origin = entry;
     lease->is_dialed = false;
+    lease->timer.fired = connecting_took_too_long;
+    lease->place = entry->pool->next_place++;
     q_list_push_back(&entry->waiters, &lease->link);
     entry->num_waiters++;
 }
 
-static void leave_line(struct q_pool_origin *entry, struct q_lease *lease) {
-    q_list_remove(&lease->link);
-    lease->origin = NULL;
-    entry->num_waiters--;
-}
-
 static struct q_lease *next_in_line(struct q_pool_origin *entry) {
-    struct q_list_node *node = q_list_pop_front(&entry->waiters);
+    struct q_list_node *node = q_list_first(&entry->waiters);
     if (node == NULL) {
         return NULL;
     }
-    entry->num_waiters--;
-    struct q_lease *lease = lease_of(node);
-    lease->origin = NULL;
-    return lease;
+    leave_line(entry, lease_of(node));
+    return lease_of(node);
 }
 
 static enum q_lease_result refuse(struct q_error error, struct q_error *out_error) {
@@ -223,7 +250,9 @@ static enum q_lease_result refuse(struct q_error error, struct q_error *out_erro
 static enum q_lease_result lease_from(struct q_pool *pool, struct q_pool_origin *entry, struct q_lease *lease,
                                       struct q_conn **out_conn, struct q_error *out_error) {
     struct q_list_node *node = q_list_first(&entry->idle);
-    if (node != NULL) {
+    if (node != NULL && lease->wants_fresh) {
+        q_conn_close(q_container_of(node, struct q_conn, idle_link)); // its room is for the fresh one
+    } else if (node != NULL) {
         *out_conn = q_container_of(node, struct q_conn, idle_link);
         take_idle(*out_conn);
         pool->stats.reused += (*out_conn)->uses > 0;
@@ -279,25 +308,35 @@ void q_pool_cancel(struct q_pool *pool, struct q_lease *lease) {
 
 // --- what connections say ------------------------------------------------------------------------------------------
 
-// An idle connection goes to the first in line, else to the shelf.
+// Whether another origin has waited for room longer than `lease` (NULL: nobody of this origin waits), and not enough is
+// on its way out yet.
+static bool is_wanted_elsewhere(struct q_pool *pool, const struct q_lease *lease) {
+    struct q_list_node *node = q_list_first(&pool->hungry);
+    if (node == NULL || pool->num_closing >= pool->num_hungry) {
+        return false;
+    }
+    struct q_pool_origin *hungry = q_container_of(node, struct q_pool_origin, hungry_link);
+    struct q_list_node *first = q_list_first(&hungry->waiters);
+    return first != NULL && (lease == NULL || lease_of(first)->place < lease->place);
+}
+
+// An idle connection goes to the first in line, or makes room for an origin that has waited longer, or to the shelf.
 static void give_or_shelve(struct q_conn *conn) {
     struct q_pool *pool = conn->owner_context;
-    struct q_lease *lease = next_in_line(conn->origin);
+    struct q_list_node *node = q_list_first(&conn->origin->waiters);
+    struct q_lease *lease = node == NULL ? NULL : lease_of(node);
+    if (pool->is_closing || is_wanted_elsewhere(pool, lease)) {
+        q_conn_close(conn);
+        return;
+    }
     if (lease != NULL) {
+        leave_line(conn->origin, lease);
         pool->stats.reused += conn->uses > 0;
         lease->events->on_leased(lease, conn);
         return;
     }
-    if (pool->is_closing) {
-        q_conn_close(conn);
-        return;
-    }
     q_list_push_front(&conn->origin->idle, &conn->idle_link);
     q_list_push_back(&pool->idle_lru, &conn->idle_lru_link);
-    struct q_list_node *hungry = q_list_first(&pool->hungry);
-    if (hungry != NULL && is_full(pool)) {
-        q_conn_close(conn); // another origin waits for room, and this one needs nothing
-    }
 }
 
 static void on_ready(struct q_conn *conn) {
@@ -307,28 +346,18 @@ static void on_ready(struct q_conn *conn) {
 
 static void on_free(struct q_conn *conn) { give_or_shelve(conn); }
 
-// One failure is one waiter's. An attempt is given the time of the waiter that stands first when it begins; who is first
-// when the time is up may be another, who allows more: it is not failed by a stranger's timeout.
-static struct q_lease *next_to_fail(struct q_conn *conn, struct q_error error) {
-    struct q_pool_origin *entry = conn->origin;
-    if (error.code != Q_ERR_TIMEOUT_CONNECT) {
-        return next_in_line(entry);
-    }
-    for (struct q_list_node *node = entry->waiters.head.next; node != &entry->waiters.head; node = node->next) {
-        if (lease_of(node)->connect_timeout_ns <= conn->connect_timeout_ns) {
-            leave_line(entry, lease_of(node));
-            return lease_of(node);
-        }
-    }
-    return NULL;
-}
-
 static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     struct q_pool_origin *entry = conn->origin;
     entry->num_connecting--;
     entry->num_usable--;
-    // It hears the kernel's own word. For the others a new attempt is made, once this connection has closed.
-    struct q_lease *lease = next_to_fail(conn, error);
+    entry->pool->num_closing++;
+    if (error.code == Q_ERR_TIMEOUT_CONNECT) {
+        return; // each lease has a bound of its own, and hears of that
+    }
+    entry->last_errno = error.os_errno;
+    // One failure is one waiter's, who hears the kernel's own word. For the others a new attempt is made, once this
+    // connection has closed.
+    struct q_lease *lease = next_in_line(entry);
     if (lease != NULL) {
         lease->events->on_failed(lease, error);
     }
@@ -336,6 +365,7 @@ static void on_connect_failed(struct q_conn *conn, struct q_error error) {
 
 static void on_dying(struct q_conn *conn) {
     conn->origin->num_usable--;
+    conn->origin->pool->num_closing++;
     if (q_list_is_linked(&conn->idle_link)) {
         take_idle(conn);
     }
@@ -359,15 +389,20 @@ static void serve(struct q_pool *pool, struct q_pool_origin *entry) {
 // Gives room that has become free to those that wait for it, in their order, and goes on down the line: the first one's
 // waiters may have been cancelled meanwhile, and then it needs nothing.
 static void serve_hungry(struct q_pool *pool) {
-    struct q_list line;
-    q_list_init(&line);
-    q_list_take(&line, &pool->hungry);
-    struct q_list_node *node;
-    while (!is_full(pool) && (node = q_list_pop_front(&line)) != NULL) {
-        serve(pool, q_container_of(node, struct q_pool_origin, hungry_link));
+    for (uint32_t left = pool->num_hungry; left > 0 && !is_full(pool); left--) {
+        struct q_list_node *node = q_list_first(&pool->hungry);
+        if (node == NULL) {
+            return; // a failure further down has emptied the line
+        }
+        struct q_pool_origin *entry = q_container_of(node, struct q_pool_origin, hungry_link);
+        be_hungry_no_more(entry);
+        bool still_needs = entry->num_waiters > entry->num_connecting;
+        uint32_t num_before = pool->num_hungry;
+        serve(pool, entry);
+        if (still_needs && pool->num_hungry > num_before) {
+            return; // it stands at the end of the line again: there was no room after all
+        }
     }
-    q_list_take(&line, &pool->hungry); // who is hungry again stands behind
-    q_list_take(&pool->hungry, &line);
 }
 
 static void on_closed(struct q_conn *conn) {
@@ -375,6 +410,7 @@ static void on_closed(struct q_conn *conn) {
     struct q_pool_origin *entry = conn->origin;
     q_slots_release(&pool->conns, conn->handle); // the memory stays a slot; nothing of this connection is in flight
     pool->stats.open--;
+    pool->num_closing--;
     // First those that wait for room; then this origin's own waiters, whose connection has died. As a member the
     // connection keeps its origin until then.
     serve_hungry(pool);
@@ -401,6 +437,7 @@ void q_pool_close(struct q_pool *pool) {
         if (h1->conn.state == Q_CONN_CONNECTING) {
             h1->conn.origin->num_connecting--;
             h1->conn.origin->num_usable--;
+            pool->num_closing++;
             q_conn_close(&h1->conn);
         } else if (h1->conn.state == Q_CONN_IDLE) {
             q_conn_close(&h1->conn);

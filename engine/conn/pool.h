@@ -25,7 +25,10 @@ struct q_lease {
     const struct q_lease_events *events;
     struct q_pool_origin *origin; // while waiting
     uint64_t connect_timeout_ns;
-    bool is_dialed; // a connection is being made for it
+    struct q_timer timer;   // of connecting, from the first attempt that is made for it
+    uint64_t place;         // in the order in which leases began to wait, over all origins
+    bool is_dialed;         // a connection is being made for it
+    bool wants_fresh;       // no connection that has been idle: those just died under it
 };
 
 struct q_pool_options {
@@ -54,6 +57,9 @@ struct q_pool {
     struct q_list hungry;   // origins whose waiters need a connection that the total limit forbids
     uint64_t hash_key[2];
     uint32_t next_conn_id;
+    uint32_t num_hungry;
+    uint32_t num_closing; // connections that take up room and are on their way out
+    uint64_t next_place;
     bool is_closing;
 };
 
@@ -66,8 +72,8 @@ void q_pool_deinit(struct q_pool *pool);
 
 enum q_lease_result { Q_LEASE_NOW, Q_LEASE_WAITING, Q_LEASE_FAILED };
 
-// q_pool_lease asks for a connection to `origin`. It never calls back before it returns, but for on_dialing: with Q_LEASE_NOW `out_conn`
-// is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased and on_failed
+// q_pool_lease asks for a connection to `origin`. It never calls back before it returns, but for on_dialing: with
+// Q_LEASE_NOW `out_conn` is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased and on_failed
 // follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
 // `origin` is copied. `lease->events` and `connect_timeout_ns` (for resolving and connecting) are set by the caller.
 // Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED.

@@ -127,6 +127,21 @@ void q_engine_run_command(struct q_engine *engine, struct q_command *command) {
     k_run[command->kind](engine, command);
 }
 
+// Whether something waits for the publish step.
+static bool has_unpublished(struct q_engine *engine) {
+    if (!q_list_is_empty(&engine->requests_dead)) {
+        return true;
+    }
+    uint32_t num_ports = q_engine_num_ports(engine);
+    for (uint32_t i = 0; i < num_ports; i++) {
+        struct q_port *port = q_engine_port_at(engine, i);
+        if (port != NULL && port->ring.filled != port->ring.published) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool take_commands(void *owner) {
     struct q_engine *engine = owner;
     if (engine->backlog == NULL) {
@@ -140,7 +155,7 @@ static bool take_commands(void *owner) {
         engine->backlog = node->next; // read before the command runs: some may be pushed again at once
         q_engine_run_command(engine, q_command_of(node));
     }
-    return false;
+    return has_unpublished(engine);
 }
 
 // Gives back the slots of requests that have ended. A slot that a cancel or a grant still pins waits for its node.
@@ -165,6 +180,9 @@ static void bury_dead(struct q_engine *engine) {
 static bool publish(void *owner) {
     struct q_engine *engine = owner;
     bool has_more = false;
+    if (engine->phase != Q_ENGINE_RUNNING) {
+        has_more = q_engine_advance_closing(engine); // first: what it ends is published in this very step
+    }
     uint32_t num_ports = q_engine_num_ports(engine);
     for (uint32_t i = 0; i < num_ports; i++) {
         struct q_port *port = q_engine_port_at(engine, i);
@@ -174,9 +192,8 @@ static bool publish(void *owner) {
     }
     if (!q_list_is_empty(&engine->requests_dead)) {
         bury_dead(engine);
-    }
-    if (engine->phase != Q_ENGINE_RUNNING) {
-        q_engine_advance_closing(engine);
+        // Those that have gone may have been what closing waits for.
+        has_more |= engine->phase != Q_ENGINE_RUNNING;
     }
     q_engine_snapshot(engine);
     return has_more;

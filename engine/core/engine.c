@@ -87,7 +87,7 @@ static struct q_error start(struct q_engine *engine) {
         engine->ring = NULL;
         return error;
     }
-    engine->event_fd = q_ring_event_fd(engine->ring);
+    engine->event_fd = q_ring_take_event_fd(engine->ring);
     engine->port_env.io = engine->loop.io;
     q_engine_snapshot(engine);
     return Q_OK;
@@ -140,8 +140,13 @@ static struct q_error make_parts(struct q_engine *engine) {
     q_list_init(&engine->requests_dead);
     engine->close_command.kind = Q_COMMAND_ENGINE_CLOSE;
     engine->bell.fd = -1;
+    engine->event_fd = -1;
     engine->port_env = (struct q_port_env){
-        .alloc = &engine->alloc, .sys = engine->seams.sys, .clock = engine->seams.clock};
+        .alloc = &engine->alloc,
+        .sys = engine->seams.sys,
+        .clock = engine->seams.clock,
+        .small_pool = &engine->small_pool,
+    };
     init_pools(engine);
     struct q_error error = q_hosts_load(&engine->hosts, &engine->alloc, engine->options.hosts_file);
     if (q_error_is(error)) {
@@ -166,10 +171,7 @@ static struct q_error make_parts(struct q_engine *engine) {
 }
 
 // Frees whatever there is of an engine whose loop is over or never began.
-static void dismantle(struct q_engine *engine) {
-    struct q_alloc alloc = engine->alloc;
-    q_ring_take_down_bell(engine->seams.sys, &engine->bell);
-    struct q_mpsc_node *node = q_mpsc_close(&engine->queue);
+static void take_back_chunks(struct q_mpsc_node *node) {
     while (node != NULL) {
         struct q_command *command = q_command_of(node);
         node = node->next;
@@ -177,6 +179,17 @@ static void dismantle(struct q_engine *engine) {
             q_chunk_collect(q_container_of(command, struct q_chunk, command));
         }
     }
+}
+
+static void dismantle(struct q_engine *engine) {
+    struct q_alloc alloc = engine->alloc;
+    struct q_sys_uring *sys = engine->seams.sys;
+    q_ring_take_down_bell(sys, &engine->bell);
+    if (engine->event_fd >= 0) {
+        sys->close(sys, engine->event_fd);
+    }
+    take_back_chunks(engine->backlog); // drained by the last ticks, and not run any more
+    take_back_chunks(q_mpsc_close(&engine->queue));
     for (uint32_t i = 0; i < Q_ENGINE_PORTS_MAX; i++) {
         struct q_port *port = q_engine_port_at(engine, i);
         if (port != NULL) {
@@ -195,7 +208,7 @@ static void dismantle(struct q_engine *engine) {
     }
     q_slotfree_deinit(&engine->slots_free);
     if (engine->port_env.requests.slots != NULL) {
-        engine->seams.sys->unmap(engine->seams.sys, engine->port_env.requests.slots, engine->requests_size);
+        sys->unmap(sys, engine->port_env.requests.slots, engine->requests_size);
     }
     sem_destroy(&engine->started);
     q_alloc_free(&alloc, engine, sizeof *engine);
@@ -217,6 +230,21 @@ static struct q_error bring_up(struct q_engine *engine) {
         q_table_give_back(engine->entry);
     }
     return error;
+}
+
+// Gives the engine its public handle. An entry that has had its last generation is left where it is, taken for ever.
+static struct quoit_engine open_entry(struct q_engine *engine) {
+    engine->handle = q_table_open(engine->entry);
+    while (engine->handle.id == 0) {
+        struct q_table_entry *worn_out = engine->entry;
+        struct q_error error = q_table_take(&engine->entry);
+        Q_CHECK(!q_error_is(error)); // 2^24 engines in each of a thousand entries
+        engine->entry->engine = engine;
+        uint32_t limit = atomic_load_explicit(&worn_out->requests_max, memory_order_relaxed);
+        atomic_store_explicit(&engine->entry->requests_max, limit, memory_order_relaxed);
+        engine->handle = q_table_open(engine->entry);
+    }
+    return engine->handle;
 }
 
 struct q_error q_engine_create(const struct quoit_engine_options *options, const struct q_engine_seams *seams,
@@ -247,8 +275,7 @@ struct q_error q_engine_create(const struct quoit_engine_options *options, const
         dismantle(engine);
         return error;
     }
-    engine->handle = q_table_open(engine->entry);
-    *out = engine->handle;
+    *out = open_entry(engine);
     return Q_OK;
 }
 
@@ -297,14 +324,19 @@ int32_t q_engine_destroy(struct q_engine *engine) {
 }
 
 static int32_t bind_to_ticker(struct q_engine *engine) {
-    if (atomic_load_explicit(&engine->is_bound, memory_order_acquire) != 0) {
-        return q_engine_is_here(engine) ? 0 : Q_ERR_WRONG_THREAD;
+    uint32_t binding = atomic_load_explicit(&engine->binding, memory_order_acquire);
+    if (binding == Q_ENGINE_BOUND) {
+        return q_engine_is_here(engine) ? engine->bind_code : Q_ERR_WRONG_THREAD;
     }
-    if (atomic_exchange_explicit(&engine->is_bound, 1, memory_order_acq_rel) != 0) {
-        return Q_ERR_WRONG_THREAD; // another thread's first tick came first
+    binding = Q_ENGINE_UNBOUND;
+    if (!atomic_compare_exchange_strong_explicit(&engine->binding, &binding, Q_ENGINE_BINDING, memory_order_acq_rel,
+                                                 memory_order_acquire)) {
+        return Q_ERR_BUSY; // another thread is about to be the one, or is opening a port
     }
     q_loop_bind(&engine->loop);
-    return q_ring_enable(engine->ring).code;
+    engine->bind_code = q_ring_enable(engine->ring).code;
+    atomic_store_explicit(&engine->binding, Q_ENGINE_BOUND, memory_order_release);
+    return engine->bind_code;
 }
 
 int32_t q_engine_tick(struct q_engine *engine) {
@@ -319,7 +351,7 @@ int32_t q_engine_tick(struct q_engine *engine) {
         return engine->is_over ? 0 : -Q_ERR_WRONG_THREAD;
     }
     struct q_sys_uring *sys = engine->seams.sys;
-    sys->eventfd_clear(sys, q_ring_event_fd(engine->ring));
+    sys->eventfd_clear(sys, engine->event_fd);
     engine->is_ticking = true;
     q_loop_tick(&engine->loop, false);
     q_engine_finish(engine);
@@ -327,36 +359,54 @@ int32_t q_engine_tick(struct q_engine *engine) {
     return !engine->is_over && !engine->loop.is_idle;
 }
 
-int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_options *options, uint32_t *out_index) {
-    bool is_driven = engine->options.mode == QUOIT_ENGINE_HOST_DRIVEN;
-    bool is_bound = !is_driven || atomic_load_explicit(&engine->is_bound, memory_order_acquire) != 0;
-    if (is_driven && is_bound && !q_engine_is_here(engine)) {
-        return Q_ERR_WRONG_THREAD;
+// Has the loop take the port in, and waits for it, or does it here when this thread may.
+static int32_t attach(struct q_engine *engine, struct q_port *port) {
+    if (q_engine_is_here(engine)) {
+        return q_port_attach(port);
     }
+    if (engine->options.mode == QUOIT_ENGINE_THREAD) {
+        q_engine_push(engine, &port->open);
+        wait_for(&port->opened);
+        return port->open_code;
+    }
+    uint32_t binding = Q_ENGINE_UNBOUND;
+    if (!atomic_compare_exchange_strong_explicit(&engine->binding, &binding, Q_ENGINE_BINDING, memory_order_acq_rel,
+                                                 memory_order_acquire)) {
+        return binding == Q_ENGINE_BOUND ? Q_ERR_WRONG_THREAD : Q_ERR_BUSY;
+    }
+    int32_t code = q_port_attach(port);
+    atomic_store_explicit(&engine->binding, Q_ENGINE_UNBOUND, memory_order_release);
+    return code;
+}
+
+// Puts a port in the engine's list. False: the list is full.
+static bool enlist(struct q_engine *engine, struct q_port *port, uint32_t *out_index) {
     uint32_t index = q_engine_num_ports(engine);
     do {
         if (index == Q_ENGINE_PORTS_MAX) {
-            return Q_ERR_FD_LIMIT;
+            return false;
         }
     } while (!atomic_compare_exchange_weak_explicit(&engine->num_ports, &index, index + 1, memory_order_acq_rel,
-                                                    memory_order_relaxed));
+                                                    memory_order_acquire));
+    atomic_store_explicit(&engine->ports[index], port, memory_order_release);
+    *out_index = index;
+    return true;
+}
+
+int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_options *options, uint32_t *out_index) {
+    if (!q_engine_is_here(engine) && q_loop_is_inside_any()) {
+        return Q_ERR_WRONG_THREAD; // it would wait for another loop, which may be waiting for this one
+    }
     int32_t code;
     struct q_port *port = q_port_new(&engine->port_env, engine, options, &code);
     if (port == NULL) {
-        return code; // its place stays empty, which the loop's walks expect
-    }
-    if (is_driven || q_engine_is_here(engine)) {
-        port->open_code = q_port_attach(port);
-    } else {
-        q_engine_push(engine, &port->open);
-        wait_for(&port->opened);
-    }
-    if (port->open_code != 0) {
-        code = port->open_code;
-        q_port_free(port);
         return code;
     }
-    atomic_store_explicit(&engine->ports[index], port, memory_order_release);
-    *out_index = index;
-    return 0;
+    // In the list first: once it is attached the loop has a slot of its own for it, which only the engine's end closes.
+    if (!enlist(engine, port, out_index)) {
+        q_port_free(port);
+        return Q_ERR_PORTS_MAX;
+    }
+    // A port that could not be attached stays, for nobody: the loop may be walking the list.
+    return attach(engine, port);
 }

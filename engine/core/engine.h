@@ -28,6 +28,9 @@ struct q_engine_seams {
     uint64_t seed;
 };
 
+// Host-driven: which thread ticks. Until one does, a port may be opened by any thread, but by one at a time.
+enum q_engine_binding { Q_ENGINE_UNBOUND, Q_ENGINE_BINDING, Q_ENGINE_BOUND };
+
 enum q_engine_phase {
     Q_ENGINE_RUNNING,
     Q_ENGINE_DRAINING,
@@ -64,7 +67,7 @@ struct q_engine {
     size_t requests_size;
     pthread_t thread;
     sem_t started;
-    int event_fd; // host-driven: the ring's, for the host to watch; -1 otherwise
+    int event_fd; // host-driven: for the host to watch; -1 otherwise. Outlives the ring.
     struct q_error start_error;
 
     // The loop.
@@ -89,7 +92,8 @@ struct q_engine {
     bool are_ports_closing;
     bool is_ticking; // host-driven: inside a tick
     bool is_over;  // the loop has nothing to do any more
-    _Atomic(uint32_t) is_bound; // host-driven: a thread ticks it
+    _Atomic(uint32_t) binding;  // enum q_engine_binding; host-driven
+    int32_t bind_code;          // what binding came to
 };
 
 // --- life: engine.c ---
@@ -139,8 +143,9 @@ void q_engine_run_command(struct q_engine *engine, struct q_command *command);
 
 // --- closing: engine_close.c ---
 
-// q_engine_advance_closing moves the phase on as far as it can go now. Loop thread, publish step.
-void q_engine_advance_closing(struct q_engine *engine);
+// q_engine_advance_closing moves the phase on as far as it can go now. True: it got somewhere, or could at once. Loop
+// thread, publish step.
+bool q_engine_advance_closing(struct q_engine *engine);
 
 // q_engine_finish ends what can only be ended outside a tick: the ring; then says CLOSED. Loop thread.
 void q_engine_finish(struct q_engine *engine);

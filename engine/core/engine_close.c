@@ -2,9 +2,12 @@
 // ticks; nothing here blocks.
 #include "engine/core/engine.h"
 
+#define ABORTS_PER_TICK 1024
+
+// A bounded number a tick, as of everything.
 static void abort_requests(struct q_engine *engine) {
     struct q_list_node *node;
-    while ((node = q_list_first(&engine->requests_live)) != NULL) {
+    for (int left = ABORTS_PER_TICK; left > 0 && (node = q_list_first(&engine->requests_live)) != NULL; left--) {
         struct q_request *request = q_container_of(node, struct q_request, link);
         q_exchange_cancel(&request->exchange, q_error_make(Q_ERR_CLOSED, Q_PHASE_CLOSE));
     }
@@ -73,11 +76,13 @@ static bool (*const k_is_over[])(struct q_engine *engine) = {
     [Q_ENGINE_QUIESCING] = bell_is_quiet,
 };
 
-void q_engine_advance_closing(struct q_engine *engine) {
+bool q_engine_advance_closing(struct q_engine *engine) {
+    uint8_t before = engine->phase;
     while (engine->phase < Q_ENGINE_CLOSED && k_is_over[engine->phase](engine)) {
         engine->phase++;
         Q_LOG(&engine->log, Q_LOG_DEBUG, "engine closing: phase %d", engine->phase);
     }
+    return engine->phase != before || (engine->phase == Q_ENGINE_ABORTING && !q_list_is_empty(&engine->requests_live));
 }
 
 void q_engine_finish(struct q_engine *engine) {

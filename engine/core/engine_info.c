@@ -70,5 +70,8 @@ int32_t q_engine_info(struct q_engine *engine, struct quoit_engine_info *out) {
     uint32_t size = out->struct_size;
     info.struct_size = size;
     memcpy(out, &info, size < sizeof info ? size : sizeof info);
+    if (size > sizeof info) {
+        memset((char *)out + sizeof info, 0, size - sizeof info); // counters of a later header, which are not kept here
+    }
     return 0;
 }

@@ -21,7 +21,7 @@ struct q_port *q_port_new(const struct q_port_env *env, struct q_engine *engine,
                           const struct quoit_port_options *options, int32_t *out_code) {
     uint32_t wanted = options->capacity == 0 ? PORT_CAPACITY_DEFAULT : options->capacity;
     *out_code = Q_ERR_INVALID_ARGUMENT;
-    if (wanted > PORT_CAPACITY_MAX || options->mode > QUOIT_PORT_INLINE ||
+    if (options->reserved != 0 || wanted > PORT_CAPACITY_MAX || options->mode > QUOIT_PORT_INLINE ||
         (options->mode == QUOIT_PORT_INLINE && options->on_event == NULL)) {
         return NULL;
     }

@@ -22,6 +22,7 @@ struct q_port_env {
     struct q_sys_uring *sys;
     const struct q_clock *clock;
     struct q_io *io; // while the ring lives; the loop's
+    struct q_chunk_pool *small_pool; // loop only: for copies
     struct q_requests requests;
 };
 

@@ -69,14 +69,46 @@ int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t even
     }
 }
 
+// Inline events lie in the kernel's receive buffers. A small piece that is kept is copied out, so that it does not keep
+// 16 KiB; a large one keeps its buffer and is charged with all of it. On the loop thread, inside a callback.
+static int32_t keep_inline(struct q_port *port, struct q_port_entry *entry) {
+    struct quoit_data *data = &entry->event.u.data;
+    uint32_t generation;
+    struct q_request *request = q_requests_find(&port->env->requests, entry->event.request, &generation);
+    if (data->len <= port->env->small_pool->capacity) {
+        struct q_chunk *copy = q_chunk_take(port->env->small_pool);
+        if (copy == NULL) {
+            return Q_ERR_NO_MEMORY;
+        }
+        memcpy(copy->data, data->data, data->len);
+        copy->owner = entry->chunk->owner;
+        q_chunk_release(entry->chunk);
+        entry->chunk = copy;
+        data->data = copy->data;
+    }
+    uint64_t charge = entry->chunk->pool->capacity;
+    if (charge > entry->charge && q_slotword_is_live(&request->word, generation) &&
+        !request->exchange.is_credit_manual) {
+        request->exchange.credit -= (int64_t)(charge - entry->charge);
+        entry->charge = charge;
+    }
+    return 0;
+}
+
 int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct quoit_slice *out) {
     size_t offset = (uint32_t)(event->cookie - (uint32_t)port->ring.consumed);
-    if (event->type != QUOIT_EVENT_DATA || offset >= port->num_drained) {
+    if (offset >= port->num_drained) {
         return Q_ERR_INVALID_ARGUMENT;
     }
+    // The caller's copy says where to look; what is taken is what stands there.
     struct q_port_entry *entry = q_evring_peek(&port->ring, offset);
-    if (entry == NULL || entry->event.request.id != event->request.id || entry->is_taken || entry->chunk == NULL) {
+    if (entry == NULL || entry->event.type != QUOIT_EVENT_DATA || entry->event.request.id != event->request.id ||
+        entry->is_taken || entry->chunk == NULL) {
         return Q_ERR_INVALID_ARGUMENT;
+    }
+    int32_t code = port->mode == QUOIT_PORT_INLINE ? keep_inline(port, entry) : 0;
+    if (code != 0) {
+        return code;
     }
     entry->is_taken = true;
     *out = (struct quoit_slice){

@@ -4,54 +4,10 @@
 // since their events are over before the tick ends.
 #include "engine/core/engine.h"
 
+#define HEAD_ALIGNMENT 8
+
 // More than any request has on its way in practice, and few enough that a chunk's slices never overflow its count.
 #define LAST_CHARGE_MAX (INT64_C(1) << 40)
-
-static void fill_head(struct q_port_entry *entry, const struct q_h1_out *out, struct q_chunk *chunk) {
-    entry->event.u.head = (struct quoit_head){
-        .status = out->status,
-        .http_version = (uint16_t)(10 + out->version_minor),
-        .headers = (const struct quoit_headers *)(const void *)out->headers,
-    };
-    entry->chunk = q_chunk_acquire(chunk);
-}
-
-static bool on_informational(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
-    struct q_request *request = q_request_of(exchange);
-    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_INFORMATIONAL, false);
-    if (entry == NULL) {
-        q_port_refuse(request->port, request);
-        return false;
-    }
-    fill_head(entry, out, chunk);
-    return true;
-}
-
-static void on_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
-    struct q_request *request = q_request_of(exchange);
-    Q_CHECK(!request->has_head);
-    request->has_head = true;
-    fill_head(q_port_produce(request->port, request, QUOIT_EVENT_HEAD, true), out, chunk);
-}
-
-static bool on_trailers(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk) {
-    struct q_request *request = q_request_of(exchange);
-    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_TRAILERS, false);
-    if (entry == NULL) {
-        q_port_refuse(request->port, request);
-        return false;
-    }
-    fill_head(entry, &(struct q_h1_out){.headers = trailers}, chunk);
-    entry->event.u.head.http_version = 11;
-    return true;
-}
-
-// Where a piece of body lies for the host, and what it holds on to.
-struct kept {
-    const char *data;
-    struct q_chunk *chunk; // one hold
-    uint64_t charge;
-};
 
 static void drop_own_chunk(struct q_request *request) {
     if (request->chunk != NULL) {
@@ -76,6 +32,73 @@ static bool have_room_for_copy(struct q_request *request, size_t len) {
     request->chunk = chunk;
     return true;
 }
+
+static void fill_head(struct q_port_entry *entry, const struct q_h1_out *out, struct q_chunk *chunk) {
+    entry->event.u.head = (struct quoit_head){
+        .status = out->status,
+        .http_version = (uint16_t)(10 + out->version_minor),
+        .headers = (const struct quoit_headers *)(const void *)out->headers,
+    };
+    entry->chunk = q_chunk_acquire(chunk);
+}
+
+// A head usually fills a fraction of the chunk that it was built in: it is copied to where the request gathers small
+// pieces, so that hosts that are slow, or many, do not hold a large chunk for each head.
+static void shrink_head(struct q_request *request, struct q_port_entry *entry) {
+    const struct q_headers *block = (const struct q_headers *)(const void *)entry->event.u.head.headers;
+    size_t size = (block->size + HEAD_ALIGNMENT - 1) & ~(size_t)(HEAD_ALIGNMENT - 1);
+    if (request->port->mode == QUOIT_PORT_INLINE || size > Q_ENGINE_SMALL_BYTES / 2 ||
+        !have_room_for_copy(request, size + HEAD_ALIGNMENT)) {
+        return;
+    }
+    struct q_chunk *own = request->chunk;
+    own->used = (own->used + HEAD_ALIGNMENT - 1) & ~(uint32_t)(HEAD_ALIGNMENT - 1);
+    struct q_headers *copy = q_headers_copy(block, own->data + own->used);
+    own->used += (uint32_t)size;
+    q_chunk_release(entry->chunk);
+    entry->chunk = q_chunk_acquire(own);
+    entry->event.u.head.headers = (const struct quoit_headers *)(const void *)copy;
+}
+
+static bool on_informational(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
+    struct q_request *request = q_request_of(exchange);
+    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_INFORMATIONAL, false);
+    if (entry == NULL) {
+        q_port_refuse(request->port, request);
+        return false;
+    }
+    fill_head(entry, out, chunk);
+    shrink_head(request, entry);
+    return true;
+}
+
+static void on_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
+    struct q_request *request = q_request_of(exchange);
+    Q_CHECK(!request->has_head);
+    request->has_head = true;
+    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_HEAD, true);
+    fill_head(entry, out, chunk);
+    shrink_head(request, entry);
+}
+
+static bool on_trailers(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk) {
+    struct q_request *request = q_request_of(exchange);
+    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_TRAILERS, false);
+    if (entry == NULL) {
+        q_port_refuse(request->port, request);
+        return false;
+    }
+    fill_head(entry, &(struct q_h1_out){.headers = trailers}, chunk);
+    entry->event.u.head.http_version = 11;
+    return true;
+}
+
+// Where a piece of body lies for the host, and what it holds on to.
+struct kept {
+    const char *data;
+    struct q_chunk *chunk; // one hold
+    uint64_t charge;
+};
 
 static bool keep_copy(struct q_request *request, struct q_slice data, struct kept *out) {
     if (!have_room_for_copy(request, data.len)) {

@@ -130,7 +130,7 @@ struct q_engine *q_table_enter(struct quoit_engine handle, int32_t *out_code) {
     return entry->engine;
 }
 
-struct q_engine *q_table_enter_request(struct quoit_engine handle, int32_t *out_code) {
+static struct q_engine *enter_counted(struct quoit_engine handle, bool is_limited, int32_t *out_code) {
     static const int32_t k_codes[] = {
         [Q_PENDING_ENTERED] = 0,
         [Q_PENDING_STALE] = Q_ERR_STALE_HANDLE,
@@ -143,9 +143,18 @@ struct q_engine *q_table_enter_request(struct quoit_engine handle, int32_t *out_
         return NULL;
     }
     uint32_t limit = atomic_load_explicit(&entry->requests_max, memory_order_relaxed);
-    enum q_pending_result result = q_pending_enter_requests(&entry->pending, generation_of(handle), 1, limit);
+    enum q_pending_result result = q_pending_enter_requests(&entry->pending, generation_of(handle), 1,
+                                                            is_limited ? limit : Q_PENDING_REQUESTS_MAX);
     *out_code = k_codes[result];
     return result == Q_PENDING_ENTERED ? entry->engine : NULL;
+}
+
+struct q_engine *q_table_enter_request(struct quoit_engine handle, int32_t *out_code) {
+    return enter_counted(handle, true, out_code);
+}
+
+struct q_engine *q_table_enter_beside(struct quoit_engine handle, int32_t *out_code) {
+    return enter_counted(handle, false, out_code);
 }
 
 void q_table_leave(struct q_table_entry *entry) {

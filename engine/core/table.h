@@ -42,6 +42,9 @@ Q_MUST_USE struct q_engine *q_table_enter(struct quoit_engine handle, int32_t *o
 // q_table_enter_request is q_table_enter that also counts one request: CLOSED and REQUESTS_MAX are possible too.
 Q_MUST_USE struct q_engine *q_table_enter_request(struct quoit_engine handle, int32_t *out_code);
 
+// q_table_enter_beside is the same for what keeps the engine going like a request and is none: no limit counts.
+Q_MUST_USE struct q_engine *q_table_enter_beside(struct quoit_engine handle, int32_t *out_code);
+
 // q_table_leave ends the caller's use of the engine, which may not be touched after it. Any thread that entered.
 void q_table_leave(struct q_table_entry *entry);
 

@@ -12,7 +12,8 @@ static struct q_exchange *exchange_of_user(struct q_conn_user *user) {
     return q_container_of(user, struct q_exchange, user);
 }
 
-static uint64_t since_start(const struct q_exchange *x) { return x->loop->now_ns - x->started_ns; }
+// Never 0, which says that it did not come to that.
+static uint64_t since_start(const struct q_exchange *x) { return x->loop->now_ns - x->started_ns + 1; }
 
 // --- actions: what happens on the way from one state to the next. Each may name an event that follows at once. ------
 
@@ -56,6 +57,7 @@ static enum q_exchange_event note_head(struct q_exchange *x) {
 // What the lost connection said is not the outcome any more; that the peer may have seen the request stays true.
 static enum q_exchange_event send_again(struct q_exchange *x) {
     x->is_maybe_processed |= !x->error.retry_safe;
+    x->lease.wants_fresh = true; // connections that were idle together die together
     x->error = Q_OK;
     return Q_X_EV_REPLAY;
 }
@@ -121,10 +123,23 @@ static enum q_exchange_event stop_waiting_and_end(struct q_exchange *x) {
     return end(x);
 }
 
-static enum q_exchange_event abandon_and_end(struct q_exchange *x) {
+static void add_progress(struct q_exchange *x, const struct q_conn_progress *progress) {
+    x->summary.bytes_in += progress->bytes_in;
+    x->summary.bytes_out += progress->bytes_out;
+    x->summary.connection_id = progress->connection_id;
+    x->summary.is_reused = progress->is_reused;
+}
+
+static void abandon(struct q_exchange *x) {
+    struct q_conn_progress progress;
     struct q_conn *conn = x->conn;
     x->conn = NULL;
-    q_conn_abandon(conn);
+    q_conn_abandon(conn, &progress);
+    add_progress(x, &progress);
+}
+
+static enum q_exchange_event abandon_and_end(struct q_exchange *x) {
+    abandon(x);
     return end(x);
 }
 
@@ -199,13 +214,12 @@ static enum q_exchange_event follow(struct q_exchange *x) {
     x->next = NULL;
     x->num_redirects++;
     x->hop_attempts = 0;
+    x->lease.wants_fresh = false;
     return ask_for_connection(x);
 }
 
 static enum q_exchange_event cut_and_follow(struct q_exchange *x) {
-    struct q_conn *conn = x->conn;
-    x->conn = NULL;
-    q_conn_abandon(conn);
+    abandon(x);
     return follow(x);
 }
 
@@ -289,13 +303,6 @@ void q_exchange_step(struct q_exchange *x, enum q_exchange_event event) {
 }
 
 // --- what the connection says ---------------------------------------------------------------------------------------
-
-static void add_progress(struct q_exchange *x, const struct q_conn_progress *progress) {
-    x->summary.bytes_in += progress->bytes_in;
-    x->summary.bytes_out += progress->bytes_out;
-    x->summary.connection_id = progress->connection_id;
-    x->summary.is_reused = progress->is_reused;
-}
 
 static bool on_informational(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);

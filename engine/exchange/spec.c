@@ -82,7 +82,16 @@ struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, st
 }
 
 struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value) {
-    return spec->is_frozen ? usage(Q_ERR_FROZEN) : q_headers_builder_add(&spec->headers, name, value);
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    bool is_second_host = spec->has_host && q_known_find(name) == Q_KNOWN_HOST;
+    if (is_second_host || q_h1_is_engines(name, q_slice_trim(value))) {
+        return usage(Q_ERR_FORBIDDEN_HEADER);
+    }
+    struct q_error error = q_headers_builder_add(&spec->headers, name, value);
+    spec->has_host |= !q_error_is(error) && q_known_find(name) == Q_KNOWN_HOST;
+    return error;
 }
 
 static void drop_body(struct q_spec *spec) {

@@ -27,6 +27,7 @@ struct q_spec {
     bool is_idempotent; // RFC 9110 section 9.2.2
     bool asks_close;
     bool has_body;
+    bool has_host; // a Host of the user's was given
     bool is_credit_manual;
     struct q_slice method;
     struct q_url url;

@@ -40,8 +40,7 @@ int quoit_engine_fd(struct quoit_engine handle) {
     if (engine == NULL) {
         return -1;
     }
-    bool is_closed = atomic_load_explicit(&engine->is_closed, memory_order_acquire) != 0;
-    int fd = is_closed ? -1 : engine->event_fd;
+    int fd = engine->event_fd;
     q_table_leave(engine->entry);
     return fd;
 }
@@ -53,7 +52,9 @@ int64_t quoit_engine_timeout_ms(struct quoit_engine handle) {
         return 0;
     }
     int64_t timeout_ms = 0;
-    if (engine->options.mode == QUOIT_ENGINE_HOST_DRIVEN && q_engine_is_here(engine) && engine->loop.is_idle) {
+    if (atomic_load_explicit(&engine->is_closed, memory_order_acquire) != 0) {
+        timeout_ms = -1; // nothing will ever be to do again
+    } else if (engine->options.mode == QUOIT_ENGINE_HOST_DRIVEN && q_engine_is_here(engine) && engine->loop.is_idle) {
         uint64_t next_ns = q_wheel_next(&engine->loop.wheel);
         uint64_t now_ns = q_clock_now(engine->seams.clock);
         timeout_ms = next_ns == Q_WHEEL_NEVER ? -1
@@ -89,7 +90,7 @@ int32_t quoit_engine_info(struct quoit_engine handle, struct quoit_engine_info *
 }
 
 int32_t quoit_probe(struct quoit_probe_result *out) {
-    if (out == NULL || out->struct_size < sizeof *out) {
+    if (out == NULL || out->struct_size < sizeof(struct quoit_probe_result)) {
         return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
     }
     struct q_chunk_budget budget = {.limit = UINT64_MAX};

@@ -11,7 +11,7 @@ int32_t quoit_port_create(struct quoit_engine handle, const struct quoit_port_op
         return code;
     }
     // Counted like a request, so that the loop goes on until the port is open.
-    struct q_engine *engine = q_table_enter_request(handle, &code);
+    struct q_engine *engine = q_table_enter_beside(handle, &code);
     if (engine == NULL) {
         return code;
     }

@@ -204,6 +204,10 @@ int32_t quoit_slice_release(struct quoit_engine handle, struct quoit_slice *slic
         return code;
     }
     struct q_chunk *chunk = slice->owner;
+    if (chunk->pool != &engine->small_pool && chunk->pool != &engine->buffer_pool) {
+        q_table_leave(engine->entry);
+        return Q_ERR_INVALID_ARGUMENT; // another engine's
+    }
     uint64_t charge = slice->cookie;
     *slice = (struct quoit_slice){0};
     if (q_chunk_return(chunk, charge)) {

@@ -91,6 +91,7 @@ struct q_io_connect {
 };
 
 struct q_io_stats {
+    uint64_t turns;
     uint64_t enters;
     uint64_t completions;
     uint64_t stale_completions;
@@ -117,6 +118,7 @@ struct q_io_vtable {
     void (*send)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
     void (*close)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*signal)(struct q_io *io, struct q_io_slot slot);
+    bool (*has_started)(const struct q_io *io);
     bool (*turn)(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done);
     const struct q_io_stats *(*stats)(const struct q_io *io);
 };
@@ -163,6 +165,9 @@ static inline void q_io_close(struct q_io *io, struct q_io_slot slot, struct q_i
 
 // q_io_signal adds 1 to the eventfd in `slot`. Needs no op; several before the next turn may become one.
 static inline void q_io_signal(struct q_io *io, struct q_io_slot slot) { io->v->signal(io, slot); }
+
+// q_io_has_started tells whether something was started that no turn has handed to the kernel yet.
+static inline bool q_io_has_started(const struct q_io *io) { return io->v->has_started(io); }
 
 // q_io_turn hands everything that was started to the kernel, waits if it may, and appends the ops that are done to
 // `out_done`, in one kernel entry (none when there is nothing to do). True: more completions are waiting.

@@ -1,7 +1,16 @@
 #include "engine/loop/loop.h"
 
-// Its address is another one in each thread: the cheapest identity of a thread that there is.
-static _Thread_local char this_thread;
+// Identity of a thread: a number drawn once, never its address or id, which the next thread may get.
+static _Atomic(uint64_t) the_last_thread;
+static _Thread_local uint64_t this_thread; // 0: not drawn yet
+static _Thread_local uint32_t ticks_inside; // ticks, of whatever loop, that this thread is inside
+
+static uint64_t thread_serial(void) {
+    if (this_thread == 0) {
+        this_thread = atomic_fetch_add_explicit(&the_last_thread, 1, memory_order_relaxed) + 1;
+    }
+    return this_thread;
+}
 
 void q_loop_init(struct q_loop *loop, struct q_io *io, const struct q_clock *clock, const struct q_log *log,
                  uint64_t seed, const struct q_loop_steps *steps, void *owner) {
@@ -14,9 +23,15 @@ void q_loop_init(struct q_loop *loop, struct q_io *io, const struct q_clock *clo
     q_list_init(&loop->farewells);
 }
 
-void q_loop_bind(struct q_loop *loop) { loop->thread = &this_thread; }
+void q_loop_bind(struct q_loop *loop) {
+    atomic_store_explicit(&loop->thread, thread_serial(), memory_order_release);
+}
 
-bool q_loop_is_here(const struct q_loop *loop) { return loop->thread == &this_thread; }
+bool q_loop_is_here(const struct q_loop *loop) {
+    return atomic_load_explicit(&loop->thread, memory_order_acquire) == thread_serial();
+}
+
+bool q_loop_is_inside_any(void) { return ticks_inside > 0; }
 
 void q_loop_post(struct q_loop *loop, struct q_task *task) {
     Q_ASSERT(q_loop_is_here(loop) && task->run != NULL);
@@ -59,41 +74,56 @@ static void run_completed(struct q_list *completed) {
     }
 }
 
-static void run_timers(struct q_loop *loop) {
+// True: some were due.
+static bool run_timers(struct q_loop *loop) {
     struct q_list due;
     q_list_init(&due);
     q_wheel_expire(&loop->wheel, loop->now_ns, &due);
+    bool were_due = !q_list_is_empty(&due);
     struct q_list_node *node;
     while ((node = q_list_pop_front(&due)) != NULL) {
         struct q_timer *timer = q_container_of(node, struct q_timer, link);
         timer->fired(timer);
     }
+    return were_due;
+}
+
+// Hands the kernel what the last tick started, sleeps if there is nothing to do, and brings back what is done. True:
+// nothing was to be done, and nothing came.
+static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
+    struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = q_wheel_next(&loop->wheel)};
+    turn.is_idle = loop->is_open && !loop->has_more && turn.deadline_ns > loop->now_ns &&
+                   loop->steps->park(loop->owner, &turn.bell_value);
+    turn.may_sleep = may_sleep && turn.is_idle;
+    loop->has_more = q_io_turn(loop->io, &turn, out_done);
+    return turn.is_idle && !loop->has_more && q_list_is_empty(out_done);
 }
 
 void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     Q_ASSERT(q_loop_is_here(loop));
+    ticks_inside++;
     loop->ticks++;
     loop->now_ns = q_clock_now(loop->clock);
 
-    // Commands first, so that what they start goes out in this tick's one kernel entry.
-    bool has_more = loop->steps->take_commands(loop->owner);
+    // The kernel first: what it knows already (a connection that was closed, bytes that nobody asked for) must be known
+    // here before a command takes that connection.
+    struct q_list done;
+    q_list_init(&done);
+    bool is_idle = turn(loop, may_sleep, &done);
+    loop->now_ns = q_clock_now(loop->clock);
+    run_completed(&done);
+    is_idle &= !run_timers(loop);
+
     run_tasks(&loop->tasks);
 
-    // Publishing before the entry lets the wake-ups of hosts ride on it too.
-    has_more |= loop->steps->publish(loop->owner);
+    // Publishing before commands: what inline callbacks submit is taken in now, so that it goes out, with the wake-ups of
+    // sleeping hosts, in the next tick's one kernel entry.
+    bool has_more = loop->steps->publish(loop->owner);
     q_loop_say_farewells(loop);
-    has_more |= !q_list_is_empty(&loop->tasks) || loop->has_more;
-
-    struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = q_wheel_next(&loop->wheel)};
-    turn.is_idle = loop->is_open && !has_more && turn.deadline_ns > loop->now_ns &&
-                   loop->steps->park(loop->owner, &turn.bell_value);
-    turn.may_sleep = may_sleep && turn.is_idle;
-    struct q_list completed;
-    q_list_init(&completed);
-    loop->has_more = q_io_turn(loop->io, &turn, &completed);
-
-    loop->now_ns = q_clock_now(loop->clock);
-    loop->is_idle = turn.is_idle && q_list_is_empty(&completed);
-    run_completed(&completed);
-    run_timers(loop);
+    has_more |= loop->steps->take_commands(loop->owner);
+    has_more |= !q_list_is_empty(&loop->tasks) || !q_list_is_empty(&loop->farewells);
+    // What was started and not handed over yet does not keep the next tick from sleeping: it submits and waits in one.
+    loop->is_idle = is_idle && !has_more && !q_io_has_started(loop->io);
+    loop->has_more |= has_more;
+    ticks_inside--;
 }

@@ -11,6 +11,8 @@
 #include "engine/loop/io.h"
 #include "engine/loop/wheel.h"
 
+#include <stdatomic.h>
+
 // A task runs once, in a later step or tick of the loop. Posting a posted task does nothing.
 struct q_task {
     struct q_list_node link;
@@ -19,7 +21,7 @@ struct q_task {
 
 // What core does in a tick. `owner` is core's own pointer.
 struct q_loop_steps {
-    // Takes in a bounded number of commands. True: more are waiting.
+    // Takes in a bounded number of commands. True: more are waiting, or there is something to publish.
     bool (*take_commands)(void *owner);
     // Publishes events to the ports and takes back what hosts have released. True: there is more to do at once.
     bool (*publish)(void *owner);
@@ -37,12 +39,12 @@ struct q_loop {
     struct q_list farewells; // tasks of the publish step
     uint64_t now_ns; // read once per tick; all code below uses this
     uint64_t ticks;
-    bool has_more;   // the last tick left something to do at once
-    bool is_idle;    // the last tick found nothing to do and left the queue parked
+    bool has_more;   // the last tick left something to do at once: the next one must not sleep
+    bool is_idle;    // the last tick found nothing to do, and left the queue parked and the doorbell armed
     bool is_open;    // false once nothing may sleep any more: the engine is going
     const struct q_loop_steps *steps;
     void *owner;
-    const void *thread; // identity of the loop thread, see q_loop_check_thread
+    _Atomic(uint64_t) thread; // serial of the loop thread; 0: none yet
 };
 
 // q_loop_init prepares a loop on an io that outlives it. `seed` starts its random numbers.
@@ -54,6 +56,9 @@ void q_loop_bind(struct q_loop *loop);
 
 // q_loop_is_here tells whether the caller is the loop thread. Any thread.
 bool q_loop_is_here(const struct q_loop *loop);
+
+// q_loop_is_inside_any tells whether the caller is inside a tick of any loop: it must not wait for another one.
+bool q_loop_is_inside_any(void);
 
 // q_loop_tick is one round of the loop; see loop.c, where it can be read in one look. `may_sleep`: wait in the kernel
 // when there is nothing to do.

@@ -27,11 +27,11 @@ unsigned q_ring_flush(struct q_ring *ring) {
 
 // Results of io_uring_enter(2) that the loop lives with: interrupted, timed out, completion queue full (reap first),
 // memory short for the moment.
-static bool is_bearable(int result) {
+bool q_ring_is_bearable(int result) {
     return result == -EINTR || result == -ETIME || result == -EBUSY || result == -EAGAIN || result == -ENOMEM;
 }
 
-int q_ring_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete, const struct q_io_turn *turn) {
+int q_ring_try_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete, const struct q_io_turn *turn) {
     struct __kernel_timespec timeout;
     struct io_uring_getevents_arg arg = {0};
     unsigned flags = ring->enter_flags | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
@@ -45,7 +45,12 @@ int q_ring_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete,
     }
     int result = ring->sys->enter(ring->sys, ring->enter_fd, to_submit, min_complete, flags, &arg, sizeof arg);
     ring->stats.enters++;
-    Q_CHECK(result >= 0 || is_bearable(result));
+    return result;
+}
+
+int q_ring_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete, const struct q_io_turn *turn) {
+    int result = q_ring_try_enter(ring, to_submit, min_complete, turn);
+    Q_CHECK(result >= 0 || q_ring_is_bearable(result));
     return result;
 }
 
@@ -96,18 +101,23 @@ static void rearm_starved(struct q_ring *ring) {
     q_list_init(&waiting);
     q_list_take(&waiting, &ring->starved_slots);
     struct q_list_node *node;
-    while ((node = q_list_pop_front(&waiting)) != NULL) {
+    // No more than there are buffers: the others would come back at once.
+    uint32_t left = ring->options.num_buffers - ring->num_buffer_free_ids;
+    while (left > 0 && (node = q_list_pop_front(&waiting)) != NULL) {
         struct ring_slot *entry = q_container_of(node, struct ring_slot, starved);
         if (entry->state != SLOT_OPEN) {
             q_list_push_back(&ring->starved_slots, node); // ends with its slot
             continue;
         }
+        left--;
         struct q_io_op *op = entry->ops[SLOT_OP_RECV];
         entry->ops[SLOT_OP_RECV] = NULL;
         op->busy = false;
         q_io_recv(&ring->io,
                   (struct q_io_slot){.generation = entry->generation, .index = (uint32_t)(entry - ring->slots)}, op);
     }
+    q_list_take(&waiting, &ring->starved_slots);
+    q_list_take(&ring->starved_slots, &waiting);
 }
 
 static bool reap(struct q_ring *ring, struct q_list *out_done) {
@@ -126,6 +136,7 @@ static bool reap(struct q_ring *ring, struct q_list *out_done) {
 
 static bool turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
     struct q_ring *ring = q_ring_of(io);
+    ring->stats.turns++;
     q_ring_buffers_refill(ring);
     rearm_starved(ring);
     if (turn->is_idle) {
@@ -155,6 +166,11 @@ bool q_ring_quiesce(struct q_ring *ring) {
     return bell->in_flight == 0;
 }
 
+static bool has_started(const struct q_io *io) {
+    const struct q_ring *ring = (const struct q_ring *)(const void *)io;
+    return ring->uring.sq.sqe_head != ring->uring.sq.sqe_tail;
+}
+
 static const struct q_io_stats *get_stats(const struct q_io *io) {
     return &((const struct q_ring *)(const void *)io)->stats;
 }
@@ -165,6 +181,12 @@ uint32_t q_ring_sq_entries(const struct q_ring *ring) { return ring->uring.sq.ri
 uint32_t q_ring_cq_entries(const struct q_ring *ring) { return ring->uring.cq.ring_entries; }
 int q_ring_event_fd(const struct q_ring *ring) { return ring->event_fd; }
 
+int q_ring_take_event_fd(struct q_ring *ring) {
+    ring->is_event_fd_taken = true;
+    return ring->event_fd;
+}
+
+
 const struct q_io_vtable q_ring_vtable = {
     .open = q_ring_op_open,
     .install = q_ring_op_install,
@@ -173,6 +195,7 @@ const struct q_io_vtable q_ring_vtable = {
     .send = q_ring_op_send,
     .close = q_ring_op_close,
     .signal = q_ring_op_signal,
+    .has_started = has_started,
     .turn = turn,
     .stats = get_stats,
 };

@@ -25,8 +25,9 @@ struct ring_slot {
     uint16_t in_flight;         // SQEs whose final CQE is outstanding
     uint8_t state;
     bool has_file;              // something was put in the slot, so it must be closed
+    uint32_t signals_due;       // asked for while a write was in flight
+    uint64_t signal_value;      // what that write adds
     bool signal_in_flight;
-    bool signal_again;
 };
 
 // Mapped memory of the ring and what stays registered.
@@ -67,6 +68,7 @@ struct q_ring {
     bool bell_closing;
 
     int event_fd; // host-driven: tells the host of completions, else -1
+    bool is_event_fd_taken;
     struct q_io_stats stats;
 };
 
@@ -83,7 +85,13 @@ void q_ring_reserve_sqes(struct q_ring *ring, unsigned count);
 // Publishes prepared SQEs to the kernel's view and gives how many it has not consumed.
 unsigned q_ring_flush(struct q_ring *ring);
 
-// io_uring_enter on this ring. Negative results that a turn can live with come back; others stop the program.
+// io_uring_enter on this ring, with whatever result.
+int q_ring_try_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete, const struct q_io_turn *turn);
+
+// Whether a turn can live with a negative result of io_uring_enter.
+bool q_ring_is_bearable(int result);
+
+// q_ring_enter is q_ring_try_enter where any other result stops the program: the ring has been proved.
 int q_ring_enter(struct q_ring *ring, unsigned to_submit, unsigned min_complete, const struct q_io_turn *turn);
 
 // io_uring_register on this ring.

@@ -5,6 +5,7 @@
 #include "engine/loop/ring_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 struct ring_slot *q_ring_slot(struct q_ring *ring, struct q_io_slot name) {
@@ -160,7 +161,7 @@ void q_ring_op_send(struct q_io *io, struct q_io_slot name, struct q_io_op *op, 
     start(slot, SLOT_OP_SEND, op, Q_IO_SEND);
     struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SEND, name);
     unsigned flags = MSG_NOSIGNAL | MSG_WAITALL;
-    if (message->msg_iovlen == 1) {
+    if (message->msg_iovlen == 1 && message->msg_iov->iov_len <= INT32_MAX) { // an SQE's length has 32 bits
         io_uring_prep_send(sqe, (int)name.index, message->msg_iov->iov_base, message->msg_iov->iov_len, (int)flags);
     } else {
         io_uring_prep_sendmsg(sqe, (int)name.index, message, flags);
@@ -193,21 +194,21 @@ void q_ring_op_close(struct q_io *io, struct q_io_slot name, struct q_io_op *op)
 }
 
 static void start_signal(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot) {
-    static const uint64_t k_one = 1;
     slot->signal_in_flight = true;
+    slot->signal_value = slot->signals_due;
+    slot->signals_due = 0;
     struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SIGNAL, name);
-    io_uring_prep_write(sqe, (int)name.index, &k_one, sizeof k_one, 0);
+    io_uring_prep_write(sqe, (int)name.index, &slot->signal_value, sizeof slot->signal_value, 0);
     sqe->flags |= IOSQE_FIXED_FILE;
 }
 
 void q_ring_op_signal(struct q_io *io, struct q_io_slot name) {
     struct q_ring *ring = q_ring_of(io);
     struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
-    if (slot->signal_in_flight) {
-        slot->signal_again = true; // the consumer counts one signal per arming, so none may be dropped
-        return;
+    slot->signals_due++; // the consumer counts one signal per arming, so none may be dropped
+    if (!slot->signal_in_flight) {
+        start_signal(ring, name, slot);
     }
-    start_signal(ring, name, slot);
 }
 
 // --- completions -------------------------------------------------------------------------------------------------
@@ -268,8 +269,7 @@ static void complete_signal(struct q_ring *ring, struct q_io_slot name, struct r
     (void)cqe;
     (void)out_done;
     slot->signal_in_flight = false;
-    if (slot->signal_again && slot->state == SLOT_OPEN) {
-        slot->signal_again = false;
+    if (slot->signals_due > 0 && slot->state == SLOT_OPEN) {
         start_signal(ring, name, slot);
     }
 }

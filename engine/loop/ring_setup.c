@@ -219,7 +219,10 @@ static struct q_error expect_one(struct q_ring *ring, int *out_result) {
         if (tries == ENTERS_MAX) {
             return q_error_os(Q_ERR_RING_FAILED, Q_PHASE_CREATE, entered < 0 ? -entered : EIO);
         }
-        entered = q_ring_enter(ring, q_ring_flush(ring), 1, &(struct q_io_turn){.deadline_ns = Q_WHEEL_NEVER});
+        entered = q_ring_try_enter(ring, q_ring_flush(ring), 1, &(struct q_io_turn){.deadline_ns = Q_WHEEL_NEVER});
+        if (entered < 0 && !q_ring_is_bearable(entered)) {
+            return q_ring_refusal(-entered, NULL); // a filter that lets a ring be made and not be used
+        }
     }
     *out_result = cq->cqes[head & cq->ring_mask].res;
     io_uring_smp_store_release(cq->khead, head + 1);
@@ -404,7 +407,7 @@ void q_ring_destroy(struct q_ring *ring) {
         sys->unmap(sys, ring->maps.rings, ring->maps.rings_size);
     }
     q_ring_buffers_deinit(ring);
-    if (ring->event_fd >= 0) {
+    if (ring->event_fd >= 0 && !ring->is_event_fd_taken) {
         sys->close(sys, ring->event_fd);
     }
     q_alloc_free(ring->options.alloc, ring->slots, ring->options.num_slots * sizeof *ring->slots);

@@ -244,6 +244,9 @@ static enum q_h1_event head_first(struct q_h1_reader *r, struct q_slice *input, 
     if (input->ptr[0] != 'H') {
         return fail(r, out, Q_ERR_HTTP_BAD_STATUS_LINE);
     }
+    if (r->mem == NULL) {
+        return Q_H1_NEED_MEMORY;
+    }
     if (!begin_section(r, false)) {
         return fail(r, out, Q_ERR_HEAD_TOO_LARGE);
     }
@@ -351,6 +354,9 @@ static enum q_h1_event trailer_first(struct q_h1_reader *r, struct q_slice *inpu
         *input = q_slice_from(*input, 1);
         r->state = R_TRAILER_LF;
         return NO_EVENT;
+    }
+    if (r->mem == NULL) {
+        return Q_H1_NEED_MEMORY;
     }
     if (!begin_section(r, true)) {
         return fail(r, out, Q_ERR_TRAILERS_TOO_LARGE);

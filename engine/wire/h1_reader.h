@@ -60,6 +60,7 @@ enum q_h1_event {
     Q_H1_DATA,          // out: data
     Q_H1_END,           // out: headers with the trailers, or NULL when there are none
     Q_H1_FAILED,        // out: error; the connection must be closed
+    Q_H1_NEED_MEMORY,   // a head or trailers begin, and no memory is lent: q_h1_reader_lend, then call again
 };
 
 struct q_h1_out {

@@ -82,6 +82,8 @@ struct q_error q_h1_check_head(const struct q_h1_head_in *in) {
     return Q_OK;
 }
 
+bool q_h1_is_engines(struct q_slice name, struct q_slice value) { return is_engines(q_known_find(name), value); }
+
 bool q_h1_asks_close(const struct q_headers *headers) {
     return headers != NULL && q_headers_has_member(headers, Q_KNOWN_CONNECTION, Q_SLICE("close"));
 }

@@ -31,6 +31,9 @@ struct q_h1_head_in {
 // Content-Length, Transfer-Encoding, a second Host, Connection with members other than close and keep-alive.
 Q_MUST_USE struct q_error q_h1_check_head(const struct q_h1_head_in *in);
 
+// q_h1_is_engines tells whether a field is the engine's to set, so that a host may not give it; see q_h1_check_head.
+bool q_h1_is_engines(struct q_slice name, struct q_slice value);
+
 // q_h1_write_head gives the size of the head in bytes, and writes it to `out` when `cap` is at least that; else nothing
 // is written. `in` has passed q_h1_check_head.
 size_t q_h1_write_head(const struct q_h1_head_in *in, char *out, size_t cap);

@@ -184,7 +184,9 @@ static void ask(struct stand *stand, struct ask how, const char *format, ...) {
         assert_int_equal(quoit_request_set_body(request, body, how.body_len, NULL, NULL), 0);
         free(body);
     }
-    assert_int_equal(quoit_request_set_timeouts(request, how.total_ms, how.connect_ms), 0);
+    struct quoit_request_bounds bounds = {
+        .struct_size = sizeof bounds, .total_ms = how.total_ms, .connect_ms = how.connect_ms};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), 0);
     stand->status = 0;
     stand->received = 0;
     stand->is_body_right = true;

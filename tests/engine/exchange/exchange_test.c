@@ -32,6 +32,9 @@ struct stage {
     int num_ended;
     struct q_conn_request sent;
     struct q_exchange_summary summary;
+    struct q_watch watch;
+    struct q_chunk_budget budget;
+    struct q_chunk_pool chunks;
 };
 
 static struct stage *stage_of_conn(struct q_conn *conn) {
@@ -78,6 +81,7 @@ static struct q_spec *spec_of(const char *method, uint64_t total_ms) {
     assert_false(q_error_is(q_spec_new(q_alloc_libc(), q_slice_of_string(method), Q_SLICE("http://1.2.3.4/"), &spec)));
     assert_false(q_error_is(q_spec_set_bounds(spec, &(struct q_bounds){.total_ns = total_ms * Q_NS_PER_MS})));
     assert_false(q_error_is(q_spec_set_credit(spec, 1000, false)));
+    assert_false(q_error_is(q_spec_set_redirects(spec, 2, false)));
     assert_false(q_error_is(q_spec_freeze(spec)));
     return spec;
 }
@@ -89,6 +93,9 @@ static struct stage *stage_new(void) {
     q_loop_init(&stage->loop, NULL, q_clock_monotonic(), &stage->log, 1, &k_steps, NULL);
     q_loop_bind(&stage->loop);
     stage->env.loop = &stage->loop;
+    stage->budget.limit = 1 << 20;
+    q_chunk_pool_init(&stage->chunks, q_alloc_libc(), &stage->budget, 4096, 4);
+    stage->env.small_chunks = &stage->chunks;
     struct q_pool_options options = {.connections_max = 1, .waiters_per_origin_max = 10};
     assert_false(q_error_is(q_pool_init(&stage->pool, q_alloc_libc(), &stage->env, &stage->hosts, &options)));
     stage->conn.v = &k_conn;
@@ -96,7 +103,8 @@ static struct stage *stage_new(void) {
 }
 
 static void stage_start(struct stage *stage, const char *method) {
-    q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_sink, spec_of(method, 1000));
+    q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_sink, &stage->watch,
+                     spec_of(method, 1000));
 }
 
 // Ends whatever is still going on, so that nothing leaks.
@@ -107,6 +115,8 @@ static void stage_free(struct stage *stage) {
     assert_false(q_timer_is_armed(&stage->exchange.deadline));
     assert_null(stage->exchange.lease.origin);
     q_pool_deinit(&stage->pool);
+    q_loop_say_farewells(&stage->loop);
+    q_chunk_pool_deinit(&stage->chunks);
     free(stage);
 }
 
@@ -128,6 +138,15 @@ static void tell_head(struct stage *stage) {
     stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
 }
 
+static void tell_redirect(struct stage *stage, const char *location) {
+    _Alignas(8) char memory[512];
+    struct q_headers_builder builder;
+    q_headers_builder_init(&builder, memory, sizeof memory, NULL);
+    assert_false(q_error_is(q_headers_builder_add(&builder, Q_SLICE("Location"), q_slice_of_string(location))));
+    struct q_h1_out out = {.status = 302, .headers = q_headers_builder_freeze(&builder)};
+    stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
+}
+
 static void tell_end(struct stage *stage) {
     struct q_conn_progress progress = {.bytes_in = 100, .bytes_out = 10, .connection_id = 3};
     stage->exchange.user.events->on_end(&stage->exchange.user, &progress);
@@ -143,14 +162,21 @@ static void tell_failed(struct stage *stage, struct q_error error, bool is_reuse
 // --------------------------------------------------------------------------------------------------------
 
 // What exchange.h says about the life of an exchange, written down a second time. -1: may not happen.
+// A cell that is not written is 0, which is Q_X_NEW, and nothing leads there.
 static const int k_next[Q_X_STATES][Q_X_EVENTS] = {
-    // start, leased, lease failed, head, end, conn failed, replay, give up, cancel
-    [Q_X_NEW] = {Q_X_LEASING, -1, -1, -1, -1, -1, -1, -1, Q_X_ENDED},
-    [Q_X_LEASING] = {-1, Q_X_AWAITING, Q_X_ENDED, -1, -1, -1, -1, -1, Q_X_ENDED},
-    [Q_X_AWAITING] = {-1, -1, -1, Q_X_RECEIVING, -1, Q_X_DECIDING, -1, -1, Q_X_ENDED},
-    [Q_X_RECEIVING] = {-1, -1, -1, -1, Q_X_ENDED, Q_X_ENDED, -1, -1, Q_X_ENDED},
-    [Q_X_DECIDING] = {-1, -1, -1, -1, -1, -1, Q_X_LEASING, Q_X_ENDED, -1},
-    [Q_X_ENDED] = {-1, -1, -1, -1, -1, -1, -1, -1, Q_X_ENDED},
+    [Q_X_NEW] = {[Q_X_EV_START] = Q_X_LEASING, [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_LEASING] = {[Q_X_EV_LEASED] = Q_X_AWAITING, [Q_X_EV_LEASE_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_AWAITING] = {[Q_X_EV_HEAD] = Q_X_RECEIVING,
+                      [Q_X_EV_REDIRECT] = Q_X_DISCARDING,
+                      [Q_X_EV_CONN_FAILED] = Q_X_DECIDING,
+                      [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_RECEIVING] = {[Q_X_EV_END] = Q_X_ENDED, [Q_X_EV_CONN_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_DISCARDING] = {[Q_X_EV_END] = Q_X_LEASING,
+                        [Q_X_EV_CONN_FAILED] = Q_X_LEASING,
+                        [Q_X_EV_CUT] = Q_X_LEASING,
+                        [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_DECIDING] = {[Q_X_EV_REPLAY] = Q_X_LEASING, [Q_X_EV_GIVE_UP] = Q_X_ENDED},
+    [Q_X_ENDED] = {[Q_X_EV_CANCEL] = Q_X_ENDED},
 };
 
 static void the_table_allows_what_is_written_and_nothing_else(void **state) {
@@ -158,7 +184,7 @@ static void the_table_allows_what_is_written_and_nothing_else(void **state) {
     for (int from = 0; from < Q_X_STATES; from++) {
         for (int event = 0; event < Q_X_EVENTS; event++) {
             bool is_allowed = q_exchange_allows((enum q_exchange_state)from, (enum q_exchange_event)event);
-            if (is_allowed != (k_next[from][event] >= 0)) {
+            if (is_allowed != (k_next[from][event] != Q_X_NEW)) {
                 fail_msg("%s: %s", q_exchange_state_name((enum q_exchange_state)from),
                          q_exchange_event_name((enum q_exchange_event)event));
             }
@@ -171,15 +197,20 @@ static struct stage *stage_at(int from) {
     struct stage *stage = stage_new();
     if (from == Q_X_NEW) {
         stage->exchange =
-            (struct q_exchange){.loop = &stage->loop, .pool = &stage->pool, .sink = &k_sink, .spec = spec_of("GET", 0)};
+            (struct q_exchange){.loop = &stage->loop, .pool = &stage->pool, .sink = &k_sink, .watch = &stage->watch};
+        stage->exchange.spec = spec_of("GET", 0);
+        q_watch_begin(&stage->watch, &stage->loop, &stage->exchange.bounds, NULL, NULL);
         return stage;
     }
     stage_start(stage, "GET");
-    if (from == Q_X_AWAITING || from == Q_X_RECEIVING) {
+    if (from == Q_X_AWAITING || from == Q_X_RECEIVING || from == Q_X_DISCARDING) {
         answer_leased(stage);
     }
     if (from == Q_X_RECEIVING) {
         tell_head(stage);
+    }
+    if (from == Q_X_DISCARDING) {
+        tell_redirect(stage, "/elsewhere");
     }
     if (from == Q_X_DECIDING) {
         q_pool_cancel(&stage->pool, &stage->exchange.lease);
@@ -218,7 +249,7 @@ static void what_the_table_does_not_allow_stops_the_program(void **state) {
     (void)state;
     for (int from = 0; from < Q_X_STATES; from++) {
         for (int event = 0; event < Q_X_EVENTS; event++) {
-            if (k_next[from][event] < 0 && !stops_the_program(from, event)) {
+            if (k_next[from][event] == Q_X_NEW && !stops_the_program(from, event)) {
                 fail_msg("%s: %s went on", q_exchange_state_name((enum q_exchange_state)from),
                          q_exchange_event_name((enum q_exchange_event)event));
             }
@@ -233,6 +264,7 @@ static void happen(struct stage *stage, int event) {
     case Q_X_EV_LEASED: answer_leased(stage); break;
     case Q_X_EV_LEASE_FAILED: answer_failed(stage, error); break;
     case Q_X_EV_HEAD: tell_head(stage); break;
+    case Q_X_EV_REDIRECT: tell_redirect(stage, "/elsewhere"); break;
     case Q_X_EV_END: tell_end(stage); break;
     case Q_X_EV_CONN_FAILED: tell_failed(stage, error, false, true); break;
     case Q_X_EV_CANCEL: q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE)); break;
@@ -245,7 +277,7 @@ static void every_allowed_step_leads_where_it_should_and_ends_once(void **state)
     for (int from = 0; from < Q_X_STATES; from++) {
         for (int event = 0; event < Q_X_EVENTS; event++) {
             int next = k_next[from][event];
-            if (next < 0) {
+            if (next == Q_X_NEW) {
                 continue;
             }
             struct stage *stage = stage_at(from);
@@ -254,8 +286,8 @@ static void every_allowed_step_leads_where_it_should_and_ends_once(void **state)
             // Deciding is left in the same step; here, with a response begun, by giving up.
             assert_int_equal(stage->exchange.state, next == Q_X_DECIDING ? Q_X_ENDED : next);
             assert_int_equal(stage->num_ended, stage->exchange.state == Q_X_ENDED);
-            assert_int_equal(stage->num_abandons, event == Q_X_EV_CANCEL && has_conn);
-            assert_int_equal(stage->exchange.conn != NULL, next == Q_X_AWAITING || next == Q_X_RECEIVING);
+            assert_int_equal(stage->num_abandons, (event == Q_X_EV_CANCEL || event == Q_X_EV_CUT) && has_conn);
+            assert_int_equal(stage->exchange.conn != NULL, next == Q_X_AWAITING || next == Q_X_RECEIVING || next == Q_X_DISCARDING);
             assert_int_equal(stage->exchange.lease.origin != NULL, next == Q_X_LEASING);
             assert_int_equal(stage->exchange.spec == NULL, stage->exchange.state == Q_X_ENDED);
             stage_free(stage);
@@ -290,7 +322,7 @@ static void a_whole_exchange_sends_its_request_and_sums_up(void **state) {
     assert_false(q_error_is(q_spec_set_body(spec, "abc", 3, NULL, NULL)));
     assert_false(q_error_is(q_spec_add_header(spec, Q_SLICE("Connection"), Q_SLICE("close"))));
     assert_false(q_error_is(q_spec_freeze(spec)));
-    q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_sink, spec);
+    q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_sink, &stage->watch, spec);
     assert_false(q_timer_is_armed(&stage->exchange.deadline)); // no total timeout was asked for
     stage->loop.now_ns += 10;
     answer_leased(stage);
