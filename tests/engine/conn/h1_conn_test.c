@@ -439,6 +439,38 @@ static void a_reset_that_the_send_may_find_first_is_told_once(void **state) {
     assert_true(num_safe > 0);
 }
 
+// The server has answered early and resets; the answer waits for a slow user. The failed send must not fetch more behind
+// its back, and what has arrived is not lost.
+static void a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them(void **state) {
+    (void)state;
+    enum { LEN = 4 << 20, DATA = 6000 };
+    struct scene s;
+    static char data[DATA + 1];
+    char *body = calloc(1, LEN);
+    memset(data, 'd', DATA);
+    open_connected(&s, (struct conn_rig_options){0});
+    s.rig.response = NULL;
+    q_sim_conn_pause(s.rig.last, true);
+    start(&s, "POST / HTTP/1.1\r\nContent-Length: 4194304\r\n\r\n", q_slice_make(body, LEN));
+    the_user.refusals = 100;
+    conn_rig_say(&s.rig, "HTTP/1.1 413 No\r\nContent-Length: 6000\r\n\r\n");
+    conn_rig_say(&s.rig, data); // more than one buffer
+    conn_rig_run_for(&s.rig, 50 * Q_NS_PER_MS);
+    assert_string_equal(the_user.diary, "H413");
+    assert_true(s.h1.is_sending);
+    q_sim_conn_reset(s.rig.last);
+    conn_rig_run_for(&s.rig, 50 * Q_NS_PER_MS);
+    assert_false(s.h1.is_sending);
+    assert_string_equal(the_user.diary, "H413"); // it still refuses
+    conn_rig_until(&s.rig, &the_user.is_over);
+    assert_string_equal(the_user.diary, "H413DE");
+    assert_int_equal(the_user.data_len, DATA);
+    conn_rig_until(&s.rig, &s.is_closed);
+    assert_int_equal(s.freed, 0);
+    free(body);
+    close_scene(&s);
+}
+
 static void an_abandoned_exchange_hears_nothing_more(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < 30; seed++) {
@@ -627,6 +659,7 @@ int main(void) {
         cmocka_unit_test(a_response_before_the_request_is_sent_ends_the_connection_with_it),
         cmocka_unit_test(an_exchange_that_is_cut_off_has_its_own_error),
         cmocka_unit_test(a_reset_that_the_send_may_find_first_is_told_once),
+        cmocka_unit_test(a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them),
         cmocka_unit_test(an_abandoned_exchange_hears_nothing_more),
         cmocka_unit_test(whatever_an_idle_connection_hears_ends_it_at_once),
         cmocka_unit_test(an_idle_connection_is_closed_when_its_time_is_up),
