@@ -103,10 +103,6 @@ void conn_rig_open(struct conn_rig *rig, struct conn_rig_options options) {
     conn_rig_listen(rig, "127.0.0.1", 80, Q_SIM_ACCEPT, 0);
 }
 
-void conn_rig_tick(struct conn_rig *rig) {
-    q_loop_tick(&rig->loop, true);
-}
-
 struct alarm {
     struct q_timer timer;
     bool rang;
@@ -114,6 +110,13 @@ struct alarm {
 
 static void ring_alarm(struct q_timer *timer) {
     q_container_of(timer, struct alarm, timer)->rang = true;
+}
+
+void conn_rig_tick(struct conn_rig *rig) {
+    struct alarm alarm = {.timer = {.fired = ring_alarm}};
+    q_loop_arm(&rig->loop, &alarm.timer, q_sim_now(rig->sim) + Q_NS_PER_S);
+    q_loop_tick(&rig->loop, true);
+    q_loop_disarm(&rig->loop, &alarm.timer);
 }
 
 void conn_rig_run_for(struct conn_rig *rig, uint64_t ns) {

@@ -74,8 +74,8 @@ void conn_rig_close(struct conn_rig *rig);
 void conn_rig_listen(struct conn_rig *rig, const char *address, uint16_t port, enum q_sim_answer answer,
                      uint64_t delay_ns);
 
-// conn_rig_tick makes one tick, which may let simulated time pass. conn_rig_run_for ticks for so long; conn_rig_until
-// until `flag` is true, and fails the test when that takes for ever.
+// conn_rig_tick makes one tick, which may let simulated time pass, a second at most. conn_rig_run_for ticks for so
+// long; conn_rig_until until `flag` is true, and fails the test when that takes for ever.
 void conn_rig_tick(struct conn_rig *rig);
 void conn_rig_run_for(struct conn_rig *rig, uint64_t ns);
 void conn_rig_until(struct conn_rig *rig, const bool *flag);

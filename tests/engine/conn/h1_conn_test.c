@@ -439,8 +439,8 @@ static void a_reset_that_the_send_may_find_first_is_told_once(void **state) {
     assert_true(num_safe > 0);
 }
 
-// The server has answered early and resets; the answer waits for a slow user. The failed send must not fetch more behind
-// its back, and what has arrived is not lost.
+// The server has answered early and resets; the answer waits for a slow user. The failed send must not fetch more
+// behind its back, and what has arrived is not lost.
 static void a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them(void **state) {
     (void)state;
     enum { LEN = 4 << 20, DATA = 6000 };
