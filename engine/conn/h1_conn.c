@@ -309,15 +309,11 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     }
     h1->progress.bytes_out += len;
     h1->send_error = error;
-    if (error.code == Q_ERR_CONNECTION_RESET) {
-        // Not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will tell, now
-        // or when what the user has not taken yet is out of the way.
-        if (h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE) {
-            receive(h1);
-        }
-    } else if (q_error_is(error)) {
+    // A reset is not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will
+    // tell: it is armed since the start, unless the user has paused it or still owes an answer to what it brought.
+    if (q_error_is(error) && error.code != Q_ERR_CONNECTION_RESET) {
         fail(h1, error); // the connection lives, and its peer would wait for the rest as long as we for the answer
-    } else {
+    } else if (!q_error_is(error)) {
         h1->user->events->on_sent(h1->user);
     }
 }
