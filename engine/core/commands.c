@@ -12,12 +12,12 @@ void q_engine_push(struct q_engine *engine, struct q_command *command) {
 
 int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_spec *spec, uint64_t user_data,
                         struct quoit_handle *out) {
-    if (!q_evring_reserve(&port->ring, 2)) {
+    if (!q_evring_reserve(&port->ring, Q_PORT_SLOTS_PER_REQUEST)) {
         return Q_ERR_PORT_FULL;
     }
     uint32_t index = q_slotfree_take(&engine->slots_free);
     if (index == Q_SLOTFREE_NONE) {
-        q_evring_unreserve(&port->ring, 2);
+        q_evring_unreserve(&port->ring, Q_PORT_SLOTS_PER_REQUEST);
         return Q_ERR_REQUESTS_MAX;
     }
     struct q_request *request = &engine->port_env.requests.slots[index];

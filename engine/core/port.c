@@ -163,6 +163,12 @@ static void run_inline(struct q_port *port) {
     }
 }
 
+// Whether the next submit would be refused. What it waits for comes back when the loop collects, and the loop may have
+// no other reason to wake up. A submit that takes the last slots is a tick of its own, so this is seen in time.
+static bool is_full(struct q_port *port) {
+    return atomic_load_explicit(&port->ring.reservable, memory_order_relaxed) < Q_PORT_SLOTS_PER_REQUEST;
+}
+
 bool q_port_publish(struct q_port *port) {
     bool has_more = collect(port);
     if (port->ring.filled != port->ring.published) {
@@ -176,7 +182,7 @@ bool q_port_publish(struct q_port *port) {
         has_more |= collect(port);
         return has_more;
     }
-    bool is_short = port->needs_credit || !q_list_is_empty(&port->refused);
+    bool is_short = port->needs_credit || !q_list_is_empty(&port->refused) || is_full(port);
     if (is_short && port->num_outstanding > 0 && !port->ring.is_wake_wanted) {
         has_more |= q_evring_want_wake(&port->ring);
     }

@@ -25,6 +25,8 @@ struct q_port_env {
     struct q_requests requests;
 };
 
+#define Q_PORT_SLOTS_PER_REQUEST 2 // reserved by each submit: its head and its terminal event
+
 // One event on its way. Between publish and advance it belongs to the consumer, who may set `is_taken`.
 struct q_port_entry {
     struct quoit_event event;
