@@ -54,6 +54,9 @@ struct q_port *q_port_new(const struct q_port_env *env, struct q_engine *engine,
             *out_code = Q_ERR_FD_LIMIT;
             return NULL;
         }
+        // Armed from the start: a host may watch the eventfd before it drains for the first time.
+        bool is_armed = q_evring_arm(&port->ring, 0);
+        Q_CHECK(is_armed);
     }
     *out_code = 0;
     return port;
