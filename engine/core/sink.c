@@ -4,6 +4,9 @@
 // since their events are over before the tick ends.
 #include "engine/core/engine.h"
 
+// More than any request has on its way in practice, and few enough that a chunk's slices never overflow its count.
+#define LAST_CHARGE_MAX (INT64_C(1) << 40)
+
 static void fill_head(struct q_port_entry *entry, const struct q_h1_out *out, struct q_chunk *chunk) {
     entry->event.u.head = (struct quoit_head){
         .status = out->status,
@@ -86,17 +89,33 @@ static bool keep_copy(struct q_request *request, struct q_slice data, struct kep
     return true;
 }
 
-static bool keep(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
-    bool is_inline = request->port->mode == QUOIT_PORT_INLINE;
-    bool is_large = data.len * 2 >= chunk->pool->capacity && q_chunk_pool_prime(chunk->pool);
-    if (!is_inline && !is_large) {
-        return keep_copy(request, data, out);
-    }
+static void lend(struct q_request *request, struct q_slice data, struct q_chunk *chunk, uint64_t charge,
+                 struct kept *out) {
     chunk->owner = (struct q_handle){.index = request->index, .generation = request->generation};
-    // Lent memory is charged by what it holds on to.
-    *out = (struct kept){
-        .data = data.ptr, .chunk = q_chunk_acquire(chunk), .charge = is_inline ? data.len : chunk->pool->capacity};
-    return true;
+    // A host that grants by hand counts octets of body, and nothing else.
+    *out = (struct kept){.data = data.ptr,
+                         .chunk = q_chunk_acquire(chunk),
+                         .charge = request->exchange.is_credit_manual ? data.len : charge};
+}
+
+// Out of memory the piece is lent all the same: to refuse it would hold the same buffer, in a connection, where no host
+// can give it back; with every buffer held so, nothing would ever move again. What is left of the request's credit goes
+// with it, so that the request holds this one buffer and no more until the host is done with it.
+static void lend_the_last(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
+    int64_t credit = request->exchange.credit;
+    credit = credit > LAST_CHARGE_MAX ? LAST_CHARGE_MAX : credit;
+    lend(request, data, chunk, credit > (int64_t)data.len ? (uint64_t)credit : data.len, out);
+    request->port->needs_credit = true; // the advance that brings it back wakes the loop
+}
+
+static void keep(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
+    if (request->port->mode == QUOIT_PORT_INLINE) {
+        lend(request, data, chunk, data.len, out);
+    } else if (data.len * 2 >= chunk->pool->capacity && q_chunk_pool_prime(chunk->pool)) {
+        lend(request, data, chunk, chunk->pool->capacity, out); // charged by what it holds on to
+    } else if (!keep_copy(request, data, out)) {
+        lend_the_last(request, data, chunk, out);
+    }
 }
 
 // A piece that continues the last one, which the host has not seen yet, makes it longer instead of a new event.
@@ -121,9 +140,7 @@ static bool on_data(struct q_exchange *exchange, struct q_slice data, struct q_c
         return false;
     }
     struct kept kept;
-    if (!keep(request, data, chunk, &kept)) {
-        return false; // no memory: the connection tries again by itself
-    }
+    keep(request, data, chunk, &kept);
     if (!merge(request, &kept, data.len)) {
         struct q_port_entry *entry = q_port_produce(port, request, QUOIT_EVENT_DATA, false);
         Q_CHECK(entry != NULL);
