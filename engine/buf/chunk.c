@@ -9,6 +9,8 @@ void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, s
                        uint32_t capacity, uint32_t num_free_max) {
     *pool = (struct q_chunk_pool){
         .alloc = alloc, .budget = budget, .capacity = capacity, .num_free_max = num_free_max};
+    pool->next_pool = budget->first_pool;
+    budget->first_pool = pool;
 }
 
 static void destroy(struct q_chunk_pool *pool, struct q_chunk *chunk) {
@@ -16,14 +18,36 @@ static void destroy(struct q_chunk_pool *pool, struct q_chunk *chunk) {
     q_alloc_free(pool->alloc, chunk, size_of(pool));
 }
 
+static void destroy_one_free(struct q_chunk_pool *pool) {
+    struct q_chunk *chunk = pool->free_first;
+    pool->free_first = chunk->next_free;
+    pool->num_free--;
+    destroy(pool, chunk);
+}
+
 void q_chunk_pool_deinit(struct q_chunk_pool *pool) {
     Q_CHECK(pool->num_out == 0);
     while (pool->free_first != NULL) {
-        struct q_chunk *chunk = pool->free_first;
-        pool->free_first = chunk->next_free;
-        destroy(pool, chunk);
+        destroy_one_free(pool);
     }
-    pool->num_free = 0;
+    struct q_chunk_pool **link = pool->budget == NULL ? NULL : &pool->budget->first_pool;
+    while (link != NULL && *link != pool) {
+        link = &(*link)->next_pool;
+    }
+    if (link != NULL) {
+        *link = pool->next_pool;
+    }
+    pool->budget = NULL;
+}
+
+// Makes room in the budget out of what lies free in its other pools. False: there is not enough.
+static bool make_room(struct q_chunk_budget *budget, size_t size) {
+    for (struct q_chunk_pool *pool = budget->first_pool; pool != NULL; pool = pool->next_pool) {
+        while (budget->used + size > budget->limit && pool->free_first != NULL) {
+            destroy_one_free(pool);
+        }
+    }
+    return budget->used + size <= budget->limit;
 }
 
 bool q_chunk_pool_prime(struct q_chunk_pool *pool) {
@@ -31,7 +55,7 @@ bool q_chunk_pool_prime(struct q_chunk_pool *pool) {
         return true;
     }
     size_t size = size_of(pool);
-    if (pool->budget->used + size > pool->budget->limit) {
+    if (pool->budget->used + size > pool->budget->limit && !make_room(pool->budget, size)) {
         return false;
     }
     // Not zeroed: the data part is written before it is read, and 16 KiB of zeros per chunk would show.

@@ -9,7 +9,8 @@
 // counted until then. After a return that did not find zero a thread does not touch the chunk again.
 //
 // A budget bounds the memory of all pools together: it answers hosts and servers that make the engine hold more and
-// more. When it is used up a pool gives NULL and the caller pauses its connection.
+// more. What lies free in one pool of a budget makes room for another; when there is nothing left a pool gives NULL and
+// the caller pauses its connection.
 #ifndef QUOIT_ENGINE_BUF_CHUNK_H
 #define QUOIT_ENGINE_BUF_CHUNK_H
 
@@ -24,11 +25,13 @@
 struct q_chunk_budget {
     uint64_t limit; // bytes
     uint64_t used;  // bytes of all chunks that exist, headers included
+    struct q_chunk_pool *first_pool; // all that share it
 };
 
 struct q_chunk_pool {
     const struct q_alloc *alloc;
     struct q_chunk_budget *budget;
+    struct q_chunk_pool *next_pool; // of the budget
     struct q_chunk *free_first; // LIFO: warm memory first
     uint32_t capacity;          // bytes of data in each chunk
     uint32_t num_free;
@@ -51,7 +54,7 @@ struct q_chunk {
 };
 
 // q_chunk_pool_init prepares an empty pool of chunks with `capacity` bytes, of which at most `num_free_max` are kept
-// for re-use. `budget` is shared with other pools and outlives them.
+// for re-use. `budget` is shared with other pools and outlives them; the pool stays where it is until deinit.
 void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, struct q_chunk_budget *budget,
                        uint32_t capacity, uint32_t num_free_max);
 
