@@ -124,19 +124,38 @@ void q_failalloc_free(struct q_failalloc *failalloc) {
 const struct q_alloc *q_failalloc_alloc(struct q_failalloc *failalloc) { return &failalloc->alloc; }
 
 static void fail(struct q_failalloc *failalloc, uint64_t nth, bool on) {
+    pthread_mutex_lock(&failalloc->lock);
     failalloc->fail_at = nth == 0 ? 0 : failalloc->calls + nth;
     failalloc->fails_on = on;
     failalloc->failed = false;
+    pthread_mutex_unlock(&failalloc->lock);
+}
+
+// A number that another thread may be about to change.
+static uint64_t read_locked(const struct q_failalloc *failalloc, const uint64_t *number) {
+    pthread_mutex_t *lock = &((struct q_failalloc *)(uintptr_t)failalloc)->lock;
+    pthread_mutex_lock(lock);
+    uint64_t value = *number;
+    pthread_mutex_unlock(lock);
+    return value;
 }
 
 void q_failalloc_fail_at(struct q_failalloc *failalloc, uint64_t nth) { fail(failalloc, nth, false); }
 void q_failalloc_fail_from(struct q_failalloc *failalloc, uint64_t nth) { fail(failalloc, nth, true); }
-bool q_failalloc_failed(const struct q_failalloc *failalloc) { return failalloc->failed; }
-uint64_t q_failalloc_calls(const struct q_failalloc *failalloc) { return failalloc->calls; }
-uint64_t q_failalloc_live(const struct q_failalloc *failalloc) { return failalloc->live; }
-uint64_t q_failalloc_live_bytes(const struct q_failalloc *failalloc) { return failalloc->live_bytes; }
-uint64_t q_failalloc_peak_bytes(const struct q_failalloc *failalloc) { return failalloc->peak_bytes; }
-uint64_t q_failalloc_faults(const struct q_failalloc *failalloc) { return failalloc->faults; }
+
+bool q_failalloc_failed(const struct q_failalloc *failalloc) {
+    pthread_mutex_t *lock = &((struct q_failalloc *)(uintptr_t)failalloc)->lock;
+    pthread_mutex_lock(lock);
+    bool failed = failalloc->failed;
+    pthread_mutex_unlock(lock);
+    return failed;
+}
+
+uint64_t q_failalloc_calls(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->calls); }
+uint64_t q_failalloc_live(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->live); }
+uint64_t q_failalloc_live_bytes(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->live_bytes); }
+uint64_t q_failalloc_peak_bytes(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->peak_bytes); }
+uint64_t q_failalloc_faults(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->faults); }
 
 bool q_failalloc_check(struct q_failalloc *failalloc, char *text, size_t text_size) {
     if (failalloc->live == 0 && failalloc->faults == 0) {

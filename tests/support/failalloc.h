@@ -1,6 +1,6 @@
 // An allocator for tests: it can fail one call, counts, and finds leaks, double and foreign frees, wrong sizes and
 // writes past the end. Memory that was freed is overwritten; memory that is given is not zero.
-// Any thread may call it, as q_alloc demands; what a test asks of it, when nobody allocates.
+// Any thread may call it, as q_alloc demands, and ask it; what q_failalloc_check tells is final when nobody allocates.
 #ifndef QUOIT_TESTS_SUPPORT_FAILALLOC_H
 #define QUOIT_TESTS_SUPPORT_FAILALLOC_H
 

@@ -5,6 +5,8 @@
 
 #include "bench/server/body.h"
 
+enum { DRAIN_MAX = 64 };
+
 static void note_body(struct host *host, struct host_record *record, const struct quoit_data *data) {
     if (data->offset != record->body_len) {
         host->broken = "a piece of the body is not where the last one ended";
@@ -115,8 +117,9 @@ static void tick(struct host *host) {
 }
 
 static int32_t drain(struct host *host, int32_t timeout_ms) {
-    struct quoit_event events[64];
-    int32_t count = quoit_port_wait(host->port, events, sizeof events[0], 64, timeout_ms);
+    struct quoit_event events[DRAIN_MAX];
+    int32_t count = quoit_port_wait(host->port, events, sizeof events[0], DRAIN_MAX, timeout_ms);
+    assert_true(count >= 0);
     for (int32_t i = 0; i < count; i++) {
         host_note(host, &events[i]);
     }
@@ -139,7 +142,8 @@ void host_step(struct host *host) {
     if (host->engine_mode == QUOIT_ENGINE_HOST_DRIVEN) {
         tick(host);
         if (host->port_mode == QUOIT_PORT_EVENTFD) {
-            assert_true(drain(host, 0) >= 0);
+            while (drain(host, 0) == DRAIN_MAX) { // only a drain with less than it may have makes the port ring again
+            }
         }
     } else if (host->port_mode == QUOIT_PORT_INLINE) {
         fail_msg("an inline host waits in host_wait");

@@ -114,6 +114,28 @@ static void manual_credit_comes_from_grants_alone(void **state) {
     bench_server_stop(server);
 }
 
+// A host that grants what it got, octet for octet, never runs dry: nothing is charged but octets of body.
+static void manual_credit_is_counted_in_octets_of_body(void **state) {
+    static const char *const k_paths[] = {"/size/500000", "/size/50000?chunked=100", "/size/300000?chunked=9000"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct bench_server *server = server_start(k_paths[i]);
+        host_start(&host, NULL, NULL);
+        host_submit(&host, 0, request_with_credit(20000, 1));
+        uint64_t granted = 0;
+        while (host.records[0].num_ends == 0) {
+            host_step(&host);
+            uint64_t more = host.records[0].body_len - granted;
+            int32_t code = more == 0 ? QUOIT_OK : quoit_grant(host.engine, host.records[0].handle, more);
+            assert_true(code == QUOIT_OK || host.records[0].num_ends > 0 || code == QUOIT_ERR_STALE_HANDLE);
+            granted += more;
+        }
+        host_assert_done(&host.records[0], strtoull(k_paths[i] + 6, NULL, 10));
+        host_stop(&host);
+        bench_server_stop(server);
+    }
+}
+
 static void what_needs_no_credit_ends_without_any(void **state) {
     static const char *const k_paths[] = {"/size/0", "/size/0?chunked=10", "/status/204", "/status/304"};
     (void)state;
@@ -241,6 +263,30 @@ static void requests_wait_for_memory_and_then_go_on(void **state) {
     bench_server_stop(server);
 }
 
+// Memory that lies free in one pool is there for the others: bulk first, then trailers, which need another kind.
+static void free_memory_of_one_kind_serves_the_others(void **state) {
+    enum { NUM = 40 };
+    char url[HOST_URL_MAX];
+    (void)state;
+    struct bench_server *server = server_start("/size/300000");
+    host_start(&host, &(struct quoit_engine_options){.memory_max = 2 << 20}, NULL);
+    for (uint32_t i = 0; i < NUM; i++) {
+        host_get(&host, i, the_url);
+    }
+    host_wait_all(&host, NUM);
+    bench_server_url(server, "/size/1000?chunked=100&trailers=1", url, sizeof url);
+    for (uint32_t i = NUM; i < 2 * NUM; i++) {
+        host_get(&host, i, url);
+    }
+    host_wait_all(&host, 2 * NUM);
+    for (uint32_t i = NUM; i < 2 * NUM; i++) {
+        host_assert_done(&host.records[i], 1000);
+        assert_int_equal(host.records[i].num_trailers, 1);
+    }
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
 // --- what is told
 // -----------------------------------------------------------------------------------------------------
 
@@ -329,11 +375,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(automatic_credit_bounds_what_is_on_its_way_and_comes_back),
         cmocka_unit_test(manual_credit_comes_from_grants_alone),
+        cmocka_unit_test(manual_credit_is_counted_in_octets_of_body),
         cmocka_unit_test(what_needs_no_credit_ends_without_any),
         cmocka_unit_test(grants_of_many_threads_add_up),
         cmocka_unit_test(taken_bytes_hold_the_credit_until_they_are_released),
         cmocka_unit_test(small_pieces_do_not_hold_receive_buffers),
         cmocka_unit_test(requests_wait_for_memory_and_then_go_on),
+        cmocka_unit_test(free_memory_of_one_kind_serves_the_others),
         cmocka_unit_test(events_come_in_order_with_their_fields),
         cmocka_unit_test(an_old_server_is_told_as_such),
     };

@@ -1,0 +1,128 @@
+// The public structs, octet by octet: what a host was compiled with stays where it is. A field that is added at the end
+// of a size-tagged struct adds a line here; nothing else may change one.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "api/quoit.h"
+
+#define SIZE(type, size)        _Static_assert(sizeof(struct type) == (size), #type)
+#define AT(type, field, offset) _Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
+
+SIZE(quoit_engine, 8);
+SIZE(quoit_port, 8);
+SIZE(quoit_handle, 8);
+
+SIZE(quoit_slice, 32);
+AT(quoit_slice, data, 0);
+AT(quoit_slice, len, 8);
+AT(quoit_slice, owner, 16);
+AT(quoit_slice, cookie, 24);
+
+SIZE(quoit_failure, 16);
+AT(quoit_failure, code, 0);
+AT(quoit_failure, os_errno, 4);
+AT(quoit_failure, phase, 8);
+AT(quoit_failure, retry_safe, 9);
+
+SIZE(quoit_allocator, 24);
+AT(quoit_allocator, allocate, 0);
+AT(quoit_allocator, release, 8);
+AT(quoit_allocator, context, 16);
+
+SIZE(quoit_engine_options, 88);
+AT(quoit_engine_options, struct_size, 0);
+AT(quoit_engine_options, mode, 4);
+AT(quoit_engine_options, capabilities_off, 8);
+AT(quoit_engine_options, requests_max, 12);
+AT(quoit_engine_options, connections_max, 16);
+AT(quoit_engine_options, connections_per_origin_max, 20);
+AT(quoit_engine_options, waiters_per_origin_max, 24);
+AT(quoit_engine_options, idle_timeout_ms, 28);
+AT(quoit_engine_options, memory_max, 32);
+AT(quoit_engine_options, head_bytes_max, 40);
+AT(quoit_engine_options, headers_max, 44);
+AT(quoit_engine_options, allocator, 48);
+AT(quoit_engine_options, log, 56);
+AT(quoit_engine_options, log_context, 64);
+AT(quoit_engine_options, log_level, 72);
+AT(quoit_engine_options, hosts_file, 80);
+
+SIZE(quoit_engine_info, 128);
+AT(quoit_engine_info, capabilities, 4);
+AT(quoit_engine_info, requests_pending, 16);
+AT(quoit_engine_info, requests_done, 24);
+AT(quoit_engine_info, wakes, 120);
+
+SIZE(quoit_probe_result, 24);
+AT(quoit_probe_result, capabilities, 4);
+AT(quoit_probe_result, failure, 8);
+
+SIZE(quoit_head, 16);
+AT(quoit_head, status, 0);
+AT(quoit_head, http_version, 2);
+AT(quoit_head, headers, 8);
+
+SIZE(quoit_data, 24);
+AT(quoit_data, data, 0);
+AT(quoit_data, len, 8);
+AT(quoit_data, offset, 16);
+
+SIZE(quoit_summary, 64);
+AT(quoit_summary, failure, 0);
+AT(quoit_summary, bytes_in, 16);
+AT(quoit_summary, bytes_out, 24);
+AT(quoit_summary, leased_ns, 32);
+AT(quoit_summary, head_ns, 40);
+AT(quoit_summary, end_ns, 48);
+AT(quoit_summary, connection_id, 56);
+AT(quoit_summary, status, 60);
+AT(quoit_summary, attempts, 62);
+AT(quoit_summary, reused, 63);
+
+SIZE(quoit_event, 88);
+AT(quoit_event, type, 0);
+AT(quoit_event, cookie, 4);
+AT(quoit_event, request, 8);
+AT(quoit_event, user_data, 16);
+AT(quoit_event, u, 24);
+
+SIZE(quoit_port_options, 32);
+AT(quoit_port_options, mode, 4);
+AT(quoit_port_options, capacity, 8);
+AT(quoit_port_options, on_event, 16);
+AT(quoit_port_options, context, 24);
+
+_Static_assert(sizeof(enum quoit_error) == 4, "an error fits int32_t");
+
+static void structs_and_numbers_are_where_they_were(void **state) {
+    (void)state; // the compiler has looked at the structs
+    assert_int_equal(QUOIT_EVENT_INFORMATIONAL, 1);
+    assert_int_equal(QUOIT_EVENT_HEAD, 2);
+    assert_int_equal(QUOIT_EVENT_DATA, 3);
+    assert_int_equal(QUOIT_EVENT_TRAILERS, 4);
+    assert_int_equal(QUOIT_EVENT_DONE, 5);
+    assert_int_equal(QUOIT_EVENT_FAILED, 6);
+    assert_int_equal(QUOIT_EVENT_CLOSED, 7);
+    assert_int_equal(QUOIT_ENGINE_THREAD, 0);
+    assert_int_equal(QUOIT_ENGINE_HOST_DRIVEN, 1);
+    assert_int_equal(QUOIT_PORT_EVENTFD, 0);
+    assert_int_equal(QUOIT_PORT_INLINE, 1);
+    assert_int_equal(QUOIT_CAP_DEFER_TASKRUN, 1);
+    assert_int_equal(QUOIT_CAP_HIDDEN_RING, 2);
+    assert_int_equal(QUOIT_CAP_DIRECT_SOCKET, 4);
+    assert_int_equal(QUOIT_CAP_FUTEX_DOORBELL, 8);
+    assert_int_equal(QUOIT_CAP_NO_IOWAIT, 16);
+    assert_int_equal(QUOIT_ABI_VERSION, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(structs_and_numbers_are_where_they_were),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
