@@ -488,13 +488,13 @@ struct quoit_summary {
     uint64_t leased_ns;           // a connection was there
     uint64_t head_ns;             // the final head was complete
     uint64_t end_ns;
-    uint64_t spent_ns[QUOIT_STAGES];       // time in each stage
-    const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
-                                           // led to; NULL: none. Valid as long as the event.
     uint32_t connection_id;       // serial of the connection; 0: none
     uint16_t status;              // of the final head, 0 if none came
     uint8_t attempts;             // connections used
     uint8_t reused;               // 1: the connection had served a request before
+    uint64_t spent_ns[QUOIT_STAGES];       // time in each stage
+    const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
+                                           // led to; NULL: none. Valid as long as the event.
 };
 
 struct quoit_event {

@@ -202,6 +202,7 @@ static enum pump_next on_informational(struct q_h1_conn *h1) {
     bool was_taken = h1->user->events->on_informational(h1->user, &h1->out, h1->head_chunk);
     if (was_taken) {
         drop_chunk(&h1->head_chunk); // the next head gets memory of its own: this one may live on in an event
+        q_h1_reader_lend(&h1->reader, NULL, 0);
     }
     return offered(h1, Q_H1_INFORMATIONAL, was_taken);
 }

@@ -12,6 +12,7 @@ struct q_pool_origin {
     uint32_t num_waiters;
     uint32_t num_usable;     // connecting, idle and busy
     uint32_t num_connecting;
+    uint32_t num_dialed;     // waiters for whom one is being made; they stand in front
     uint32_t num_members;    // usable and closing
     int32_t last_errno;      // of the last attempt that failed
 };
@@ -165,13 +166,34 @@ static struct q_lease *first_undialed(struct q_pool_origin *entry) {
     return NULL;
 }
 
-static void tell_dialed(struct q_pool *pool, struct q_lease *lease) {
-    if (lease == NULL) {
-        return; // the attempt is in the place of one that failed
+static void set_dialed(struct q_lease *lease, bool is_dialed) {
+    struct q_loop *loop = lease->origin->pool->env->loop;
+    lease->is_dialed = is_dialed;
+    if (is_dialed) {
+        lease->origin->num_dialed++;
+        q_loop_arm(loop, &lease->timer, loop->now_ns + lease->connect_timeout_ns);
+    } else {
+        lease->origin->num_dialed--;
+        q_loop_disarm(loop, &lease->timer);
     }
-    lease->is_dialed = true;
-    q_loop_arm(pool->env->loop, &lease->timer, pool->env->loop->now_ns + lease->connect_timeout_ns);
-    lease->events->on_dialing(lease);
+    if (lease->events->on_dialing != NULL) {
+        lease->events->on_dialing(lease, is_dialed);
+    }
+}
+
+// A connection that was being made has gone to the first in line; whoever stands last among those who counted on one
+// waits for what comes free from now on, and its bound on connecting does not run.
+static void take_dial_from_last(struct q_pool_origin *entry) {
+    struct q_lease *last = NULL;
+    for (struct q_list_node *node = entry->waiters.head.next; node != &entry->waiters.head; node = node->next) {
+        if (!lease_of(node)->is_dialed) {
+            break;
+        }
+        last = lease_of(node);
+    }
+    if (last != NULL && entry->num_dialed > entry->num_connecting) {
+        set_dialed(last, false);
+    }
 }
 
 // Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
@@ -193,7 +215,9 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
             be_hungry(pool, entry); // out of slots or memory: whoever closes next makes room
             return Q_OK;
         }
-        tell_dialed(pool, lease);
+        if (lease != NULL) { // else the attempt is in the place of one that failed
+            set_dialed(lease, true);
+        }
     }
     return Q_OK;
 }
@@ -208,6 +232,7 @@ static void take_idle(struct q_conn *conn) {
 static void leave_line(struct q_pool_origin *entry, struct q_lease *lease) {
     q_list_remove(&lease->link);
     q_loop_disarm(entry->pool->env->loop, &lease->timer);
+    entry->num_dialed -= lease->is_dialed;
     lease->origin = NULL;
     entry->num_waiters--;
 }
@@ -340,8 +365,10 @@ static void give_or_shelve(struct q_conn *conn) {
 }
 
 static void on_ready(struct q_conn *conn) {
-    conn->origin->num_connecting--;
+    struct q_pool_origin *entry = conn->origin;
+    entry->num_connecting--;
     give_or_shelve(conn);
+    take_dial_from_last(entry); // the origin lives: the connection is its member
 }
 
 static void on_free(struct q_conn *conn) { give_or_shelve(conn); }

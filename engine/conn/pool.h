@@ -16,8 +16,9 @@ struct q_lease_events {
     // A connection is there; it is idle, and the lessee starts on it at once.
     void (*on_leased)(struct q_lease *lease, struct q_conn *conn);
     void (*on_failed)(struct q_lease *lease, struct q_error error);
-    // A connection is being made for this one in line. The one event that may come from inside q_pool_lease.
-    void (*on_dialing)(struct q_lease *lease);
+    // A connection is being made for this one in line, or (false) the one that was has gone to another, and it waits for
+    // whichever comes free. The one event that may come from inside q_pool_lease. NULL: not told.
+    void (*on_dialing)(struct q_lease *lease, bool is_dialed);
 };
 
 struct q_lease {

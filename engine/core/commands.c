@@ -144,6 +144,10 @@ static bool has_unpublished(struct q_engine *engine) {
 
 static bool take_commands(void *owner) {
     struct q_engine *engine = owner;
+    if (engine->is_parked && q_mpsc_is_empty(&engine->queue)) {
+        return has_unpublished(engine); // draining would end the sleep that a host-driven loop may be going into
+    }
+    engine->is_parked = false;
     if (engine->backlog == NULL) {
         engine->backlog = q_mpsc_drain(&engine->queue);
     }
@@ -201,8 +205,12 @@ static bool publish(void *owner) {
 
 static bool park(void *owner, uint32_t *out_bell_value) {
     struct q_engine *engine = owner;
-    *out_bell_value = q_doorbell_value(&engine->bell); // before parking: see queue/doorbell.h
-    return q_mpsc_park(&engine->queue);
+    *out_bell_value = q_doorbell_value(&engine->bell); // before parking, and before looking: see queue/doorbell.h
+    if (engine->is_parked) {
+        return q_mpsc_is_empty(&engine->queue); // nothing was drained since; who pushes now rings
+    }
+    engine->is_parked = q_mpsc_park(&engine->queue);
+    return engine->is_parked;
 }
 
 const struct q_loop_steps q_engine_steps = {.take_commands = take_commands, .publish = publish, .park = park};

@@ -13,7 +13,10 @@ static struct q_exchange *exchange_of_user(struct q_conn_user *user) {
 }
 
 // Never 0, which says that it did not come to that.
-static uint64_t since_start(const struct q_exchange *x) { return x->loop->now_ns - x->started_ns + 1; }
+static uint64_t since_start(const struct q_exchange *x) {
+    uint64_t since_ns = x->loop->now_ns - x->started_ns;
+    return since_ns == 0 ? 1 : since_ns;
+}
 
 // --- actions: what happens on the way from one state to the next. Each may name an event that follows at once. ------
 
@@ -419,8 +422,9 @@ static void on_lease_failed(struct q_lease *lease, struct q_error error) {
     q_exchange_step(x, Q_X_EV_LEASE_FAILED);
 }
 
-static void on_dialing(struct q_lease *lease) {
-    q_watch_enter(q_container_of(lease, struct q_exchange, lease)->watch, Q_STAGE_CONNECTING);
+static void on_dialing(struct q_lease *lease, bool is_dialed) {
+    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
+    q_watch_enter(x->watch, is_dialed ? Q_STAGE_CONNECTING : Q_STAGE_QUEUED);
 }
 
 static const struct q_lease_events k_lease_events = {

@@ -254,12 +254,23 @@ static bool wants_more(struct q_conn_user *base) {
     return !rig_user_of(base)->wants_no_more;
 }
 
+static void ignore_sent(struct q_conn_user *user) {
+    (void)user;
+}
+
+static void ignore_bytes(struct q_conn_user *user, size_t len) {
+    (void)user;
+    (void)len;
+}
+
 static const struct q_conn_user_events k_user_events = {.on_informational = on_informational,
                                                         .on_head = on_head,
                                                         .on_data = on_data,
                                                         .on_trailers = on_trailers,
                                                         .on_end = on_end,
                                                         .on_failed = on_failed,
+                                                        .on_sent = ignore_sent,
+                                                        .on_bytes = ignore_bytes,
                                                         .wants_more = wants_more};
 
 void conn_rig_user(struct rig_user *user, struct conn_rig *rig) {

@@ -483,7 +483,8 @@ static void an_abandoned_exchange_hears_nothing_more(void **state) {
         }
         if (!the_user.is_over) {
             size_t diary_len = the_user.diary_len;
-            q_conn_abandon(&s.h1.conn);
+            struct q_conn_progress progress;
+            q_conn_abandon(&s.h1.conn, &progress);
             conn_rig_until(&s.rig, &s.is_closed);
             assert_int_equal(the_user.diary_len, diary_len);
             assert_int_equal(s.dying, 1);

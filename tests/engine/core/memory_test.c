@@ -156,7 +156,8 @@ static void an_engine_survives_a_drought(void **state) {
         q_failalloc_fail_from(failalloc, from);
         for (uint32_t i = 0; i < NUM; i++) {
             struct quoit_request *request = host_request("GET", the_url);
-            assert_int_equal(quoit_request_set_timeouts(request, 100, 0), QUOIT_OK);
+            struct quoit_request_bounds bounds = {.struct_size = sizeof bounds, .total_ms = 100};
+            assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_OK);
             host_submit(&host, i, request);
         }
         host_wait_all(&host, NUM);

@@ -176,7 +176,7 @@ static void ports_are_bounded(void **state) {
         num += code == QUOIT_OK;
         assert_true(num <= 256);
     }
-    assert_int_equal(code, QUOIT_ERR_FD_LIMIT);
+    assert_int_equal(code, QUOIT_ERR_PORTS_MAX);
     assert_int_equal(num, 256);
     host_stop(&host);
 }

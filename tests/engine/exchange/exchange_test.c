@@ -56,7 +56,8 @@ static void conn_resume(struct q_conn *conn) {
     stage_of_conn(conn)->num_resumes++;
 }
 
-static void conn_abandon(struct q_conn *conn) {
+static void conn_abandon(struct q_conn *conn, struct q_conn_progress *out_progress) {
+    *out_progress = (struct q_conn_progress){.bytes_out = 5};
     stage_of_conn(conn)->num_abandons++;
 }
 

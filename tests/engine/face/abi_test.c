@@ -72,7 +72,7 @@ AT(quoit_data, data, 0);
 AT(quoit_data, len, 8);
 AT(quoit_data, offset, 16);
 
-SIZE(quoit_summary, 64);
+SIZE(quoit_summary, 136);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -83,8 +83,21 @@ AT(quoit_summary, connection_id, 56);
 AT(quoit_summary, status, 60);
 AT(quoit_summary, attempts, 62);
 AT(quoit_summary, reused, 63);
+AT(quoit_summary, spent_ns, 64);
+AT(quoit_summary, redirects, 128);
 
-SIZE(quoit_event, 88);
+SIZE(quoit_request_bounds, 72);
+AT(quoit_request_bounds, total_ms, 8);
+AT(quoit_request_bounds, body_bytes_max, 64);
+
+SIZE(quoit_redirect_options, 16);
+AT(quoit_redirect_options, limit, 4);
+
+SIZE(quoit_request_state, 80);
+AT(quoit_request_state, stage_ns, 8);
+AT(quoit_request_state, spent_ns, 16);
+
+SIZE(quoit_event, 160);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);

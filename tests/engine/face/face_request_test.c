@@ -16,7 +16,7 @@ static void missing_arguments_are_refused(void **state) {
     assert_null(request);
     assert_int_equal(quoit_request_add_header(NULL, "a", 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_request_set_body(NULL, "a", 1, NULL, NULL), QUOIT_ERR_INVALID_ARGUMENT);
-    assert_int_equal(quoit_request_set_timeouts(NULL, 1, 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_bounds(NULL, NULL), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_request_set_credit(NULL, 1, 1), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_request_freeze(NULL), QUOIT_ERR_INVALID_ARGUMENT);
     assert_null(quoit_request_acquire(NULL));

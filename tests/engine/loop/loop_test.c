@@ -13,8 +13,8 @@
 
 #define START (UINT64_C(1000) * Q_NS_PER_S)
 
-// A loop whose every step leaves a letter: C commands, T task, P publish, K park, E kernel entry, D completion, F
-// timer.
+// A loop whose every step leaves a letter: K park, E kernel entry, D completion, F timer, 0 to 3
+// task, P publish, C commands.
 struct scene {
     struct q_loop loop;
     struct q_io io;
@@ -26,7 +26,8 @@ struct scene {
     bool commands_left;
     bool publish_left;
     bool park_refused;
-    bool turn_left; // more completions are waiting
+    bool turn_left;   // more completions are waiting
+    bool has_started; // something waits to be handed to the kernel
     uint64_t turn_takes_ns;
     struct q_io_turn turn; // as the io got it last
     int turns;
@@ -81,7 +82,11 @@ static bool fake_turn(struct q_io *io, const struct q_io_turn *turn, struct q_li
     return s->turn_left;
 }
 
-static const struct q_io_vtable k_fake_io = {.turn = fake_turn};
+static bool fake_has_started(const struct q_io *io) {
+    return q_container_of(io, struct scene, io)->has_started;
+}
+
+static const struct q_io_vtable k_fake_io = {.turn = fake_turn, .has_started = fake_has_started};
 
 static struct scene *the_scene; // ops and timers have no context of their own
 
@@ -163,7 +168,7 @@ static void a_tick_does_its_steps_in_order(void **state) {
     q_loop_arm(&s.loop, &s.timers[0], START + Q_NS_PER_MS);
     s.turn_takes_ns = 5 * Q_NS_PER_MS;
     s.num_ops = 2;
-    assert_string_equal(tick(&s, true), "C1PKEDDF");
+    assert_string_equal(tick(&s, true), "KEDDF1PC");
     assert_int_equal(s.turns, 1); // one kernel entry per tick
     assert_int_equal(s.loop.ticks, 1);
 }
@@ -183,9 +188,9 @@ static void completions_run_in_the_order_in_which_they_came(void **state) {
     struct scene s;
     open_scene(&s);
     s.num_ops = 4;
-    s.ops[1].done = op_posts; // what a completion posts runs in the next tick, not among the completions
-    assert_string_equal(tick(&s, true), "CPKEDDDD");
-    assert_string_equal(tick(&s, true), "C0PKE");
+    s.ops[1].done = op_posts; // what a completion posts runs behind them all, not among the completions
+    assert_string_equal(tick(&s, true), "KEDDDD0PC");
+    assert_string_equal(tick(&s, true), "KEPC");
 }
 
 // --- tasks -----------------------------------------------------------------------------------------------------------
@@ -197,8 +202,8 @@ static void tasks_run_once_in_the_order_of_posting(void **state) {
     q_loop_post(&s.loop, &s.tasks[2]);
     q_loop_post(&s.loop, &s.tasks[0]);
     q_loop_post(&s.loop, &s.tasks[2]); // posted already: it stays where it is
-    assert_string_equal(tick(&s, false), "C20PKE");
-    assert_string_equal(tick(&s, false), "CPKE");
+    assert_string_equal(tick(&s, false), "KE20PC");
+    assert_string_equal(tick(&s, false), "KEPC");
 }
 
 static void a_task_posted_by_a_task_waits_for_the_next_tick(void **state) {
@@ -209,11 +214,13 @@ static void a_task_posted_by_a_task_waits_for_the_next_tick(void **state) {
     s.posts_left = 2;
     q_loop_post(&s.loop, &s.tasks[0]);
     q_loop_post(&s.loop, &s.tasks[1]);
-    // However often it posts itself, a tick is bounded; and while it is posted the tick does not sleep.
-    assert_string_equal(tick(&s, true), "C01PE");
+    // However often it posts itself, a tick is bounded; and while it is posted the next tick does not sleep.
+    assert_string_equal(tick(&s, true), "KE01PC");
+    assert_true(s.turn.may_sleep);
+    assert_string_equal(tick(&s, true), "E0PC");
     assert_false(s.turn.may_sleep);
-    assert_string_equal(tick(&s, true), "C0PE");
-    assert_string_equal(tick(&s, true), "C0PKE");
+    assert_string_equal(tick(&s, true), "E0PC");
+    assert_string_equal(tick(&s, true), "KEPC");
     assert_true(s.turn.may_sleep);
 }
 
@@ -225,7 +232,7 @@ static void a_task_may_take_back_another_that_is_about_to_run(void **state) {
     for (size_t i = 0; i < 3; i++) {
         q_loop_post(&s.loop, &s.tasks[i]);
     }
-    assert_string_equal(tick(&s, false), "C02PKE");
+    assert_string_equal(tick(&s, false), "KE02PC");
     q_loop_unpost(&s.tasks[3]); // never posted: left alone
 }
 
@@ -238,10 +245,10 @@ static void due_timers_run_behind_the_wait_and_bound_it(void **state) {
     tick(&s, true);
     assert_true(s.turn.deadline_ns == Q_WHEEL_NEVER);
     q_loop_arm(&s.loop, &s.timers[0], START + 20 * Q_NS_PER_MS);
-    assert_string_equal(tick(&s, true), "CPKE");
+    assert_string_equal(tick(&s, true), "KEPC");
     assert_true(s.turn.deadline_ns > START && s.turn.deadline_ns <= START + 20 * Q_NS_PER_MS);
     s.now_ns = START + 20 * Q_NS_PER_MS;
-    assert_string_equal(tick(&s, true), "CPEF"); // due already: it does not even try to sleep
+    assert_string_equal(tick(&s, true), "EFPC"); // due already: it does not even try to sleep
     assert_false(s.turn.may_sleep);
 }
 
@@ -254,18 +261,18 @@ static void a_timer_may_disarm_another_that_is_due(void **state) {
         q_loop_arm(&s.loop, &s.timers[i], START + Q_NS_PER_MS);
     }
     s.turn_takes_ns = Q_NS_PER_S;
-    assert_string_equal(tick(&s, true), "CPKEFF");
+    assert_string_equal(tick(&s, true), "KEFFPC");
 }
 
-static void what_a_timer_posts_runs_in_the_next_tick(void **state) {
+static void what_a_timer_posts_runs_behind_the_timers(void **state) {
     (void)state;
     struct scene s;
     open_scene(&s);
     s.timers[0].fired = timer_posts;
     q_loop_arm(&s.loop, &s.timers[0], START + Q_NS_PER_MS);
     s.turn_takes_ns = 2 * Q_NS_PER_MS;
-    assert_string_equal(tick(&s, true), "CPKEF");
-    assert_string_equal(tick(&s, true), "C0PKE");
+    assert_string_equal(tick(&s, true), "KEF0PC");
+    assert_false(s.loop.is_idle); // a host that drives the loop itself must come again: a timer fired behind the look
 }
 
 // --- sleeping --------------------------------------------------------------------------------------------------------
@@ -289,16 +296,29 @@ static void work_that_is_left_keeps_the_tick_awake(void **state) {
     struct scene s;
     open_scene(&s);
     s.commands_left = true;
-    assert_string_equal(tick(&s, true), "CPE");
+    assert_string_equal(tick(&s, true), "KEPC"); // found at the end of the tick
+    assert_false(s.loop.is_idle);
     s.commands_left = false;
     s.publish_left = true;
-    assert_string_equal(tick(&s, true), "CPE");
+    assert_string_equal(tick(&s, true), "EPC");
     s.publish_left = false;
     s.turn_left = true; // completions that did not fit into this turn
-    assert_string_equal(tick(&s, true), "CPKE");
+    assert_string_equal(tick(&s, true), "EPC");
     s.turn_left = false;
-    assert_string_equal(tick(&s, true), "CPE");
-    assert_string_equal(tick(&s, true), "CPKE");
+    assert_string_equal(tick(&s, true), "EPC");
+    assert_string_equal(tick(&s, true), "KEPC");
+    assert_true(s.loop.is_idle);
+}
+
+static void what_was_started_is_handed_over_and_waited_for_in_one_entry(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.has_started = true;
+    tick(&s, true);
+    assert_false(s.loop.is_idle); // a host that drives the loop itself must come again, to hand it over
+    tick(&s, true);
+    assert_true(s.turn.is_idle && s.turn.may_sleep);
 }
 
 static void a_tick_that_got_completions_is_not_idle(void **state) {
@@ -317,7 +337,7 @@ static void a_loop_that_is_going_does_not_sleep(void **state) {
     struct scene s;
     open_scene(&s);
     s.loop.is_open = false;
-    assert_string_equal(tick(&s, true), "CPE");
+    assert_string_equal(tick(&s, true), "EPC");
     assert_false(s.turn.is_idle || s.turn.may_sleep);
 }
 
@@ -362,9 +382,10 @@ int main(void) {
         cmocka_unit_test(a_task_may_take_back_another_that_is_about_to_run),
         cmocka_unit_test(due_timers_run_behind_the_wait_and_bound_it),
         cmocka_unit_test(a_timer_may_disarm_another_that_is_due),
-        cmocka_unit_test(what_a_timer_posts_runs_in_the_next_tick),
+        cmocka_unit_test(what_a_timer_posts_runs_behind_the_timers),
         cmocka_unit_test(a_tick_sleeps_only_when_parked_and_allowed),
         cmocka_unit_test(work_that_is_left_keeps_the_tick_awake),
+        cmocka_unit_test(what_was_started_is_handed_over_and_waited_for_in_one_entry),
         cmocka_unit_test(a_tick_that_got_completions_is_not_idle),
         cmocka_unit_test(a_loop_that_is_going_does_not_sleep),
         cmocka_unit_test(the_loop_knows_its_thread),
