@@ -563,7 +563,7 @@ QUOIT_API int32_t quoit_port_advance(struct quoit_port port);
 // quoit_port_advance. `out` must be released with quoit_slice_release before the engine is destroyed; until then its
 // bytes count against the request's credit and the engine's memory_max. The draining thread, at most once per event.
 // In an inline callback a small piece is copied for it, after which only the slice is valid, not the event's data.
-// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), NO_MEMORY, FORKED.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), FORKED.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_port_take(struct quoit_port port, const struct quoit_event *event,
                                                  struct quoit_slice *out);
 

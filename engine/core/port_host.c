@@ -70,16 +70,14 @@ int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t even
 }
 
 // Inline events lie in the kernel's receive buffers. A small piece that is kept is copied out, so that it does not keep
-// 16 KiB; a large one keeps its buffer and is charged with all of it. On the loop thread, inside a callback.
-static int32_t keep_inline(struct q_port *port, struct q_port_entry *entry) {
+// 16 KiB; a large one, or one for which there is no memory, keeps its buffer and is charged with all of it. On the loop thread, inside a callback.
+static void keep_inline(struct q_port *port, struct q_port_entry *entry) {
     struct quoit_data *data = &entry->event.u.data;
     uint32_t generation;
     struct q_request *request = q_requests_find(&port->env->requests, entry->event.request, &generation);
-    if (data->len <= port->env->small_pool->capacity) {
-        struct q_chunk *copy = q_chunk_take(port->env->small_pool);
-        if (copy == NULL) {
-            return Q_ERR_NO_MEMORY;
-        }
+    struct q_chunk *copy =
+        data->len <= port->env->small_pool->capacity ? q_chunk_take(port->env->small_pool) : NULL;
+    if (copy != NULL) {
         memcpy(copy->data, data->data, data->len);
         copy->owner = entry->chunk->owner;
         q_chunk_release(entry->chunk);
@@ -92,7 +90,6 @@ static int32_t keep_inline(struct q_port *port, struct q_port_entry *entry) {
         request->exchange.credit -= (int64_t)(charge - entry->charge);
         entry->charge = charge;
     }
-    return 0;
 }
 
 int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct quoit_slice *out) {
@@ -106,9 +103,8 @@ int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct
         entry->is_taken || entry->chunk == NULL) {
         return Q_ERR_INVALID_ARGUMENT;
     }
-    int32_t code = port->mode == QUOIT_PORT_INLINE ? keep_inline(port, entry) : 0;
-    if (code != 0) {
-        return code;
+    if (port->mode == QUOIT_PORT_INLINE) {
+        keep_inline(port, entry);
     }
     entry->is_taken = true;
     *out = (struct quoit_slice){

@@ -111,7 +111,8 @@ struct q_exchange {
     uint8_t state; // enum q_exchange_state
 };
 
-// q_exchange_start begins. The exchange takes over one hold on `spec`, which is frozen; `watch` lives as long as it. Exactly one sink->ended follows,
+// q_exchange_start begins. The exchange takes over one hold on `spec`, which is frozen; `watch` lives as long as it.
+// Exactly one sink->ended follows,
 // maybe from inside this call.
 void q_exchange_start(struct q_exchange *exchange, struct q_loop *loop, struct q_pool *pool,
                       const struct q_exchange_sink *sink, struct q_watch *watch, struct q_spec *spec);

@@ -288,7 +288,8 @@ static void every_allowed_step_leads_where_it_should_and_ends_once(void **state)
             assert_int_equal(stage->exchange.state, next == Q_X_DECIDING ? Q_X_ENDED : next);
             assert_int_equal(stage->num_ended, stage->exchange.state == Q_X_ENDED);
             assert_int_equal(stage->num_abandons, (event == Q_X_EV_CANCEL || event == Q_X_EV_CUT) && has_conn);
-            assert_int_equal(stage->exchange.conn != NULL, next == Q_X_AWAITING || next == Q_X_RECEIVING || next == Q_X_DISCARDING);
+            assert_int_equal(stage->exchange.conn != NULL,
+                             next == Q_X_AWAITING || next == Q_X_RECEIVING || next == Q_X_DISCARDING);
             assert_int_equal(stage->exchange.lease.origin != NULL, next == Q_X_LEASING);
             assert_int_equal(stage->exchange.spec == NULL, stage->exchange.state == Q_X_ENDED);
             stage_free(stage);

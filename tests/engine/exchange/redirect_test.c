@@ -1,0 +1,165 @@
+// What the next hop of a request is: method, body, fields and target, for each status and relation of origins.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "engine/exchange/redirect.h"
+#include "tests/support/failalloc.h"
+
+static struct q_slice text(const char *string) { return q_slice_of_string(string); }
+
+static struct q_spec *spec_of(const struct q_alloc *alloc, const char *method, const char *url, const char *body) {
+    struct q_spec *spec = NULL;
+    assert_false(q_error_is(q_spec_new(alloc, text(method), text(url), &spec)));
+    static const char *const k_fields[][2] = {{"Authorization", "secret"}, {"Cookie", "a=b"}, {"X-Mine", "1"},
+                                              {"Content-Type", "text/plain"}, {"Host", "given"}};
+    for (size_t i = 0; i < Q_COUNT_OF(k_fields); i++) {
+        assert_false(q_error_is(q_spec_add_header(spec, text(k_fields[i][0]), text(k_fields[i][1]))));
+    }
+    if (body != NULL) {
+        assert_false(q_error_is(q_spec_set_body(spec, body, strlen(body), NULL, NULL)));
+    }
+    assert_false(q_error_is(q_spec_set_redirects(spec, 5, false)));
+    assert_false(q_error_is(q_spec_freeze(spec)));
+    return spec;
+}
+
+static bool head_has(const struct q_spec *spec, const char *needle) {
+    return memmem(spec->head, spec->head_len, needle, strlen(needle)) != NULL;
+}
+
+static void method_and_body_follow_the_status(void **state) {
+    static const struct {
+        const char *method;
+        uint16_t status;
+        const char *next;
+        bool keeps_body;
+    } k_rows[] = {
+        {"POST", 301, "GET", false}, {"POST", 302, "GET", false},  {"POST", 303, "GET", false},
+        {"POST", 307, "POST", true}, {"POST", 308, "POST", true},  {"PUT", 301, "PUT", true},
+        {"PUT", 303, "GET", false},  {"DELETE", 302, "DELETE", true}, {"GET", 303, "GET", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_spec *spec = spec_of(q_alloc_libc(), k_rows[i].method, "http://a/x", "body");
+        struct q_spec *next = NULL;
+        assert_false(q_error_is(q_redirect_next(spec, k_rows[i].status, text("/y"), &next)));
+        q_spec_release(spec); // the next hop keeps what it needs
+        assert_true(q_slice_equal(next->method, text(k_rows[i].next)));
+        assert_int_equal(next->has_body, k_rows[i].keeps_body);
+        assert_int_equal(head_has(next, "Content-Type: text/plain\r\n"), k_rows[i].keeps_body);
+        assert_true(head_has(next, "X-Mine: 1\r\n"));
+        if (k_rows[i].keeps_body) {
+            assert_memory_equal(next->body, "body", 4);
+        }
+        q_spec_release(next);
+    }
+}
+
+static void a_head_request_stays_one(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_of(q_alloc_libc(), "HEAD", "http://a/x", NULL);
+    struct q_spec *next = NULL;
+    assert_false(q_error_is(q_redirect_next(spec, 303, text("/y"), &next)));
+    assert_true(next->is_head);
+    q_spec_release(next);
+    q_spec_release(spec);
+}
+
+static void credentials_stay_with_their_origin(void **state) {
+    static const struct {
+        const char *location;
+        const char *target;
+        bool is_same;
+    } k_rows[] = {
+        {"/y", "GET /y HTTP/1.1\r\nHost: given\r\n", true},
+        {"http://a:80/y?z#f", "GET /y?z HTTP/1.1\r\nHost: given\r\n", true},
+        {"http://b/y", "GET /y HTTP/1.1\r\nHost: b\r\n", false},
+        {"//a:81/y", "GET /y HTTP/1.1\r\nHost: a:81\r\n", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_spec *spec = spec_of(q_alloc_libc(), "GET", "http://a/dir/x", NULL);
+        struct q_spec *next = NULL;
+        assert_false(q_error_is(q_redirect_next(spec, 302, text(k_rows[i].location), &next)));
+        assert_true(head_has(next, k_rows[i].target));
+        assert_int_equal(head_has(next, "Authorization: secret\r\n"), k_rows[i].is_same);
+        assert_int_equal(head_has(next, "Cookie: a=b\r\n"), k_rows[i].is_same);
+        q_spec_release(next);
+        q_spec_release(spec);
+    }
+}
+
+static void what_cannot_be_followed_is_a_typed_error(void **state) {
+    static const struct {
+        const char *location;
+        int32_t code;
+    } k_rows[] = {
+        {"http://a\r\nX: y/", Q_ERR_HTTP_BAD_LOCATION},
+        {"/a\tb", Q_ERR_HTTP_BAD_LOCATION},
+        {"http://[::1", Q_ERR_HTTP_BAD_LOCATION},
+        {"ftp://a/", Q_ERR_UNSUPPORTED_SCHEME},
+        {"https://a/", Q_ERR_UNSUPPORTED_SCHEME},
+    };
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_spec *spec = spec_of(q_alloc_libc(), "GET", "http://a/x", NULL);
+        struct q_spec *next = NULL;
+        assert_int_equal(q_redirect_next(spec, 302, text(k_rows[i].location), &next).code, k_rows[i].code);
+        assert_null(next);
+        q_spec_release(spec);
+    }
+}
+
+static void only_five_statuses_are_redirects(void **state) {
+    (void)state;
+    int count = 0;
+    for (uint16_t status = 100; status < 600; status++) {
+        count += q_redirect_is(status);
+    }
+    assert_int_equal(count, 5);
+    assert_false(q_redirect_is(300) || q_redirect_is(304));
+}
+
+static void every_failing_allocation_is_an_error_and_leaves_nothing(void **state) {
+    (void)state;
+    bool has_succeeded = false;
+    for (uint64_t n = 1; !has_succeeded; n++) {
+        struct q_failalloc *memory = q_failalloc_new();
+        struct q_spec *spec = spec_of(q_failalloc_alloc(memory), "POST", "http://a/x", "body");
+        struct q_spec *next = NULL;
+        q_failalloc_fail_at(memory, n);
+        struct q_error error = q_redirect_next(spec, 307, text("/y"), &next);
+        q_failalloc_fail_at(memory, 0);
+        has_succeeded = !q_error_is(error);
+        if (has_succeeded) {
+            q_spec_release(next);
+        } else {
+            assert_int_equal(error.code, Q_ERR_NO_MEMORY);
+        }
+        q_spec_release(spec);
+        char what[256] = "";
+        if (!q_failalloc_check(memory, what, sizeof what)) {
+            fail_msg("allocation %d: %s", (int)n, what);
+        }
+        q_failalloc_free(memory);
+        assert_true(n < 100);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(method_and_body_follow_the_status),
+        cmocka_unit_test(a_head_request_stays_one),
+        cmocka_unit_test(credentials_stay_with_their_origin),
+        cmocka_unit_test(what_cannot_be_followed_is_a_typed_error),
+        cmocka_unit_test(only_five_statuses_are_redirects),
+        cmocka_unit_test(every_failing_allocation_is_an_error_and_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
