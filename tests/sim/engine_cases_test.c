@@ -356,10 +356,10 @@ static void an_idempotent_request_is_sent_again_and_another_is_not(void **state)
 static void a_response_that_nobody_asked_for_is_nobodys(void **state) {
     struct stand *stand = *state;
     for (unsigned i = 0; i < 3; i++) {
-        ask(stand, (struct ask){0}, "/size/10?extra&pause=%u", i);
+        ask(stand, (struct ask){0}, "/size/10?extra=%u", i * 10);
         expect(stand, 0);
         uint32_t first = stand->summary.connection_id;
-        run_for(stand, i);
+        run_for(stand, i * 15);
         ask(stand, (struct ask){0}, "/status/204");
         expect(stand, 0);
         assert_int_equal(stand->status, 204);

@@ -469,7 +469,11 @@ void world_describe(struct world *world) {
     }
     for (uint32_t i = 0; i < world->num_ports; i++) {
         const struct world_port *port = &world->ports[i];
-        fprintf(stderr, "port %u: inline %d closed %d must_drain %d drained %d fd count %llu\n", i, port->is_inline,
+        const struct q_evring *ring = &q_engine_port_at(engine, i)->ring;
+        fprintf(stderr, "port %u: reservable %llu of %llu, data room %llu of %llu, ", i,
+                (unsigned long long)atomic_load(&ring->reservable), (unsigned long long)port->reservable,
+                (unsigned long long)ring->data_room, (unsigned long long)port->data_room);
+        fprintf(stderr, "inline %d closed %d must_drain %d drained %d fd count %llu\n", port->is_inline,
                 port->is_closed, port->must_drain, port->num_drained,
                 port->is_inline ? 0ULL
                                 : (unsigned long long)q_sim_eventfd_count(world->sim, quoit_port_fd(port->handle)));

@@ -88,6 +88,10 @@ static void run(uint64_t seed) {
             behave(world);
             world_step(world);
         }
+        if (!world->is_closing) {
+            behave(world);
+            world_check_rest(world);
+        }
         world_close(world, world_pick(world, 20));
         for (unsigned i = 0; !all_ports_closed(world); i++) {
             if (i == STEPS_TO_SETTLE) {
