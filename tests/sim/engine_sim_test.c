@@ -110,7 +110,9 @@ static void run(uint64_t seed) {
 
 static void the_engine_keeps_its_promises_for_every_seed(void **state) {
     (void)state;
-    uint64_t seeds = q_seeds_run(run, NULL, 0, SEEDS);
+    // 22249: a reset that only the send was told of, taken for the end of a body
+    static const uint64_t k_known[] = {22249};
+    uint64_t seeds = q_seeds_run(run, k_known, Q_COUNT_OF(k_known), SEEDS);
     print_message("%llu seeds: %llu requests, %llu done, %llu failed, %llu re-used connections, %llu ticks, %llu "
                   "completions, %llu receives without a buffer, %llu closed early\n",
                   (unsigned long long)seeds, (unsigned long long)seen.requests, (unsigned long long)seen.done,
