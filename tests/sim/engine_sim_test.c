@@ -33,6 +33,7 @@ static void behave(struct world *world) {
         }
         if (request->is_manual && !request->has_all_credit) {
             request->has_all_credit = true;
+            request->credit += UINT64_C(1) << 40;
             quoit_grant(world->engine, request->handle, UINT64_C(1) << 40);
         }
         if (request->kind == KIND_NEVER && !request->was_canceled) {

@@ -55,6 +55,8 @@ struct world_request {
     bool has_head, has_trailers, has_ended;
     uint32_t infos;
     uint64_t received;
+    uint64_t credit;  // at its start, and what was granted: no more may be received, but for one buffer
+    uint64_t held;    // of what was received: not advanced over, not released
     struct quoit_failure failure;
 };
 
