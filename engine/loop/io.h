@@ -73,6 +73,7 @@ struct q_io_op {
     int32_t result;          // bytes, 0, or a negative errno
     uint8_t kind;
     bool busy;               // from start until `done` is called
+    bool is_fin;             // recv with result 0: the kernel vouches for it that the peer has ended its stream
 };
 
 // An integer socket option, set between socket and connect.

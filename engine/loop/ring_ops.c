@@ -253,6 +253,8 @@ static void complete_recv(struct q_ring *ring, struct q_io_slot name, struct rin
         q_list_push_back(&ring->starved_slots, &slot->starved);
         return;
     }
+    // Behind a FIN the kernel hints at more for ever; behind a reset that a send was told of, it does not.
+    slot->ops[SLOT_OP_RECV]->is_fin = cqe->res == 0 && (cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
     slot->ops[SLOT_OP_RECV]->chunk = chunk;
     finish(slot, SLOT_OP_RECV, cqe->res, out_done);
 }

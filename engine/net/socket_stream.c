@@ -68,7 +68,13 @@ static void recv_done(struct q_io_op *op) {
         socket->stream.events->on_received(&socket->stream, chunk, q_slice_make(chunk->data, (size_t)op->result));
         return;
     }
-    struct q_error error = op->result == 0 ? Q_OK : transfer_error(-op->result, Q_PHASE_HEAD);
+    int os_errno = -op->result;
+    if (op->result == 0 && !op->is_fin && (socket->is_sending || socket->has_send_failed)) {
+        // The kernel tells of a reset once. If it told the send, maybe hidden behind the count of a part, then this only
+        // looks like the end, and would make a cut body whole.
+        os_errno = ECONNRESET;
+    }
+    struct q_error error = os_errno == 0 ? Q_OK : transfer_error(os_errno, Q_PHASE_HEAD);
     socket->stream.events->on_ended(&socket->stream, error);
 }
 
@@ -94,6 +100,8 @@ static void send_done(struct q_io_op *op) {
         op->result = 0;
     }
     if (op->result < 0) {
+        socket->is_sending = false;
+        socket->has_send_failed = true;
         socket->stream.events->on_sent(&socket->stream, socket->sent_len, transfer_error(-op->result, Q_PHASE_SEND));
         return;
     }
@@ -102,6 +110,7 @@ static void send_done(struct q_io_op *op) {
         send_rest(socket, (size_t)op->result);
         return;
     }
+    socket->is_sending = false;
     socket->stream.events->on_sent(&socket->stream, socket->sent_len, Q_OK);
 }
 
@@ -121,6 +130,8 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
         return error;
     }
     socket->state = Q_SOCKET_CONNECTING;
+    socket->is_sending = false;
+    socket->has_send_failed = false;
     socket->connect_params = (struct q_io_connect){
         .address = &address->u.any,
         .address_len = address->len,
@@ -142,6 +153,7 @@ static void socket_send(struct q_stream *stream, const struct iovec *parts, unsi
     Q_CHECK(socket->state == Q_SOCKET_OPEN && num_parts > 0 && num_parts <= Q_IO_SEND_PARTS_MAX);
     socket->send_len = 0;
     socket->sent_len = 0;
+    socket->is_sending = true;
     for (unsigned i = 0; i < num_parts; i++) {
         socket->parts[i] = parts[i];
         socket->send_len += parts[i].iov_len;

@@ -23,6 +23,8 @@ struct q_socket_stream {
     size_t send_len;
     size_t sent_len;
     uint8_t state; // enum q_socket_state
+    bool is_sending; // until on_sent
+    bool has_send_failed;
 };
 
 // q_socket_stream_init prepares a stream on `io`. `events` outlives it. In-place; there is nothing to deinit once it is

@@ -358,10 +358,10 @@ static void an_idempotent_request_is_sent_again_and_another_is_not(void **state)
 static void a_response_that_nobody_asked_for_is_nobodys(void **state) {
     struct stand *stand = *state;
     for (unsigned i = 0; i < 3; i++) {
-        ask(stand, (struct ask){0}, "/size/10?extra&pause=%u", i);
+        ask(stand, (struct ask){0}, "/size/10?extra=%u", i * 10);
         expect(stand, 0);
         uint32_t first = stand->summary.connection_id;
-        run_for(stand, i);
+        run_for(stand, i * 15);
         ask(stand, (struct ask){0}, "/status/204");
         expect(stand, 0);
         assert_int_equal(stand->status, 204);
@@ -396,6 +396,15 @@ static void an_early_answer_to_a_large_body_is_heard(void **state) {
     expect(stand, 0);
     ask(stand, (struct ask){0}, "/size/10");
     expect(stand, 0);
+}
+
+// The server closes with the request unread and its answer not yet delivered: its kernel resets. The send is told, and
+// what the receive then finds looks like the end of a body that ends with the connection.
+static void a_reset_that_the_send_was_told_of_does_not_end_a_body(void **state) {
+    struct stand *stand = *state;
+    ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/close/1000000?early");
+    expect(stand, QUOIT_ERR_CONNECTION_RESET);
+    assert_true(stand->received < 1000000);
 }
 
 static void a_send_of_nothing_is_tried_on_another_connection(void **state) {
@@ -451,6 +460,7 @@ int main(void) {
         CASE(a_socket_has_its_options),
         CASE(an_idle_connection_ends_at_its_timeout),
         CASE(an_early_answer_to_a_large_body_is_heard),
+        CASE(a_reset_that_the_send_was_told_of_does_not_end_a_body),
         CASE(a_send_of_nothing_is_tried_on_another_connection),
         CASE(a_send_that_breaks_off_fails_its_request_at_once),
         CASE(each_allocation_may_fail_and_nothing_is_lost),

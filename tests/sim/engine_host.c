@@ -95,6 +95,7 @@ static struct quoit_request *build(struct world_request *request) {
         code = quoit_request_set_body(built, request->body, request->body_len, count_release, request);
         WORLD_CHECK(code == 0, "set_body gave %s", quoit_error_name(code));
     }
+    request->credit = 256 * 1024; // the default
     request->has_total_timeout = world_chance(world, 25);
     request->has_connect_timeout = world_chance(world, 25);
     struct quoit_request_bounds bounds = {
@@ -106,7 +107,8 @@ static struct quoit_request *build(struct world_request *request) {
     WORLD_CHECK(code == 0, "set_bounds gave %s", quoit_error_name(code));
     if (world_chance(world, 30)) {
         request->is_manual = world_chance(world, 50);
-        code = quoit_request_set_credit(built, 1 + world_pick(world, 30000), request->is_manual);
+        request->credit = 1 + world_pick(world, 30000);
+        code = quoit_request_set_credit(built, request->credit, request->is_manual);
         WORLD_CHECK(code == 0, "set_credit gave %s", quoit_error_name(code));
     }
     return built;
@@ -156,6 +158,7 @@ void world_release_slice(struct world *world, uint32_t index) {
     struct world_slice *held = &world->slices[index];
     WORLD_CHECK(q_simhttp_matches(held->tag, held->offset, held->slice.data, held->slice.len),
                 "a taken slice of request %llu has changed", (unsigned long long)held->tag);
+    world->requests[held->tag - 1].held -= held->slice.len;
     int32_t code = quoit_slice_release(world->engine, &held->slice);
     WORLD_CHECK(code == 0, "slice_release gave %s", quoit_error_name(code));
     *held = world->slices[--world->num_slices];
@@ -209,6 +212,10 @@ static void check_data(struct world_request *request, const struct quoit_event *
     WORLD_CHECK(q_simhttp_matches(request->number, request->received, event->u.data.data, event->u.data.len),
                 "request %u got wrong bytes", request->number);
     request->received += event->u.data.len;
+    request->held += event->u.data.len;
+    uint64_t counted = request->is_manual ? request->received : request->held;
+    WORLD_CHECK(counted <= request->credit + Q_ENGINE_BUFFER_BYTES, "request %u: %llu bytes on a credit of %llu",
+                request->number, (unsigned long long)counted, (unsigned long long)request->credit);
 }
 
 static uint64_t expected_len(const struct world_request *request) {
@@ -332,7 +339,9 @@ static void check_event(struct world_port *port, const struct quoit_event *event
 void world_on_event(void *context, const struct quoit_event *event) {
     struct world_port *port = context;
     check_event(port, event);
-    maybe_take(port, event);
+    if (!maybe_take(port, event) && event->type == QUOIT_EVENT_DATA) {
+        port->world->requests[event->user_data - 1].held -= event->u.data.len; // advanced over when this returns
+    }
     if (port->world->is_settling || event->type == QUOIT_EVENT_CLOSED) {
         return;
     }
@@ -351,6 +360,7 @@ void world_advance(struct world_port *port) {
     for (int32_t i = 0; i < port->num_drained; i++) {
         const struct quoit_event *event = &port->drained[i];
         if (event->type == QUOIT_EVENT_DATA) {
+            port->world->requests[event->user_data - 1].held -= event->u.data.len;
             WORLD_CHECK(
                 q_simhttp_matches(event->user_data, event->u.data.offset, event->u.data.data, event->u.data.len),
                 "data of request %llu changed before the host advanced", (unsigned long long)event->user_data);
@@ -383,7 +393,7 @@ void world_take_events(struct world_port *port) {
         }
     }
     port->num_drained = count;
-    port->must_drain = count > 0; // it is armed once a drain has found nothing
+    port->must_drain = count == max; // returning less, a drain has armed the descriptor
     if (count == 0 && !world->is_settling) {
         port->is_lazy = world_chance(world, 5);
     }
@@ -418,7 +428,9 @@ static void cancel_any(struct world *world) {
 
 static void grant_any(struct world *world) {
     struct world_request *request = &world->requests[world_pick(world, world->num_requests)];
-    int32_t code = quoit_grant(world->engine, request->handle, 1 + world_pick(world, 20000));
+    uint64_t bytes = 1 + world_pick(world, 20000);
+    int32_t code = quoit_grant(world->engine, request->handle, bytes);
+    request->credit += bytes; // it adds to automatic credit too
     WORLD_CHECK(code == 0 || code == QUOIT_ERR_STALE_HANDLE, "grant gave %s", quoit_error_name(code));
 }
 
@@ -473,7 +485,11 @@ void world_describe(struct world *world) {
     }
     for (uint32_t i = 0; i < world->num_ports; i++) {
         const struct world_port *port = &world->ports[i];
-        fprintf(stderr, "port %u: inline %d closed %d must_drain %d drained %d fd count %llu\n", i, port->is_inline,
+        const struct q_evring *ring = &q_engine_port_at(engine, i)->ring;
+        fprintf(stderr, "port %u: reservable %llu of %llu, data room %llu of %llu, ", i,
+                (unsigned long long)atomic_load(&ring->reservable), (unsigned long long)port->reservable,
+                (unsigned long long)ring->data_room, (unsigned long long)port->data_room);
+        fprintf(stderr, "inline %d closed %d must_drain %d drained %d fd count %llu\n", port->is_inline,
                 port->is_closed, port->must_drain, port->num_drained,
                 port->is_inline ? 0ULL
                                 : (unsigned long long)q_sim_eventfd_count(world->sim, quoit_port_fd(port->handle)));

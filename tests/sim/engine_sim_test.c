@@ -33,6 +33,7 @@ static void behave(struct world *world) {
         }
         if (request->is_manual && !request->has_all_credit) {
             request->has_all_credit = true;
+            request->credit += UINT64_C(1) << 40;
             quoit_grant(world->engine, request->handle, UINT64_C(1) << 40);
         }
         if (request->kind == KIND_NEVER && !request->was_canceled) {
@@ -88,6 +89,10 @@ static void run(uint64_t seed) {
             behave(world);
             world_step(world);
         }
+        if (!world->is_closing) {
+            behave(world);
+            world_check_rest(world);
+        }
         world_close(world, world_pick(world, 20));
         for (unsigned i = 0; !all_ports_closed(world); i++) {
             if (i == STEPS_TO_SETTLE) {
@@ -106,7 +111,9 @@ static void run(uint64_t seed) {
 
 static void the_engine_keeps_its_promises_for_every_seed(void **state) {
     (void)state;
-    uint64_t seeds = q_seeds_run(run, NULL, 0, SEEDS);
+    // 22249: a reset that only the send was told of, taken for the end of a body
+    static const uint64_t k_known[] = {22249};
+    uint64_t seeds = q_seeds_run(run, k_known, Q_COUNT_OF(k_known), SEEDS);
     print_message("%llu seeds: %llu requests, %llu done, %llu failed, %llu re-used connections, %llu ticks, %llu "
                   "completions, %llu receives without a buffer, %llu closed early\n",
                   (unsigned long long)seeds, (unsigned long long)seen.requests, (unsigned long long)seen.done,

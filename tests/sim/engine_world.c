@@ -87,6 +87,12 @@ void world_free(struct world *world) {
     free(world);
 }
 
+static struct q_engine *engine_of(struct world *world) { return q_table_entry_of(world->engine)->engine; }
+
+static struct q_port *port_of(struct world *world, uint32_t index) {
+    return q_engine_port_at(engine_of(world), index);
+}
+
 static void open_ports(struct world *world) {
     uint32_t wanted = 1 + (uint32_t)world_pick(world, WORLD_PORTS);
     for (uint32_t i = 0; i < wanted; i++) {
@@ -102,6 +108,9 @@ static void open_ports(struct world *world) {
         int32_t code = quoit_port_create(world->engine, &options, &port->handle);
         WORLD_CHECK(code == 0, "port_create gave %s", quoit_error_name(code));
         world->num_ports++;
+        const struct q_evring *ring = &port_of(world, i)->ring;
+        port->reservable = atomic_load(&ring->reservable);
+        port->data_room = ring->data_room;
     }
 }
 
@@ -158,7 +167,10 @@ static void check_tick(struct world *world) {
 }
 
 static void tick(struct world *world) {
+    uint64_t enters_before = q_sim_stats(world->sim)->enters;
     int32_t result = quoit_engine_tick(world->engine);
+    uint64_t enters = q_sim_stats(world->sim)->enters - enters_before;
+    WORLD_CHECK(enters <= 1 || world->ticks == 0, "a tick entered the kernel %llu times", (unsigned long long)enters);
     WORLD_CHECK(result >= 0, "tick gave %s", quoit_error_name(-result));
     world->ticks++;
     world->ticks_again = result == 1;
@@ -231,4 +243,40 @@ void world_destroy_engine(struct world *world) {
     world->is_open = false;
     code = quoit_engine_tick(world->engine);
     WORLD_CHECK(code == -QUOIT_ERR_STALE_HANDLE, "tick of a destroyed engine gave %d", code);
+}
+
+// --- at rest -----------------------------------------------------------------------------------------------------
+
+static uint32_t free_slots(const struct q_slotfree *list) {
+    uint32_t count = list->capacity - atomic_load(&list->fresh);
+    for (uint32_t at = (uint32_t)atomic_load(&list->top); at != 0; at = atomic_load(&list->next[at - 1])) {
+        count++;
+    }
+    return count;
+}
+
+static bool is_at_rest(struct world *world) {
+    struct q_engine *engine = engine_of(world);
+    bool rests = free_slots(&engine->slots_free) == engine->options.requests_max && engine->head_pool.num_out == 0 &&
+                 engine->small_pool.num_out == 0 && engine->buffer_pool.num_out <= Q_ENGINE_BUFFERS;
+    for (uint32_t i = 0; i < world->num_ports; i++) {
+        const struct q_evring *ring = &port_of(world, i)->ring;
+        rests = rests && atomic_load(&ring->reservable) == world->ports[i].reservable &&
+                ring->data_room == world->ports[i].data_room;
+    }
+    return rests;
+}
+
+void world_check_rest(struct world *world) {
+    for (unsigned i = 0; !is_at_rest(world); i++) {
+        struct q_engine *engine = engine_of(world);
+        if (i == 100) {
+            world_describe(world);
+        }
+        WORLD_CHECK(i < 100, "at rest %u of %u slots are free, %u heads, %u small chunks and %u buffers are out",
+                    free_slots(&engine->slots_free), engine->options.requests_max, engine->head_pool.num_out,
+                    engine->small_pool.num_out, engine->buffer_pool.num_out);
+        tick(world); // what the host has advanced over is collected in a tick, whenever that comes
+        world_step(world);
+    }
 }

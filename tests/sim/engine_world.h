@@ -55,6 +55,8 @@ struct world_request {
     bool has_head, has_trailers, has_ended;
     uint32_t infos;
     uint64_t received;
+    uint64_t credit;  // at its start, and what was granted: no more may be received, but for one buffer
+    uint64_t held;    // of what was received: not advanced over, not released
     struct quoit_failure failure;
 };
 
@@ -72,6 +74,7 @@ struct world_port {
     bool is_lazy;     // the host does not drain for the time being
     struct quoit_event drained[WORLD_DRAIN]; // drained and not advanced over
     int32_t num_drained;
+    uint64_t reservable, data_room; // of its event ring, when it was new
 };
 
 struct world {
@@ -109,6 +112,7 @@ void world_free(struct world *world);            // checks that nothing is left
 bool world_create_engine(struct world *world);   // false: create failed, as it may under failing memory
 void world_destroy_engine(struct world *world);
 void world_step(struct world *world);            // what is due: ticks, drains; else lets time pass
+void world_check_rest(struct world *world);      // nothing is pending: every slot, buffer and reservation is back
 uint64_t world_pick(struct world *world, uint64_t bound);
 bool world_chance(struct world *world, unsigned percent);
 

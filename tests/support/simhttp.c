@@ -21,7 +21,8 @@ struct http_wish {
     uint64_t delay_ms, pause_ms, stall_ms, linger_ms;
     uint64_t info;
     uint64_t reset_at, cut_at; // UINT64_MAX: not
-    bool last, drop, early, check, extra, has_linger;
+    uint64_t extra_ms;
+    bool last, drop, early, check, has_extra, has_linger;
 };
 
 struct http_conn {
@@ -197,8 +198,9 @@ static void answer(struct http_conn *http) {
     } else if (is_cut) {
         q_sim_conn_close(http->conn);
     } else {
-        if (wish->extra) {
+        if (wish->has_extra) {
             static const char k_extra[] = "HTTP/1.1 200 Poison\r\nX-Tag: 0\r\nContent-Length: 0\r\n\r\n";
+            q_sim_conn_delay(http->conn, wish->extra_ms * Q_NS_PER_MS);
             q_sim_conn_send(http->conn, k_extra, sizeof k_extra - 1);
             http->was_extra = true;
         }
@@ -232,7 +234,7 @@ static void read_wish(struct http_wish *wish, char *target) {
         wish->drop = wish->drop || strcmp(option, "drop") == 0;
         wish->early = wish->early || strcmp(option, "early") == 0;
         wish->check = wish->check || strcmp(option, "check") == 0;
-        wish->extra = wish->extra || strcmp(option, "extra") == 0;
+        wish->has_extra = read_option(option, "extra", &wish->extra_ms) || wish->has_extra;
     }
     unsigned long long count = 0;
     if (path != NULL) {

@@ -13,7 +13,7 @@
 //     last      Connection: close, and a close               drop       a close behind the response, unannounced
 //     stall=MS  the server stops reading the body that long  early      answers before it has read the body
 //     check     the request's body must be that of T         linger=MS  a close that long behind the response
-//     extra     a second response that nobody asked for, behind the first
+//     extra=MS  a second response that nobody asked for, that long behind the first
 //
 // It also checks its client: a request that is malformed, that comes before the response before it was read whole, or
 // whose body is not what it should be, is a fault.

@@ -224,6 +224,32 @@ static void a_reset_while_waiting(struct stage *stage) {
     stage_end_slot(stage, 0);
 }
 
+static void a_reset_told_to_a_send(struct stage *stage) {
+    stage_connect(stage, 0);
+    give(stage, 0, 2);
+    stage_peer_send(stage, "abc", 3);
+    stage_peer_reset(stage);
+    q_rawring_send(&stage->ring, 1, 0, "x", 1);
+    stage_note_cqes(stage, 1);
+    for (uint64_t i = 2; i <= 3; i++) {
+        q_rawring_receive(&stage->ring, i, 0);
+        stage_note_cqes(stage, 1);
+    }
+    stage_end_slot(stage, 0);
+}
+
+static void a_send_behind_fin_and_reset(struct stage *stage) {
+    stage_connect(stage, 0);
+    give(stage, 0, 1);
+    stage_peer_fin(stage);
+    stage_peer_reset(stage);
+    q_rawring_send(&stage->ring, 1, 0, "x", 1);
+    stage_note_cqes(stage, 1);
+    q_rawring_receive(&stage->ring, 2, 0);
+    stage_note_cqes(stage, 1);
+    stage_end_slot(stage, 0);
+}
+
 static void poll_first(struct stage *stage) {
     stage_connect(stage, 0);
     give(stage, 0, 1);
@@ -434,6 +460,9 @@ static const struct stage_script k_scripts[] = {
     {"without a buffer a receive fails at once and loses nothing", no_buffers, 0,
      "1=ENOBUFS 2=ENOBUFS 3=1B 4=ENOBUFS 5=ENOBUFS "},
     {"a reset comes behind the bytes, once", a_reset, 0, "1=3B 2=ECONNRESET 3=0 4=EPIPE "},
+    {"a reset that a send was told of looks like the end to the receive", a_reset_told_to_a_send, 0,
+     "1=ECONNRESET 2=3B 3=0 "},
+    {"a reset behind the end is a broken pipe", a_send_behind_fin_and_reset, 0, "1=EPIPE 2=0N "},
     {"a reset ends a waiting receive", a_reset_while_waiting, 0, "quiet 1=ECONNRESET "},
     {"poll first waits before it tries", poll_first, 0, "quiet 1=3B "},
     {"a multishot receive goes on until it is cancelled, starved or ended", multishot, STAGE_NEEDS_MULTISHOT,

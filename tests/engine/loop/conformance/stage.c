@@ -247,8 +247,8 @@ void stage_peer_fin(struct stage *stage) {
 
 void stage_peer_reset(struct stage *stage) {
     if (stage->sim != NULL) {
-        q_sim_conn_reset(stage->conn);
-        q_sim_run_due(stage->sim);
+        q_sim_run_due(stage->sim); // what was sent before is there before
+        q_sim_conn_reset_now(stage->conn);
         return;
     }
     struct linger linger = {.l_onoff = 1};
