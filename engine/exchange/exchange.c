@@ -35,7 +35,6 @@ static void release_spec(void *spec, struct q_loop *loop) { q_spec_release_on_lo
 static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     x->conn = x->leased;
     x->leased = NULL;
-    x->error = Q_OK; // a replay does not end with the failure of its predecessor
     x->summary.attempts++;
     x->hop_attempts++;
     x->summary.leased_ns = since_start(x);

@@ -2,6 +2,7 @@
 #include "tests/engine/core/host.h"
 
 #include <sched.h>
+#include <time.h>
 
 #include "bench/server/server.h"
 
@@ -20,7 +21,9 @@ static struct bench_server *server_start(const char *path) {
 // Submits until the port has room again, which it must have without any event: the host has advanced over all.
 static void submit_when_there_is_room(uint32_t index, struct quoit_request *request) {
     int32_t code;
+    time_t end = time(NULL) + HOST_WAIT_MS / 1000;
     do {
+        assert_true(time(NULL) <= end);
         code = quoit_submit(host.engine, host.port, request, index, &host.records[index].handle);
         assert_true(code == QUOIT_OK || code == QUOIT_ERR_PORT_FULL);
         sched_yield();
@@ -44,6 +47,22 @@ static void each_pending_request_reserves_its_room(void **state) {
     quoit_request_release(request);
     host_stop(&host);
     bench_server_stop(server);
+}
+
+// A request that fails before its head gives back the room for it.
+static void requests_that_fail_give_all_of_their_room_back(void **state) {
+    (void)state;
+    struct quoit_request *request = host_request("GET", "http://127.0.0.1:1/"); // nobody listens there
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
+    host_start(&host, NULL, &(struct quoit_port_options){.capacity = SMALL});
+    for (uint32_t round = 0; round < 20; round++) {
+        for (uint32_t i = 0; i < FITS; i++) {
+            submit_when_there_is_room(round * FITS + i, request);
+        }
+        host_wait_all(&host, (round + 1) * FITS);
+    }
+    quoit_request_release(request);
+    host_stop(&host);
 }
 
 static void a_full_port_does_not_keep_others_from_their_room(void **state) {
@@ -184,6 +203,7 @@ static void ports_are_bounded(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_pending_request_reserves_its_room),
+        cmocka_unit_test(requests_that_fail_give_all_of_their_room_back),
         cmocka_unit_test(a_full_port_does_not_keep_others_from_their_room),
         cmocka_unit_test(data_waits_for_room_and_nothing_is_lost),
         cmocka_unit_test(a_host_that_stalls_stalls_nobody_else),

@@ -70,7 +70,9 @@ static void handles_of_two_engines_do_not_mix(void **state) {
     struct quoit_engine second = create();
     struct quoit_port port;
     assert_int_not_equal(first.id, second.id);
+    struct quoit_port own_port; // the same place in its engine as the stranger
     assert_int_equal(quoit_port_create(first, NULL, &port), QUOIT_OK);
+    assert_int_equal(quoit_port_create(second, NULL, &own_port), QUOIT_OK);
     struct quoit_request *request = host_request("GET", "http://127.0.0.1:1/");
     assert_int_equal(quoit_submit(second, port, request, 1, NULL), QUOIT_ERR_STALE_HANDLE);
     quoit_request_release(request);

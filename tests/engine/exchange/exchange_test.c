@@ -50,6 +50,7 @@ static void conn_start(struct q_conn *conn, struct q_conn_user *user, const stru
     assert_ptr_equal(user, &stage->exchange.user);
     stage->num_starts++;
     stage->sent = *request;
+    request->release(request->release_context, &stage->loop); // as if all was sent at once
 }
 
 static void conn_resume(struct q_conn *conn) {
@@ -115,6 +116,7 @@ static void stage_free(struct stage *stage) {
     }
     assert_false(q_timer_is_armed(&stage->exchange.deadline));
     assert_null(stage->exchange.lease.origin);
+    q_loop_say_farewells(&stage->loop);
     q_pool_deinit(&stage->pool);
     q_loop_say_farewells(&stage->loop);
     q_chunk_pool_deinit(&stage->chunks);

@@ -56,6 +56,10 @@ static void a_submit_that_cannot_freeze_hands_nothing_over(void **state) {
     }
     assert_int_equal(code, QUOIT_ERR_FORBIDDEN_HEADER);
     assert_int_equal(quoit_submit(host.engine, host.port, NULL, 0, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_request_release(request);
+    request = host_request("GET", URL);
+    struct quoit_port nowhere = {.id = host.port.id ^ 0x70000};
+    assert_int_equal(quoit_submit(host.engine, nowhere, request, 0, NULL), QUOIT_ERR_STALE_HANDLE);
     assert_int_equal(host_info(&host).requests_pending, 0);
     quoit_request_release(request);
     host_stop(&host);
