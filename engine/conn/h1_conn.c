@@ -157,8 +157,9 @@ static void finish(struct q_h1_conn *h1, bool at_boundary) {
         return;
     }
     become_idle(h1);
-    user->events->on_end(user, &progress);
+    // The owner first: an exchange that goes on from here (a redirect) finds the connection on the shelf.
     h1->conn.owner->on_free(&h1->conn);
+    user->events->on_end(user, &progress);
 }
 
 static void wait_for_memory(struct q_h1_conn *h1) {

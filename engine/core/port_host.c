@@ -70,7 +70,8 @@ int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t even
 }
 
 // Inline events lie in the kernel's receive buffers. A small piece that is kept is copied out, so that it does not keep
-// 16 KiB; a large one, or one for which there is no memory, keeps its buffer and is charged with all of it. On the loop thread, inside a callback.
+// 16 KiB; a large one, or one for which there is no memory, keeps its buffer and is charged with all of it. On the loop
+// thread, inside a callback.
 static void keep_inline(struct q_port *port, struct q_port_entry *entry) {
     struct quoit_data *data = &entry->event.u.data;
     uint32_t generation;
