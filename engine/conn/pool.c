@@ -146,11 +146,15 @@ static void be_hungry(struct q_pool *pool, struct q_pool_origin *entry) {
     }
 }
 
+// Whether a waiter has no connection under way and may have one.
+static bool lacks_connection(const struct q_pool *pool, const struct q_pool_origin *entry) {
+    return entry->num_connecting < entry->num_waiters && entry->num_usable < pool->options.connections_per_origin_max;
+}
+
 // Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
 // that failed while nothing else will ever serve the waiters.
 static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin *entry) {
-    while (!pool->is_closing && entry->num_connecting < entry->num_waiters &&
-           entry->num_usable < pool->options.connections_per_origin_max) {
+    while (!pool->is_closing && lacks_connection(pool, entry)) {
         if (is_full(pool)) {
             be_hungry(pool, entry);
             return Q_OK;
@@ -263,6 +267,20 @@ void q_pool_cancel(struct q_pool *pool, struct q_lease *lease) {
 
 // --- what connections say ------------------------------------------------------------------------------------------
 
+// Whether some origin waits for room, be it the pool's limit that keeps it waiting or a want of slots or memory.
+// Origins whose waiters have been served or cancelled meanwhile leave the line.
+static bool is_room_wanted(struct q_pool *pool) {
+    struct q_list_node *node;
+    while ((node = q_list_first(&pool->hungry)) != NULL) {
+        struct q_pool_origin *entry = q_container_of(node, struct q_pool_origin, hungry_link);
+        if (lacks_connection(pool, entry)) {
+            return true;
+        }
+        q_list_remove(node);
+    }
+    return false;
+}
+
 // An idle connection goes to the first in line, else to the shelf.
 static void give_or_shelve(struct q_conn *conn) {
     struct q_pool *pool = conn->owner_context;
@@ -278,8 +296,7 @@ static void give_or_shelve(struct q_conn *conn) {
     }
     q_list_push_front(&conn->origin->idle, &conn->idle_link);
     q_list_push_back(&pool->idle_lru, &conn->idle_lru_link);
-    struct q_list_node *hungry = q_list_first(&pool->hungry);
-    if (hungry != NULL && is_full(pool)) {
+    if (is_room_wanted(pool)) {
         q_conn_close(conn); // another origin waits for room, and this one needs nothing
     }
 }
