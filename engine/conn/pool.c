@@ -196,11 +196,15 @@ static void take_dial_from_last(struct q_pool_origin *entry) {
     }
 }
 
+// Whether a waiter has no connection under way and may have one.
+static bool lacks_connection(const struct q_pool *pool, const struct q_pool_origin *entry) {
+    return entry->num_connecting < entry->num_waiters && entry->num_usable < pool->options.connections_per_origin_max;
+}
+
 // Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
 // that failed while nothing else will ever serve the waiters.
 static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin *entry) {
-    while (!pool->is_closing && entry->num_connecting < entry->num_waiters &&
-           entry->num_usable < pool->options.connections_per_origin_max) {
+    while (!pool->is_closing && lacks_connection(pool, entry)) {
         if (is_full(pool)) {
             be_hungry(pool, entry);
             return Q_OK;
@@ -333,16 +337,28 @@ void q_pool_cancel(struct q_pool *pool, struct q_lease *lease) {
 
 // --- what connections say ------------------------------------------------------------------------------------------
 
+// The origin that has waited longest for room, be it the pool's limit that keeps it waiting or a want of slots or memory.
+// Origins whose waiters have been served or cancelled meanwhile leave the line.
+static struct q_pool_origin *first_hungry(struct q_pool *pool) {
+    struct q_list_node *node;
+    while ((node = q_list_first(&pool->hungry)) != NULL) {
+        struct q_pool_origin *entry = q_container_of(node, struct q_pool_origin, hungry_link);
+        if (lacks_connection(pool, entry)) {
+            return entry;
+        }
+        be_hungry_no_more(entry);
+    }
+    return NULL;
+}
+
 // Whether another origin has waited for room longer than `lease` (NULL: nobody of this origin waits), and not enough is
 // on its way out yet.
 static bool is_wanted_elsewhere(struct q_pool *pool, const struct q_lease *lease) {
-    struct q_list_node *node = q_list_first(&pool->hungry);
-    if (node == NULL || pool->num_closing >= pool->num_hungry) {
+    struct q_pool_origin *hungry = first_hungry(pool);
+    if (hungry == NULL || pool->num_closing >= pool->num_hungry) {
         return false;
     }
-    struct q_pool_origin *hungry = q_container_of(node, struct q_pool_origin, hungry_link);
-    struct q_list_node *first = q_list_first(&hungry->waiters);
-    return first != NULL && (lease == NULL || lease_of(first)->place < lease->place);
+    return lease == NULL || lease_of(q_list_first(&hungry->waiters))->place < lease->place;
 }
 
 // An idle connection goes to the first in line, or makes room for an origin that has waited longer, or to the shelf.

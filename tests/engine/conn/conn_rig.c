@@ -129,10 +129,10 @@ void conn_rig_run_for(struct conn_rig *rig, uint64_t ns) {
 
 void conn_rig_until(struct conn_rig *rig, const bool *flag) {
     struct alarm alarm = {.timer = {.fired = ring_alarm}};
-    q_loop_arm(&rig->loop, &alarm.timer, q_sim_now(rig->sim) + 1000 * Q_NS_PER_S);
+    q_loop_arm(&rig->loop, &alarm.timer, q_sim_now(rig->sim) + CONN_RIG_PATIENCE_NS);
     while (!*flag) {
         if (alarm.rang) {
-            fail_msg("what was waited for did not happen in a thousand seconds");
+            fail_msg("what was waited for did not happen in time");
         }
         conn_rig_tick(rig);
     }

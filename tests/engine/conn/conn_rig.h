@@ -24,6 +24,9 @@
 #define CONN_RIG_GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define CONN_RIG_OK  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
+// Less than the idle timeout of a minute: what only an idle timeout brings about has not been brought about.
+#define CONN_RIG_PATIENCE_NS (50 * Q_NS_PER_S)
+
 struct conn_rig_options {
     uint64_t seed;            // 0: the plain world
     uint64_t idle_timeout_ns; // 0: a minute

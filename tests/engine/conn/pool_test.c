@@ -176,9 +176,11 @@ static void the_total_is_never_exceeded_and_who_waits_for_room_gets_it(void **st
         assert_int_equal(ask(&askers[i], k_urls[i]), Q_LEASE_WAITING);
         assert_true(s.pool.stats.open <= 2);
     }
+    uint64_t start_ns = q_sim_now(s.rig.sim);
     for (size_t i = 0; i < ORIGINS; i++) {
         while (!askers[i].user.is_over) {
             conn_rig_tick(&s.rig);
+            assert_true(q_sim_now(s.rig.sim) < start_ns + CONN_RIG_PATIENCE_NS);
             assert_true(s.pool.stats.open <= 2);
         }
         assert_string_equal(askers[i].user.diary, "H200DE");
