@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,67 +19,58 @@ const uint32_t life_rungs[LIFE_RUNGS] = {
     LIFE_ALL_OFF,
 };
 
-#if defined(__SANITIZE_THREAD__)
-// ThreadSanitizer ends a process that makes threads behind a fork of many, unless it is told not to.
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void) { return "die_after_fork=0"; }
-#endif
-
 struct life_child life_child_begin(int (*run)(struct life_child *child, void *context), void *context) {
-    int from_child[2];
-    int to_child[2];
-    if (pipe(from_child) != 0 || pipe(to_child) != 0) {
-        fail_msg("no pipe");
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
+        fail_msg("no socket pair");
     }
     fflush(NULL);
-    struct life_child child = {
-        .pid = fork(), .from_child = from_child[0], .to_child = to_child[1], .in_child = to_child[0]};
+    struct life_child child = {.pid = fork(), .link = ends[0]};
     assert_true(child.pid >= 0);
     if (child.pid == 0) {
-        close(from_child[0]);
-        close(to_child[1]);
-        child.from_child = from_child[1];
-        child.to_child = -1;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // a test that fails leaves no child behind
+        close(ends[0]);
+        child.link = ends[1];
         int line = run(&child, context);
         _exit(line == 0 ? 0 : 1);
     }
-    close(from_child[1]);
-    close(to_child[0]);
-    child.in_child = -1;
+    close(ends[1]);
     return child;
 }
 
-void life_child_say(struct life_child *child) {
-    ssize_t written = write(child->from_child, "x", 1);
-    (void)written; // a parent that is gone is the end of both
+static void say(struct life_child *child) {
+    ssize_t sent = send(child->link, "x", 1, MSG_NOSIGNAL);
+    (void)sent; // who has ended already needs not hear it
 }
 
-void life_child_hear(struct life_child *child) {
-    struct pollfd wait = {.fd = child->from_child, .events = POLLIN};
+static bool hear(struct life_child *child) {
+    struct pollfd wait = {.fd = child->link, .events = POLLIN};
     char said = 0;
     while (poll(&wait, 1, HOST_WAIT_MS) < 0 && errno == EINTR) {
     }
-    if ((wait.revents & POLLIN) == 0 || read(child->from_child, &said, 1) != 1) {
+    return wait.revents != 0 && recv(child->link, &said, 1, MSG_DONTWAIT) == 1;
+}
+
+void life_child_say(struct life_child *child) { say(child); }
+
+void life_child_hear(struct life_child *child) {
+    if (!hear(child)) {
         fail_msg("the child ended, or hangs, before it had anything to say");
     }
 }
 
-void life_child_wait(struct life_child *child) {
-    char said;
-    while (read(child->in_child, &said, 1) < 0 && errno == EINTR) {
-    }
-}
+void life_child_wait(struct life_child *child) { (void)hear(child); }
 
 void life_child_let_go(struct life_child *child) {
-    if (child->to_child >= 0) {
-        close(child->to_child);
-        child->to_child = -1;
+    if (!child->is_let_go) {
+        child->is_let_go = true;
+        say(child); // its end closed would not do: a later child has a copy of it
     }
 }
 
-// The child's end of the pipe goes with the child, whatever ends it: so the wait needs no clock and no signal.
+// The child's end goes with the child, whatever ends it: so the wait needs no clock and no signal.
 int life_child_end(struct life_child *child) {
-    struct pollfd wait = {.fd = child->from_child, .events = 0};
+    struct pollfd wait = {.fd = child->link, .events = 0};
     int status = 0;
     life_child_let_go(child);
     while (poll(&wait, 1, 3 * HOST_WAIT_MS) < 0 && errno == EINTR) {
@@ -88,7 +81,7 @@ int life_child_end(struct life_child *child) {
         fail_msg("the child does not end");
     }
     assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
-    close(child->from_child);
+    close(child->link);
     return status;
 }
 

@@ -16,6 +16,13 @@
 #define LIFE_SANITIZED 0
 #endif
 
+// ThreadSanitizer cannot follow threads that are made behind a fork of many: a child has no engine of its own then.
+#if defined(__SANITIZE_THREAD__)
+#define LIFE_CHILD_HAS_THREADS 0
+#else
+#define LIFE_CHILD_HAS_THREADS 1
+#endif
+
 enum {
     LIFE_ALL_OFF = QUOIT_CAP_DEFER_TASKRUN | QUOIT_CAP_HIDDEN_RING | QUOIT_CAP_DIRECT_SOCKET |
                    QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT,
@@ -36,9 +43,8 @@ extern const uint32_t life_rungs[LIFE_RUNGS];
 // struct life_child is a process forked off the test's, which runs one function and ends.
 struct life_child {
     pid_t pid;
-    int from_child; // ends with the child
-    int to_child;   // closed by life_child_let_go
-    int in_child;   // the child's end of it
+    int link; // to the other process
+    bool is_let_go;
 };
 
 // life_child_begin forks. The child runs `run` and leaves by _exit, 0 when it returned 0.
