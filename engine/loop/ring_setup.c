@@ -155,6 +155,9 @@ static void probe_capabilities(struct q_ring *ring) {
     found |= ring->uring.features & Q_URING_FEAT_REG_REG_RING ? Q_RING_HIDDEN : 0;
     found |= ring->uring.features & Q_URING_FEAT_NO_IOWAIT ? Q_RING_NO_IOWAIT : 0;
     found |= ring->setup_flags & IORING_SETUP_DEFER_TASKRUN ? Q_RING_DEFER_TASKRUN : 0;
+    if (ring->options.host_driven) {
+        found &= ~(uint32_t)Q_RING_FUTEX_DOORBELL; // its bell is the eventfd that the host watches
+    }
     ring->capabilities = found & ~ring->options.capabilities_off;
     if (ring->capabilities & Q_RING_NO_IOWAIT) {
         ring->enter_flags |= Q_URING_ENTER_NO_IOWAIT;
@@ -190,11 +193,19 @@ static void ring_futex_bell(void *context, uint32_t *word) {
 }
 
 static struct q_error hang_doorbell(struct q_ring *ring) {
+    struct q_doorbell *bell = ring->options.doorbell;
+    if (ring->options.host_driven) {
+        // The host sleeps, and not the ring: what it watches is rung itself. An eventfd that the ring polls would not do
+        // anyhow: of all signals that one eventfd causes on another through the ring, with deferred task work, kernel
+        // 6.18 delivers the first alone.
+        q_doorbell_init(bell, ring_eventfd_bell, ring->sys);
+        bell->fd = ring->event_fd;
+        return Q_OK;
+    }
     if (ring->capabilities & Q_RING_FUTEX_DOORBELL) {
-        q_doorbell_init(ring->options.doorbell, ring_futex_bell, ring->sys);
+        q_doorbell_init(bell, ring_futex_bell, ring->sys);
         return q_io_open(&ring->io, &ring->bell_slot);
     }
-    struct q_doorbell *bell = ring->options.doorbell;
     q_doorbell_init(bell, ring_eventfd_bell, ring->sys);
     int fd = ring->sys->eventfd(ring->sys);
     if (fd < 0) {
@@ -228,7 +239,7 @@ static int try_one(struct q_ring *ring, const struct io_uring_sqe *wanted) {
 
 static bool can_make_direct_sockets(struct q_ring *ring) {
     static const int k_one = 1;
-    // The last slot: host-driven, the first holds the doorbell's eventfd already, and a socket made there would end it.
+    // The last slot: host-driven, ports hold the first ones already, and a socket made there would end theirs.
     unsigned slot = ring->options.num_slots - 1;
     struct io_uring_sqe sqe = {0};
     io_uring_prep_socket_direct(&sqe, AF_INET, SOCK_STREAM, 0, slot, 0);
@@ -377,7 +388,7 @@ void q_ring_destroy(struct q_ring *ring) {
         sys->unmap(sys, ring->maps.rings, ring->maps.rings_size);
     }
     q_ring_buffers_deinit(ring);
-    if (ring->event_fd >= 0) {
+    if (ring->event_fd >= 0 && ring->options.doorbell->fd != ring->event_fd) {
         sys->close(sys, ring->event_fd);
     }
     q_alloc_free(ring->options.alloc, ring->slots, ring->options.num_slots * sizeof *ring->slots);
