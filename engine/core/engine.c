@@ -23,7 +23,8 @@ static uint32_t slots_of(const struct q_engine *engine) {
     uint32_t wanted = engine->options.connections_max + Q_ENGINE_PORTS_MAX + SPARE_SLOTS;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-        wanted = (uint32_t)limit.rlim_cur; // the kernel makes no larger table
+        // The kernel makes no larger table. With no descriptor at all it is the kernel that shall say so.
+        wanted = limit.rlim_cur > 0 ? (uint32_t)limit.rlim_cur : 1;
     }
     return wanted < Q_IO_SLOTS_MAX ? wanted : Q_IO_SLOTS_MAX;
 }
