@@ -23,7 +23,8 @@ static uint32_t slots_of(const struct q_engine *engine) {
     uint32_t wanted = engine->options.connections_max + Q_ENGINE_PORTS_MAX + SPARE_SLOTS;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-        wanted = (uint32_t)limit.rlim_cur; // the kernel makes no larger table
+        // The kernel makes no larger table. With no descriptor at all it is the kernel that shall say so.
+        wanted = limit.rlim_cur > 0 ? (uint32_t)limit.rlim_cur : 1;
     }
     return wanted < Q_IO_SLOTS_MAX ? wanted : Q_IO_SLOTS_MAX;
 }
@@ -87,7 +88,7 @@ static struct q_error start(struct q_engine *engine) {
         engine->ring = NULL;
         return error;
     }
-    engine->event_fd = q_ring_take_event_fd(engine->ring);
+    engine->event_fd = q_ring_event_fd(engine->ring);
     engine->port_env.io = engine->loop.io;
     q_engine_snapshot(engine);
     return Q_OK;
@@ -185,9 +186,6 @@ static void dismantle(struct q_engine *engine) {
     struct q_alloc alloc = engine->alloc;
     struct q_sys_uring *sys = engine->seams.sys;
     q_ring_take_down_bell(sys, &engine->bell);
-    if (engine->event_fd >= 0) {
-        sys->close(sys, engine->event_fd);
-    }
     take_back_chunks(engine->backlog); // drained by the last ticks, and not run any more
     take_back_chunks(q_mpsc_close(&engine->queue));
     for (uint32_t i = 0; i < Q_ENGINE_PORTS_MAX; i++) {

@@ -67,7 +67,7 @@ struct q_engine {
     size_t requests_size;
     pthread_t thread;
     sem_t started;
-    int event_fd; // host-driven: for the host to watch; -1 otherwise. Outlives the ring.
+    int event_fd; // host-driven: for the host to watch; -1 otherwise. The bell's, and goes with it.
     struct q_error start_error;
 
     // The loop.

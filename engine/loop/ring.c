@@ -77,8 +77,8 @@ struct io_uring_sqe *q_ring_sqe(struct q_ring *ring, enum q_io_kind kind, struct
 // The doorbell is armed only when the loop is about to sleep, and stays armed until it rings. `bell_value` was read
 // before the queue was parked: a producer that rang in between has changed it, and the wait ends at once.
 static void arm_doorbell(struct q_ring *ring, uint32_t bell_value) {
-    if (ring->bell_armed || ring->bell_closing) {
-        return;
+    if (ring->bell_armed || ring->bell_closing || ring->options.host_driven) {
+        return; // host-driven, the bell rings at the host itself
     }
     struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_WAKE, ring->bell_slot);
     if (ring->capabilities & Q_RING_FUTEX_DOORBELL) {
@@ -159,11 +159,11 @@ static bool turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *o
 bool q_ring_quiesce(struct q_ring *ring) {
     if (!ring->bell_closing && ring->bell_armed) {
         struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_CANCEL, ring->bell_slot);
-            io_uring_prep_cancel64(sqe, q_io_user_data(Q_IO_WAKE, ring->bell_slot), 0);
-        }
+        io_uring_prep_cancel64(sqe, q_io_user_data(Q_IO_WAKE, ring->bell_slot), 0);
+    }
     ring->bell_closing = true;
-    struct ring_slot *bell = q_ring_slot(ring, ring->bell_slot);
-    return bell->in_flight == 0;
+    struct ring_slot *bell = q_ring_slot(ring, ring->bell_slot); // NULL: host-driven
+    return bell == NULL || bell->in_flight == 0;
 }
 
 static bool has_started(const struct q_io *io) {
@@ -180,11 +180,6 @@ uint32_t q_ring_capabilities(const struct q_ring *ring) { return ring->capabilit
 uint32_t q_ring_sq_entries(const struct q_ring *ring) { return ring->uring.sq.ring_entries; }
 uint32_t q_ring_cq_entries(const struct q_ring *ring) { return ring->uring.cq.ring_entries; }
 int q_ring_event_fd(const struct q_ring *ring) { return ring->event_fd; }
-
-int q_ring_take_event_fd(struct q_ring *ring) {
-    ring->is_event_fd_taken = true;
-    return ring->event_fd;
-}
 
 
 const struct q_io_vtable q_ring_vtable = {

@@ -64,12 +64,9 @@ uint32_t q_ring_sq_entries(const struct q_ring *ring);
 // q_ring_cq_entries gives the completion queue's size, likewise. Constant.
 uint32_t q_ring_cq_entries(const struct q_ring *ring);
 
-// q_ring_event_fd gives the eventfd of a host-driven ring, else -1. The ring's own; any thread may poll it.
+// q_ring_event_fd gives the eventfd of a host-driven ring, else -1. It is the doorbell's, and goes with it; any thread
+// may poll it.
 int q_ring_event_fd(const struct q_ring *ring);
-
-// q_ring_take_event_fd gives it to the caller, who closes it when no host watches it any more; q_ring_event_fd goes on
-// giving the number while the ring lives.
-int q_ring_take_event_fd(struct q_ring *ring);
 
 // q_ring_quiesce cancels the ring's own operations (the doorbell's); turns must follow until it gives true.
 bool q_ring_quiesce(struct q_ring *ring);

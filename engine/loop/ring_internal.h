@@ -68,7 +68,6 @@ struct q_ring {
     bool bell_closing;
 
     int event_fd; // host-driven: tells the host of completions, else -1
-    bool is_event_fd_taken;
     struct q_io_stats stats;
 };
 

@@ -191,6 +191,14 @@ static void ring_futex_bell(void *context, uint32_t *word) {
 }
 
 static struct q_error hang_doorbell(struct q_ring *ring) {
+    if (ring->options.host_driven) {
+        // The host sleeps, and not the ring: what it watches is rung itself. An eventfd that the ring polls would not do
+        // anyhow: of all signals that one eventfd causes on another through the ring, with deferred task work, kernel
+        // 6.18 delivers the first alone.
+        q_doorbell_init(ring->options.doorbell, ring_eventfd_bell, ring->sys);
+        ring->options.doorbell->fd = ring->event_fd;
+        return Q_OK;
+    }
     if (ring->capabilities & Q_RING_FUTEX_DOORBELL) {
         q_doorbell_init(ring->options.doorbell, ring_futex_bell, ring->sys);
         return q_io_open(&ring->io, &ring->bell_slot);
@@ -407,7 +415,7 @@ void q_ring_destroy(struct q_ring *ring) {
         sys->unmap(sys, ring->maps.rings, ring->maps.rings_size);
     }
     q_ring_buffers_deinit(ring);
-    if (ring->event_fd >= 0 && !ring->is_event_fd_taken) {
+    if (ring->event_fd >= 0 && ring->options.doorbell->fd != ring->event_fd) {
         sys->close(sys, ring->event_fd);
     }
     q_alloc_free(ring->options.alloc, ring->slots, ring->options.num_slots * sizeof *ring->slots);
