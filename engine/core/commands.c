@@ -91,8 +91,7 @@ static void run_chunk(struct q_engine *engine, struct q_command *command) {
 }
 
 static void run_port_wake(struct q_engine *engine, struct q_command *command) {
-    (void)engine;
-    // The publish step of this tick collects.
+    engine->must_publish = true; // that step collects
     q_evring_wake_drained(&q_container_of(command, struct q_port, wake)->ring);
 }
 
@@ -113,6 +112,7 @@ static void run_engine_close(struct q_engine *engine, struct q_command *command)
     bool is_idle = q_pending_drain(&engine->entry->pending);
     (void)is_idle; // the phases look for themselves
     engine->phase = Q_ENGINE_DRAINING;
+    engine->must_publish = true; // that step moves the phase on
     q_loop_arm(&engine->loop, &engine->close_timer, close_at_ns);
 }
 
@@ -129,7 +129,7 @@ void q_engine_run_command(struct q_engine *engine, struct q_command *command) {
 
 // Whether something waits for the publish step.
 static bool has_unpublished(struct q_engine *engine) {
-    if (!q_list_is_empty(&engine->requests_dead)) {
+    if (engine->must_publish || !q_list_is_empty(&engine->requests_dead)) {
         return true;
     }
     uint32_t num_ports = q_engine_num_ports(engine);
@@ -184,6 +184,7 @@ static void bury_dead(struct q_engine *engine) {
 static bool publish(void *owner) {
     struct q_engine *engine = owner;
     bool has_more = false;
+    engine->must_publish = false;
     if (engine->phase != Q_ENGINE_RUNNING) {
         has_more = q_engine_advance_closing(engine); // first: what it ends is published in this very step
     }

@@ -24,7 +24,7 @@ static uint32_t slots_of(const struct q_engine *engine) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
         // The kernel makes no larger table. With no descriptor at all it is the kernel that shall say so.
-        wanted = limit.rlim_cur > 0 ? (uint32_t)limit.rlim_cur : 1;
+        wanted = limit.rlim_cur > 2 ? (uint32_t)limit.rlim_cur : 2;
     }
     return wanted < Q_IO_SLOTS_MAX ? wanted : Q_IO_SLOTS_MAX;
 }
@@ -97,6 +97,7 @@ static struct q_error start(struct q_engine *engine) {
 static void *thread_main(void *argument) {
     struct q_engine *engine = argument;
     prctl(PR_SET_NAME, "quoit", 0, 0, 0);
+    q_table_enter_loop();
     engine->start_error = start(engine);
     bool is_started = !q_error_is(engine->start_error);
     if (is_started) {
@@ -351,8 +352,10 @@ int32_t q_engine_tick(struct q_engine *engine) {
     struct q_sys_uring *sys = engine->seams.sys;
     sys->eventfd_clear(sys, engine->event_fd);
     engine->is_ticking = true;
+    q_table_enter_loop();
     q_loop_tick(&engine->loop, false);
     q_engine_finish(engine);
+    q_table_leave_loop();
     engine->is_ticking = false;
     return !engine->is_over && !engine->loop.is_idle;
 }
@@ -392,7 +395,7 @@ static bool enlist(struct q_engine *engine, struct q_port *port, uint32_t *out_i
 }
 
 int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_options *options, uint32_t *out_index) {
-    if (!q_engine_is_here(engine) && q_loop_is_inside_any()) {
+    if (!q_engine_is_here(engine) && q_table_is_in_loop()) {
         return Q_ERR_WRONG_THREAD; // it would wait for another loop, which may be waiting for this one
     }
     int32_t code;

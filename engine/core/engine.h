@@ -89,6 +89,7 @@ struct q_engine {
     uint64_t bytes_in;
     uint64_t bytes_out;
     uint8_t phase; // enum q_engine_phase
+    bool must_publish; // a command asked for the publish step
     bool is_parked; // the queue was parked and not drained since
     bool are_ports_closing;
     bool is_ticking; // host-driven: inside a tick

@@ -34,6 +34,14 @@ static uint32_t current_epoch(void) {
     return page == NULL ? 0 : atomic_load_explicit(&page->epoch, memory_order_acquire);
 }
 
+static _Thread_local uint32_t loop_epoch; // 0: not at a loop's work
+
+void q_table_enter_loop(void) { loop_epoch = current_epoch(); }
+
+void q_table_leave_loop(void) { loop_epoch = 0; }
+
+bool q_table_is_in_loop(void) { return loop_epoch != 0 && loop_epoch == current_epoch(); }
+
 // The current epoch, begun now if this is the first create of the process or of a child.
 static uint32_t begin_epoch(void) {
     struct fork_page *page = atomic_load_explicit(&the_fork_page, memory_order_acquire);

@@ -48,6 +48,16 @@ Q_MUST_USE struct q_engine *q_table_enter_beside(struct quoit_engine handle, int
 // q_table_leave ends the caller's use of the engine, which may not be touched after it. Any thread that entered.
 void q_table_leave(struct q_table_entry *entry);
 
+// q_table_enter_loop and q_table_leave_loop mark what the calling thread does between them as a loop's work; in a forked
+// child the mark of its parent does not count.
+void q_table_enter_loop(void);
+
+// q_table_leave_loop: see above.
+void q_table_leave_loop(void);
+
+// q_table_is_in_loop tells whether the caller is at a loop's work, any engine's: it must not wait for another one.
+bool q_table_is_in_loop(void);
+
 // q_table_entry_of gives the entry that a handle points at, whether live or not; NULL for an impossible handle.
 struct q_table_entry *q_table_entry_of(struct quoit_engine handle);
 

@@ -3,7 +3,6 @@
 // Identity of a thread: a number drawn once, never its address or id, which the next thread may get.
 static _Atomic(uint64_t) the_last_thread;
 static _Thread_local uint64_t this_thread; // 0: not drawn yet
-static _Thread_local uint32_t ticks_inside; // ticks, of whatever loop, that this thread is inside
 
 static uint64_t thread_serial(void) {
     if (this_thread == 0) {
@@ -30,8 +29,6 @@ void q_loop_bind(struct q_loop *loop) {
 bool q_loop_is_here(const struct q_loop *loop) {
     return atomic_load_explicit(&loop->thread, memory_order_acquire) == thread_serial();
 }
-
-bool q_loop_is_inside_any(void) { return ticks_inside > 0; }
 
 void q_loop_post(struct q_loop *loop, struct q_task *task) {
     Q_ASSERT(q_loop_is_here(loop) && task->run != NULL);
@@ -101,7 +98,6 @@ static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
 
 void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     Q_ASSERT(q_loop_is_here(loop));
-    ticks_inside++;
     loop->ticks++;
     loop->now_ns = q_clock_now(loop->clock);
 
@@ -125,5 +121,4 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     // What was started and not handed over yet does not keep the next tick from sleeping: it submits and waits in one.
     loop->is_idle = is_idle && !has_more && !q_io_has_started(loop->io);
     loop->has_more |= has_more;
-    ticks_inside--;
 }

@@ -57,9 +57,6 @@ void q_loop_bind(struct q_loop *loop);
 // q_loop_is_here tells whether the caller is the loop thread. Any thread.
 bool q_loop_is_here(const struct q_loop *loop);
 
-// q_loop_is_inside_any tells whether the caller is inside a tick of any loop: it must not wait for another one.
-bool q_loop_is_inside_any(void);
-
 // q_loop_tick is one round of the loop; see loop.c, where it can be read in one look. `may_sleep`: wait in the kernel
 // when there is nothing to do.
 void q_loop_tick(struct q_loop *loop, bool may_sleep);

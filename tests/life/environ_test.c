@@ -96,7 +96,9 @@ static const struct host_record *ask(const char *method, const char *url, const 
     if (body != NULL) {
         assert_int_equal(quoit_request_set_body(request, body, strlen(body), NULL, NULL), QUOIT_OK);
     }
-    assert_int_equal(quoit_request_set_timeouts(request, total_ms, total_ms), QUOIT_OK);
+    struct quoit_request_bounds bounds = {
+        .struct_size = sizeof bounds, .total_ms = total_ms, .connect_ms = total_ms};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_OK);
     host_submit(&host, index, request);
     return host_wait(&host, index);
 }

@@ -326,7 +326,9 @@ static void live(struct bench_server *server, const char *refused_url) {
         host_get(&host, index, "http://no-such-name.invalid/");
         assert_int_equal(host_wait(&host, index++)->end_type, QUOIT_EVENT_FAILED);
         struct quoit_request *request = host_request("GET", bench_server_url(server, "/size/1?silent=1", url, sizeof url));
-        assert_int_equal(quoit_request_set_timeouts(request, 20, 20), QUOIT_OK);
+        struct quoit_request_bounds bounds = {
+            .struct_size = sizeof bounds, .total_ms = 20, .connect_ms = 20};
+        assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_OK);
         host_submit(&host, index, request);
         assert_int_equal(host_wait(&host, index++)->summary.failure.code, QUOIT_ERR_TIMEOUT_TOTAL);
         for (int i = 0; i < 20; i++) {
