@@ -1,6 +1,6 @@
 // fetch: gets one URL, written against api/quoit.h alone. The program that a user tries first.
 //
-//     fetch [-X METHOD] [-d BODY | -d @FILE] [-H 'k: v']... [--max-time SECONDS] URL
+//     fetch [-X METHOD] [-d BODY | -d @FILE] [-H 'k: v']... [-L] [--max-time SECONDS] URL
 //
 // The body goes to stdout as it arrives; one line of JSON about the response goes to stderr, last. The exit code is 0
 // only for a complete response, of any status.
@@ -17,6 +17,7 @@
 
 #define HEADERS_MAX 256
 #define EVENTS_PER_DRAIN 32
+#define REDIRECTS_MAX 20
 
 struct arguments {
     const char *method; // NULL: by default
@@ -26,10 +27,11 @@ struct arguments {
     const char *headers[HEADERS_MAX];
     int num_headers;
     uint64_t max_time_ms; // 0: no bound
+    bool follows;
 };
 
 static void usage(const char *problem) {
-    fprintf(stderr, "fetch: %s\nusage: fetch [-X METHOD] [-d BODY | -d @FILE] [-H 'k: v']... [--max-time S] URL\n",
+    fprintf(stderr, "fetch: %s\nusage: fetch [-X METHOD] [-d BODY | -d @FILE] [-H 'k: v']... [-L] [--max-time S] URL\n",
             problem);
     exit(2);
 }
@@ -102,6 +104,10 @@ static void parse_arguments(int argc, char **argv, struct arguments *out) {
             out->url = word;
             continue;
         }
+        if (strcmp(word, "-L") == 0) {
+            out->follows = true;
+            continue;
+        }
         const char *value = argv[i + 1];
         if (value == NULL) {
             usage("unknown option, or one without its value");
@@ -152,6 +158,10 @@ static int32_t build_request(const struct arguments *arguments, struct quoit_req
         struct quoit_request_bounds bounds = {
             .struct_size = sizeof bounds, .total_ms = arguments->max_time_ms, .connect_ms = arguments->max_time_ms};
         code = quoit_request_set_bounds(*out, &bounds);
+    }
+    if (code == QUOIT_OK && arguments->follows) {
+        struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = REDIRECTS_MAX};
+        code = quoit_request_set_redirects(*out, &redirects);
     }
     return code;
 }
