@@ -103,8 +103,10 @@ static void run_port_open(struct q_engine *engine, struct q_command *command) {
 
 static void run_engine_close(struct q_engine *engine, struct q_command *command) {
     (void)command;
+    Q_HOOK("core.close.before_clear");
     // Cleared first: a close that comes now pushes again, and the deadline that is read next is at most its own.
     atomic_store_explicit(&engine->is_close_queued, 0, memory_order_seq_cst);
+    Q_HOOK("core.close.after_clear");
     if (engine->phase > Q_ENGINE_DRAINING) {
         return;
     }

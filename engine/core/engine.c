@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "engine/core/engine.h"
 
+#include "engine/base/hook.h"
 #include "engine/core/options.h"
 
 #include <signal.h>
@@ -281,6 +282,7 @@ struct q_error q_engine_create(const struct quoit_engine_options *options, const
 bool q_engine_is_here(const struct q_engine *engine) { return q_loop_is_here(&engine->loop); }
 
 void q_engine_poke(struct q_engine *engine) {
+    Q_HOOK("core.poke.before_exchange");
     if (atomic_exchange_explicit(&engine->is_close_queued, 1, memory_order_seq_cst) == 0) {
         q_engine_push(engine, &engine->close_command);
     }
@@ -403,6 +405,7 @@ int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_opti
     if (port == NULL) {
         return code;
     }
+    Q_HOOK("core.open_port.before_store");
     // In the list first: once it is attached the loop has a slot of its own for it, which only the engine's end closes.
     if (!enlist(engine, port, out_index)) {
         q_port_free(port);

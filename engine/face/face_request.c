@@ -1,3 +1,4 @@
+#include "engine/base/hook.h"
 #include "engine/core/options.h"
 #include "engine/face/calls.h"
 
@@ -88,6 +89,7 @@ void quoit_request_release(struct quoit_request *request) {
 
 // Ends a request that was counted and then refused. The last one of a draining engine must tell the loop.
 static void uncount(struct q_engine *engine) {
+    Q_HOOK("face.submit.before_uncount");
     if (q_pending_end_requests(&engine->entry->pending, 1)) {
         q_engine_poke(engine);
     }
