@@ -59,15 +59,18 @@ static void run_completed(struct q_list *completed) {
     }
 }
 
-static void run_timers(struct q_loop *loop) {
+// Gives whether there were any.
+static bool run_timers(struct q_loop *loop) {
     struct q_list due;
     q_list_init(&due);
     q_wheel_expire(&loop->wheel, loop->now_ns, &due);
+    bool any = !q_list_is_empty(&due);
     struct q_list_node *node;
     while ((node = q_list_pop_front(&due)) != NULL) {
         struct q_timer *timer = q_container_of(node, struct q_timer, link);
         timer->fired(timer);
     }
+    return any;
 }
 
 void q_loop_tick(struct q_loop *loop, bool may_sleep) {
@@ -95,5 +98,7 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     loop->now_ns = q_clock_now(loop->clock);
     loop->is_idle = turn.is_idle && q_list_is_empty(&completed);
     run_completed(&completed);
-    run_timers(loop);
+    if (run_timers(loop)) {
+        loop->is_idle = false; // what they started waits for the next tick
+    }
 }
