@@ -26,6 +26,10 @@ struct q_error q_ring_buffers_init(struct q_ring *ring) {
         .bgid = Q_RING_BUFFER_GROUP,
     };
     int result = q_ring_register(ring, IORING_REGISTER_PBUF_RING, &registration, 1);
+    for (int pauses = 0; result == -ENOMEM && pauses < Q_RING_MEMLOCK_PAUSES_MAX; pauses++) {
+        ring->sys->pause_ms(ring->sys, Q_RING_MEMLOCK_PAUSE_MS);
+        result = q_ring_register(ring, IORING_REGISTER_PBUF_RING, &registration, 1);
+    }
     if (result < 0) {
         return q_error_os(result == -ENOMEM ? Q_ERR_RING_MEMLOCK : Q_ERR_RING_TOO_OLD, Q_PHASE_CREATE, -result);
     }

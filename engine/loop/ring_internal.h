@@ -8,6 +8,9 @@
 
 // Bounds of one turn, so that timers and the submission queue are never starved by a flood of completions.
 #define Q_RING_COMPLETIONS_PER_TURN 512
+// The kernel gives the memory of closed rings back late; this long is waited for it before the ring is made smaller.
+#define Q_RING_MEMLOCK_PAUSE_MS 10
+#define Q_RING_MEMLOCK_PAUSES_MAX 20
 #define Q_RING_BUFFER_GROUP 0
 #define Q_RING_CONNECT_SQES_MAX 10 // socket, options, connect: one chain that must go in one submit
 

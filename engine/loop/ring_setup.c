@@ -12,9 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-// The kernel gives the memory of closed rings back late; this long is waited for it before the ring is made smaller.
-#define MEMLOCK_PAUSE_MS 10
-#define MEMLOCK_PAUSES_MAX 20
 #define SQ_ENTRIES_MIN 16
 #define CQ_ENTRIES_MIN 64
 #define PROBED_OPS 64
@@ -73,8 +70,8 @@ static int setup_within_memlock(struct q_ring *ring, struct io_uring_params *par
         if (fd != -ENOMEM) {
             return fd;
         }
-        if (pauses++ < MEMLOCK_PAUSES_MAX) {
-            ring->sys->pause_ms(ring->sys, MEMLOCK_PAUSE_MS);
+        if (pauses++ < Q_RING_MEMLOCK_PAUSES_MAX) {
+            ring->sys->pause_ms(ring->sys, Q_RING_MEMLOCK_PAUSE_MS);
         } else if (cq_entries > CQ_ENTRIES_MIN) {
             cq_entries /= 2;
             sq_entries = sq_entries < cq_entries ? sq_entries : cq_entries; // a CQ smaller than the SQ is EINVAL

@@ -1,252 +1,11 @@
-// The HTTP/1.1 connection on the ring and the simulated kernel: dialling, one exchange after the other, everything that
-// ends a connection, and what its user hears of it.
+// The HTTP/1.1 connection on the ring and the simulated kernel: one exchange after the other, everything that ends a
+// connection, and what its user hears of it.
 #define _GNU_SOURCE
-#include "tests/engine/conn/conn_rig.h"
+#include "tests/engine/conn/h1_rig.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-// A connection and what it told its owner.
-struct scene {
-    struct conn_rig rig;
-    struct q_h1_conn h1;
-    struct q_addresses addresses;
-    int ready, freed, dying;
-    bool is_ready, has_failed, is_closed, is_dying;
-    struct q_error error;
-    uint64_t opened_ns;
-};
-
-static struct rig_user the_user;
-
-static struct scene *scene_of(struct q_conn *conn) {
-    return conn->owner_context;
-}
-
-static void on_ready(struct q_conn *conn) {
-    assert_int_equal(conn->state, Q_CONN_IDLE);
-    scene_of(conn)->ready++;
-    scene_of(conn)->is_ready = true;
-}
-
-static void on_connect_failed(struct q_conn *conn, struct q_error error) {
-    assert_int_equal(conn->state, Q_CONN_CLOSING);
-    assert_false(scene_of(conn)->has_failed);
-    scene_of(conn)->has_failed = true;
-    scene_of(conn)->error = error;
-}
-
-static void on_free(struct q_conn *conn) {
-    assert_int_equal(conn->state, Q_CONN_IDLE);
-    scene_of(conn)->freed++;
-}
-
-static void on_dying(struct q_conn *conn) {
-    assert_int_equal(conn->state, Q_CONN_CLOSING);
-    scene_of(conn)->dying++;
-    scene_of(conn)->is_dying = true;
-}
-
-static void on_closed(struct q_conn *conn) {
-    assert_false(scene_of(conn)->is_closed);
-    assert_true(q_socket_is_quiet(&scene_of(conn)->h1.socket));
-    scene_of(conn)->is_closed = true;
-}
-
-static const struct q_conn_owner_events k_owner = {.on_ready = on_ready,
-                                                   .on_connect_failed = on_connect_failed,
-                                                   .on_free = on_free,
-                                                   .on_dying = on_dying,
-                                                   .on_closed = on_closed};
-
-static void open_scene(struct scene *s, struct conn_rig_options options) {
-    memset(s, 0, sizeof *s);
-    conn_rig_open(&s->rig, options);
-    q_h1_conn_init(&s->h1, &s->rig.env);
-    s->h1.conn.owner = &k_owner;
-    s->h1.conn.owner_context = s;
-    s->h1.conn.id = 7;
-    s->addresses.count = 1;
-    s->addresses.list[0] = q_address_v4((const uint8_t[4]){127, 0, 0, 1}, 80);
-}
-
-static void add_address(struct scene *s, uint8_t last, enum q_sim_answer answer, uint64_t delay_ns) {
-    char text[8 + 20 + 1] = "127.0.0.";
-    text[8 + q_u64_to_text(last, text + 8)] = 0;
-    conn_rig_listen(&s->rig, text, 80, answer, delay_ns);
-    s->addresses.list[s->addresses.count++] = q_address_v4((const uint8_t[4]){127, 0, 0, last}, 80);
-}
-
-static void dial(struct scene *s, uint64_t timeout_ns) {
-    s->opened_ns = q_sim_now(s->rig.sim);
-    struct q_error error = q_h1_conn_connect(&s->h1, &s->addresses, s->opened_ns + timeout_ns);
-    assert_int_equal(error.code, Q_ERR_OK);
-    assert_int_equal(s->h1.conn.state, Q_CONN_CONNECTING);
-}
-
-static void open_connected(struct scene *s, struct conn_rig_options options) {
-    open_scene(s, options);
-    dial(s, 5 * Q_NS_PER_S);
-    conn_rig_until(&s->rig, &s->is_ready);
-}
-
-static void close_scene(struct scene *s) {
-    if (!s->is_closed) {
-        if (s->h1.conn.state != Q_CONN_CLOSING) {
-            q_conn_close(&s->h1.conn);
-        }
-        conn_rig_until(&s->rig, &s->is_closed);
-    }
-    conn_rig_close(&s->rig);
-}
-
-static void start(struct scene *s, const char *head, struct q_slice body) {
-    struct q_conn_request request = conn_rig_request(head, body);
-    conn_rig_user(&the_user, &s->rig);
-    q_conn_start(&s->h1.conn, &the_user.user, &request);
-    assert_int_equal(the_user.diary_len, 0); // nothing comes from inside the call
-}
-
-static void exchange(struct scene *s) {
-    start(s, CONN_RIG_GET, (struct q_slice){0});
-    conn_rig_until(&s->rig, &the_user.is_over);
-}
-
-static void assert_data(const char *text) {
-    assert_int_equal(the_user.data_len, strlen(text));
-    assert_memory_equal(the_user.data, text, strlen(text));
-}
-
-// --- dialling --------------------------------------------------------------------------------------------------------
-
-static void a_connection_becomes_idle_with_a_receive_armed(void **state) {
-    (void)state;
-    struct scene s;
-    open_connected(&s, (struct conn_rig_options){0});
-    assert_int_equal(s.h1.conn.state, Q_CONN_IDLE);
-    assert_true(s.h1.is_receiving);
-    assert_int_equal(s.ready, 1);
-    close_scene(&s);
-    assert_int_equal(s.dying, 1);
-}
-
-static void a_refused_connect_is_the_kernels_own_word(void **state) {
-    (void)state;
-    struct scene s;
-    open_scene(&s, (struct conn_rig_options){0});
-    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, 0);
-    dial(&s, 5 * Q_NS_PER_S);
-    conn_rig_until(&s.rig, &s.is_closed);
-    assert_true(s.has_failed);
-    assert_int_equal(s.error.code, Q_ERR_CONNECT_REFUSED);
-    assert_int_equal(s.error.os_errno, ECONNREFUSED);
-    assert_int_equal(s.error.retry_safe, 1);
-    assert_int_equal(s.dying, 0); // it was never alive
-    close_scene(&s);
-}
-
-static void the_next_address_is_tried_when_one_refuses(void **state) {
-    (void)state;
-    struct scene s;
-    open_scene(&s, (struct conn_rig_options){0});
-    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, 0);
-    add_address(&s, 2, Q_SIM_UNREACHABLE, 0);
-    add_address(&s, 3, Q_SIM_ACCEPT, 0);
-    dial(&s, 5 * Q_NS_PER_S);
-    conn_rig_until(&s.rig, &s.is_ready);
-    assert_false(s.has_failed);
-    exchange(&s);
-    assert_string_equal(the_user.diary, "H200DE");
-    close_scene(&s);
-}
-
-static void when_all_addresses_fail_the_last_error_is_told(void **state) {
-    (void)state;
-    struct scene s;
-    open_scene(&s, (struct conn_rig_options){0});
-    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, 0);
-    add_address(&s, 2, Q_SIM_UNREACHABLE, 0);
-    dial(&s, 5 * Q_NS_PER_S);
-    conn_rig_until(&s.rig, &s.is_closed);
-    assert_int_equal(s.error.code, Q_ERR_CONNECT_UNREACHABLE);
-    close_scene(&s);
-}
-
-static void a_peer_that_never_answers_is_given_up_at_the_deadline(void **state) {
-    (void)state;
-    struct scene s;
-    open_scene(&s, (struct conn_rig_options){0});
-    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, 0);
-    add_address(&s, 2, Q_SIM_BLACKHOLE, 0);
-    dial(&s, 3 * Q_NS_PER_S);
-    conn_rig_until(&s.rig, &s.has_failed);
-    uint64_t took_ns = q_sim_now(s.rig.sim) - s.opened_ns;
-    assert_true(took_ns >= 3 * Q_NS_PER_S && took_ns <= 3 * Q_NS_PER_S + 2 * Q_NS_PER_MS);
-    assert_int_equal(s.error.code, Q_ERR_TIMEOUT_CONNECT);
-    assert_int_equal(s.error.os_errno, ECONNREFUSED); // what the address before it had said
-    assert_int_equal(s.error.retry_safe, 1);
-    conn_rig_until(&s.rig, &s.is_closed);
-    close_scene(&s);
-}
-
-// The deadline passes at every moment around the change from one address to the next.
-static void a_deadline_between_two_addresses_ends_it_once(void **state) {
-    (void)state;
-    for (uint64_t seed = 1; seed <= 80; seed++) {
-        struct scene s;
-        open_scene(&s, (struct conn_rig_options){.seed = seed});
-        conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, 10 * Q_NS_PER_MS);
-        add_address(&s, 2, seed % 2 == 0 ? Q_SIM_REFUSE : Q_SIM_BLACKHOLE, 0);
-        dial(&s, (9 + seed % 4) * Q_NS_PER_MS);
-        conn_rig_until(&s.rig, &s.is_closed);
-        assert_true(s.has_failed);
-        assert_true(s.error.code == Q_ERR_TIMEOUT_CONNECT || s.error.code == Q_ERR_CONNECT_REFUSED);
-        assert_int_equal(s.dying, 0);
-        close_scene(&s);
-    }
-}
-
-static void a_close_while_dialling_is_silent(void **state) {
-    (void)state;
-    for (uint64_t seed = 0; seed < 40; seed++) {
-        struct scene s;
-        open_scene(&s, (struct conn_rig_options){.seed = seed});
-        conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, Q_NS_PER_MS);
-        add_address(&s, 2, Q_SIM_BLACKHOLE, 0);
-        dial(&s, 5 * Q_NS_PER_S);
-        conn_rig_run_for(&s.rig, (seed % 5) * Q_NS_PER_MS);
-        q_conn_close(&s.h1.conn);
-        conn_rig_until(&s.rig, &s.is_closed);
-        assert_false(s.is_ready || s.has_failed);
-        assert_int_equal(s.dying, 0);
-        close_scene(&s);
-    }
-}
-
-static void slot_closed(struct q_io_op *op) {
-    (void)op;
-}
-
-static void without_a_free_slot_nothing_is_begun(void **state) {
-    (void)state;
-    struct scene s;
-    struct q_io_slot slot;
-    struct q_io_op close_op = {.done = slot_closed};
-    open_scene(&s, (struct conn_rig_options){.num_slots = 2});
-    assert_false(q_error_is(q_io_open(s.rig.loop.io, &slot))); // the bell has the other one
-    struct q_error error = q_h1_conn_connect(&s.h1, &s.addresses, UINT64_MAX);
-    assert_int_equal(error.code, Q_ERR_FD_LIMIT);
-    assert_int_equal(error.retry_safe, 1);
-    assert_int_equal(s.h1.conn.state, Q_CONN_NEW);
-    q_io_close(s.rig.loop.io, slot, &close_op);
-    while (close_op.busy) {
-        conn_rig_tick(&s.rig);
-    }
-    dial(&s, Q_NS_PER_S); // and it can be tried again
-    conn_rig_until(&s.rig, &s.is_ready);
-    close_scene(&s);
-}
 
 // --- exchanges -------------------------------------------------------------------------------------------------------
 
@@ -300,6 +59,38 @@ static void a_body_is_sent_behind_its_head(void **state) {
     conn_rig_until(&s.rig, &the_user.is_over);
     assert_int_equal(the_user.progress.bytes_out, strlen(k_head) + 4);
     close_scene(&s);
+}
+
+static void count_release(void *context, struct q_loop *loop) {
+    assert_non_null(loop);
+    ++*(int *)context;
+}
+
+// The kernel reads head and body until the send is over, however early the exchange is.
+static void what_is_sent_is_released_once_when_nobody_reads_it_any_more(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct scene s;
+        int released = 0;
+        open_connected(&s, (struct conn_rig_options){.seed = seed});
+        struct q_conn_request request = conn_rig_request(CONN_RIG_GET, Q_SLICE("body"));
+        request.release = count_release;
+        request.release_context = &released;
+        conn_rig_user(&the_user, &s.rig);
+        q_conn_start(&s.h1.conn, &the_user.user, &request);
+        assert_int_equal(released, 0);
+        for (uint64_t ticks = seed % 4; ticks > 0 && !the_user.is_over; ticks--) {
+            conn_rig_tick(&s.rig);
+            assert_int_equal(released, !s.h1.is_sending);
+        }
+        if (!the_user.is_over) {
+            struct q_conn_progress progress;
+            q_conn_abandon(&s.h1.conn, &progress);
+            assert_int_equal(released, !s.h1.is_sending);
+        }
+        close_scene(&s);
+        assert_int_equal(released, 1);
+    }
 }
 
 // What ends the connection behind a response that is good.
@@ -653,17 +444,10 @@ static void every_failing_allocation_is_survived(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_connection_becomes_idle_with_a_receive_armed),
-        cmocka_unit_test(a_refused_connect_is_the_kernels_own_word),
-        cmocka_unit_test(the_next_address_is_tried_when_one_refuses),
-        cmocka_unit_test(when_all_addresses_fail_the_last_error_is_told),
-        cmocka_unit_test(a_peer_that_never_answers_is_given_up_at_the_deadline),
-        cmocka_unit_test(a_deadline_between_two_addresses_ends_it_once),
-        cmocka_unit_test(a_close_while_dialling_is_silent),
-        cmocka_unit_test(without_a_free_slot_nothing_is_begun),
         cmocka_unit_test(one_connection_serves_one_exchange_after_the_other),
         cmocka_unit_test(a_response_arrives_the_same_however_it_is_cut),
         cmocka_unit_test(a_body_is_sent_behind_its_head),
+        cmocka_unit_test(what_is_sent_is_released_once_when_nobody_reads_it_any_more),
         cmocka_unit_test(a_connection_that_may_not_be_used_again_is_closed),
         cmocka_unit_test(a_body_that_ends_with_the_connection_is_complete_with_the_fin),
         cmocka_unit_test(a_response_before_the_request_is_sent_ends_the_connection_with_it),

@@ -236,6 +236,21 @@ static void a_task_may_take_back_another_that_is_about_to_run(void **state) {
     q_loop_unpost(&s.tasks[3]); // never posted: left alone
 }
 
+static void farewells_are_said_at_the_publish_step_alone(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    q_loop_post_farewell(&s.loop, &s.tasks[1]);
+    q_loop_post_farewell(&s.loop, &s.tasks[0]);
+    q_loop_post(&s.loop, &s.tasks[2]);
+    assert_string_equal(tick(&s, false), "KE2P10C"); // whatever was posted before
+    assert_string_equal(tick(&s, false), "KEPC");
+    q_loop_post_farewell(&s.loop, &s.tasks[0]);
+    q_loop_say_farewells(&s.loop); // who ends the loop does not wait for a tick
+    assert_false(q_list_is_linked(&s.tasks[0].link));
+    assert_string_equal(tick(&s, false), "KEPC");
+}
+
 // --- timers ----------------------------------------------------------------------------------------------------------
 
 static void due_timers_run_behind_the_wait_and_bound_it(void **state) {
@@ -332,6 +347,23 @@ static void a_tick_that_got_completions_is_not_idle(void **state) {
     assert_true(s.loop.is_idle);
 }
 
+// A timer that comes due between the look at the wheel and the end of the turn has left something to do: a host that
+// drives the loop would else wait for the next cause, with a task in line.
+static void a_tick_whose_timer_fired_is_not_idle(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.timers[0].fired = timer_posts;
+    q_loop_arm(&s.loop, &s.timers[0], START + Q_NS_PER_MS);
+    s.turn_takes_ns = 2 * Q_NS_PER_MS;
+    assert_string_equal(tick(&s, false), "KEF0PC");
+    assert_true(s.turn.is_idle);
+    assert_false(s.loop.is_idle);
+    s.turn_takes_ns = 0;
+    tick(&s, false);
+    assert_true(s.loop.is_idle);
+}
+
 static void a_loop_that_is_going_does_not_sleep(void **state) {
     (void)state;
     struct scene s;
@@ -380,6 +412,7 @@ int main(void) {
         cmocka_unit_test(tasks_run_once_in_the_order_of_posting),
         cmocka_unit_test(a_task_posted_by_a_task_waits_for_the_next_tick),
         cmocka_unit_test(a_task_may_take_back_another_that_is_about_to_run),
+        cmocka_unit_test(farewells_are_said_at_the_publish_step_alone),
         cmocka_unit_test(due_timers_run_behind_the_wait_and_bound_it),
         cmocka_unit_test(a_timer_may_disarm_another_that_is_due),
         cmocka_unit_test(what_a_timer_posts_runs_behind_the_timers),
@@ -387,6 +420,7 @@ int main(void) {
         cmocka_unit_test(work_that_is_left_keeps_the_tick_awake),
         cmocka_unit_test(what_was_started_is_handed_over_and_waited_for_in_one_entry),
         cmocka_unit_test(a_tick_that_got_completions_is_not_idle),
+        cmocka_unit_test(a_tick_whose_timer_fired_is_not_idle),
         cmocka_unit_test(a_loop_that_is_going_does_not_sleep),
         cmocka_unit_test(the_loop_knows_its_thread),
         cmocka_unit_test(equal_seeds_give_equal_numbers),
