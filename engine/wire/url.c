@@ -22,8 +22,8 @@ static const uint8_t k_encode[256] = {
 };
 // clang-format on
 
-// The scheme's and the port's text, brackets, and an address that is longer than how it was written.
-#define FIXED_BYTES   (64 + Q_HOST_ADDRESS_TEXT_MAX)
+// The scheme's and the port's text, brackets, and a host that is longer than how it was written.
+#define FIXED_BYTES   (64 + Q_HOST_TEXT_ROOM)
 #define SCRATCH_BYTES 2048
 
 // A reference taken apart; slices of the input, nothing decoded yet.
@@ -201,7 +201,7 @@ static bool read_port(struct q_slice text, uint16_t default_port, uint16_t *out)
     return true;
 }
 
-static bool put_authority(struct builder *b, const struct parts *p, struct q_url *url) {
+static enum q_error_code put_authority(struct builder *b, const struct parts *p, struct q_url *url) {
     uint16_t default_port = url->scheme == Q_SCHEME_HTTPS ? 443 : 80;
     b->authority = b->len;
     bool brackets = p->host.len > 0 && p->host.ptr[0] == '[';
@@ -210,8 +210,12 @@ static bool put_authority(struct builder *b, const struct parts *p, struct q_url
     }
     b->host = b->len;
     struct q_host host;
-    if (!q_host_parse(p->host, b->out + b->len, &host) || !read_port(p->port, default_port, &url->port)) {
-        return false;
+    enum q_error_code code = q_host_parse(p->host, b->out + b->len, &host);
+    if (code != Q_ERR_OK) {
+        return code;
+    }
+    if (!read_port(p->port, default_port, &url->port)) {
+        return Q_ERR_INVALID_URL;
     }
     b->len += host.text_len;
     b->host_end = b->len;
@@ -226,7 +230,7 @@ static bool put_authority(struct builder *b, const struct parts *p, struct q_url
     b->authority_end = b->len;
     url->host_kind = host.kind;
     memcpy(url->address, host.address, sizeof(url->address));
-    return true;
+    return Q_ERR_OK;
 }
 
 static void put_base_authority(struct builder *b, const struct q_url *base, struct q_url *url) {
@@ -337,10 +341,14 @@ static struct q_error assemble(const struct q_alloc *alloc, const struct q_url *
     struct builder b = {.out = scratch};
     struct q_url url = {.alloc = alloc, .scheme = (uint8_t)(p->scheme != Q_SCHEME_NONE ? p->scheme : base->scheme)};
     put(&b, url.scheme == Q_SCHEME_HTTPS ? Q_SLICE("https://") : Q_SLICE("http://"));
+    enum q_error_code code = Q_ERR_OK;
     if (!p->has_authority) {
         put_base_authority(&b, base, &url);
-    } else if (!put_authority(&b, p, &url)) {
-        return url_error(Q_ERR_INVALID_URL);
+    } else {
+        code = put_authority(&b, p, &url);
+    }
+    if (code != Q_ERR_OK) {
+        return url_error(code);
     }
     put_target(&b, p, base);
     put_credentials(&b, p, base);

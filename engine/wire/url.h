@@ -6,8 +6,8 @@
 // fragment is dropped; it is never sent.
 //
 // Invariants of a parsed URL. Every text is visible ASCII without spaces (the rest is percent-encoded). The host is
-// lower-case, or an IPv4 address in its dotted form, or an IPv6 address in its shortest form without brackets.
-// Dot segments are gone. Non-ASCII hosts are refused (Q_ERR_INVALID_URL).
+// lower-case (international names in their ASCII form), or an IPv4 address in its dotted form, or an IPv6 address in its
+// shortest form without brackets. Dot segments are gone.
 //
 // Life: q_url_parse or q_url_resolve, any number of readers, q_url_deinit. Thread-free: frozen once parsed.
 #ifndef QUOIT_ENGINE_WIRE_URL_H
