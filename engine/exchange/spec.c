@@ -38,7 +38,7 @@ static struct q_error build(struct q_spec *spec, struct q_slice method, struct q
     spec->method = q_slice_make(copy, method.len);
     spec->is_head = q_slice_equal(method, Q_SLICE("HEAD"));
     spec->is_idempotent = is_one_of(method, k_idempotent, Q_COUNT_OF(k_idempotent));
-    if (spec->url.scheme != Q_SCHEME_HTTP) {
+    if (spec->url.scheme == Q_SCHEME_HTTPS) {
         return usage(Q_ERR_UNSUPPORTED_SCHEME);
     }
     return q_origin_build(&spec->origin, spec->alloc, &spec->url);

@@ -313,3 +313,50 @@ enum q_error_code q_host_parse(struct q_slice raw, char *text, struct q_host *ou
     out->text_len = write_ipv6(out->address, text);
     return Q_ERR_OK;
 }
+
+// ---- sockets ----
+
+// is_written_well: whole escapes only, and nothing that ends a host or is no part of any.
+static bool is_written_well(struct q_slice raw) {
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.ptr[i];
+        bool is_escape = c == '%' && raw.len - i > 2 && q_hex_value(raw.ptr[i + 1]) >= 0 && q_hex_value(raw.ptr[i + 2]) >= 0;
+        if (!is_escape && (unsigned char)c < 0x80 && is_forbidden(c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_unreserved(char c) {
+    return q_byte_is(c, Q_BYTE_ALPHA | Q_BYTE_DIGIT) || (c != 0 && strchr("-._~", c) != NULL);
+}
+
+// is_socket_name: a relative path would depend on the process's working directory, which is not ours to know.
+static bool is_socket_name(struct q_slice name) {
+    if (name.len < 2 || name.len > Q_HOST_SOCKET_MAX || memchr(name.ptr + 1, 0, name.len - 1) != NULL) {
+        return false;
+    }
+    return name.ptr[0] == 0 || (name.ptr[0] == '/' && name.len < Q_HOST_SOCKET_MAX);
+}
+
+enum q_error_code q_host_parse_socket(struct q_slice raw, char *text, struct q_host *out) {
+    static const char k_hex[] = "0123456789ABCDEF";
+    *out = (struct q_host){.kind = Q_HOST_SOCKET};
+    struct q_slice decoded = q_slice_make(text, q_percent_decode(raw, text));
+    if (!is_written_well(raw) || !is_socket_name(decoded)) {
+        return Q_ERR_INVALID_URL;
+    }
+    char name[Q_HOST_SOCKET_MAX];
+    memcpy(name, decoded.ptr, decoded.len);
+    for (size_t i = 0; i < decoded.len; i++) {
+        if (is_unreserved(name[i])) {
+            text[out->text_len++] = name[i];
+            continue;
+        }
+        text[out->text_len++] = '%';
+        text[out->text_len++] = k_hex[(unsigned char)name[i] >> 4];
+        text[out->text_len++] = k_hex[(unsigned char)name[i] & 15];
+    }
+    return Q_ERR_OK;
+}

@@ -8,7 +8,23 @@
 
 #include <cmocka.h>
 
-// expect gives `raw` to the parser in a block of just the promised size. NULL: it must be refused.
+// expect_socket and expect give `raw` to the parser in a block of just the promised size. NULL: it must be refused.
+static void expect_socket(const char *raw, const char *expected) {
+    struct q_host host;
+    size_t raw_len = strlen(raw);
+    char *text = malloc(raw_len + Q_HOST_TEXT_ROOM);
+    enum q_error_code code = q_host_parse_socket(q_slice_make(raw, raw_len), text, &host);
+    if (code != (expected == NULL ? Q_ERR_INVALID_URL : Q_ERR_OK)) {
+        fail_msg("socket '%s' was %s", raw, code == Q_ERR_OK ? "taken" : "refused");
+    }
+    if (code == Q_ERR_OK) {
+        assert_int_equal(host.kind, Q_HOST_SOCKET);
+        assert_int_equal(host.text_len, strlen(expected));
+        assert_memory_equal(text, expected, host.text_len);
+    }
+    free(text);
+}
+
 static void expect(const char *raw, const char *expected, enum q_host_kind kind) {
     struct q_host host;
     size_t raw_len = strlen(raw);
@@ -196,6 +212,59 @@ static void addresses_are_given_in_network_order(void **state) {
     assert_memory_equal(host.address, "\0\1\0\2\0\0\0\0\0\0\0\0\0\0\xab\xcd", 16);
 }
 
+static void a_socket_has_one_spelling(void **state) {
+    (void)state;
+    expect_socket("%2Frun%2Fserver.sock", "%2Frun%2Fserver.sock");
+    expect_socket("%2frun%2fserver.sock", "%2Frun%2Fserver.sock");
+    expect_socket("%2F%72un%2Fserver%2Esock", "%2Frun%2Fserver.sock");
+    expect_socket("%2FRun", "%2FRun"); // paths have case
+    expect_socket("%2Fa%2F..%2Fb%2F", "%2Fa%2F..%2Fb%2F"); // and are the kernel's to resolve
+    expect_socket("%2F", NULL);
+    expect_socket("%2Fa-b_c~d!$&'()*+,;=", "%2Fa-b_c~d%21%24%26%27%28%29%2A%2B%2C%3B%3D");
+    expect_socket("%2F%25%3A%40%5B%3f%23%0A%20", "%2F%25%3A%40%5B%3F%23%0A%20");
+    expect_socket("%2F\xc3\xbc%FF", "%2F%C3%BC%FF");
+    expect_socket("%00name", "%00name"); // abstract
+    expect_socket("%00%2Fx%ff", "%00%2Fx%FF");
+}
+
+static void what_is_no_socket_is_refused(void **state) {
+    (void)state;
+    static const char *const k_bad[] = {
+        "",        "run",     "localhost", ".%2Fx",  "%2E%2Fx",  "..%2Fx", // relative
+        "@name",   "%40name",                                             // an abstract name begins with %00
+        "%00",     "%00a%00", "%2Fa%00",   "%2F%00", "%00%00",            // NUL elsewhere, or alone
+        "%2Fa%",   "%2Fa%2",  "%2Fa%zz",   "%",                           // broken escapes
+        "%2Fa b",  "%2Fa:b",  "%2Fa[b]",   "%2Fa<",  "%2Fa|b",   "%2F\x7f", // raw delimiters
+        "[%2Fx]",  "[::1]",
+    };
+    for (size_t i = 0; i < Q_COUNT_OF(k_bad); i++) {
+        expect_socket(k_bad[i], NULL);
+    }
+    struct q_host host;
+    char text[Q_HOST_TEXT_ROOM + 8];
+    assert_int_equal(q_host_parse_socket(q_slice_make("%2Fa\0b", 6), text, &host), Q_ERR_INVALID_URL);
+}
+
+static void a_socket_fits_into_sun_path(void **state) {
+    (void)state;
+    char raw[3 * Q_HOST_SOCKET_MAX + 8];
+    for (int is_abstract = 0; is_abstract < 2; is_abstract++) {
+        for (size_t letters = Q_HOST_SOCKET_MAX - 4; letters < Q_HOST_SOCKET_MAX + 4; letters++) {
+            // The path's NUL, or the abstract name's, counts.
+            bool fits = 1 + letters + !is_abstract <= Q_HOST_SOCKET_MAX;
+            memset(raw, 'x', sizeof(raw));
+            memcpy(raw, is_abstract ? "%00" : "%2F", 3);
+            raw[3 + letters] = 0;
+            expect_socket(raw, fits ? raw : NULL);
+        }
+    }
+    for (size_t i = 0; i < Q_HOST_SOCKET_MAX; i++) { // as long as it gets
+        memcpy(raw + 3 * i, i == 0 ? "%00" : "%FF", 3);
+    }
+    raw[3 * Q_HOST_SOCKET_MAX] = 0;
+    expect_socket(raw, raw);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_decoded_and_lower_cased),
@@ -208,6 +277,9 @@ int main(void) {
         cmocka_unit_test(ipv6_is_written_in_its_shortest_form),
         cmocka_unit_test(what_is_no_ipv6_is_refused),
         cmocka_unit_test(addresses_are_given_in_network_order),
+        cmocka_unit_test(a_socket_has_one_spelling),
+        cmocka_unit_test(what_is_no_socket_is_refused),
+        cmocka_unit_test(a_socket_fits_into_sun_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -267,6 +267,71 @@ static void odd_references_resolve_as_browsers_do(void **state) {
     EXPECT_ALL(k_rows);
 }
 
+#define SOCKET "http+unix://%2Frun%2Fs.sock"
+
+static void a_socket_stands_where_the_host_does(void **state) {
+    (void)state;
+    static const struct row k_rows[] = {
+        {NULL, SOCKET, SOCKET "/"},
+        {NULL, SOCKET "/a/../b?c d#e", SOCKET "/b?c%20d"},
+        {NULL, SOCKET "?q", SOCKET "/?q"},
+        {NULL, SOCKET "#f", SOCKET "/"},
+        {NULL, SOCKET "\\a\\b", SOCKET "/a/b"},
+        {NULL, "HTTP+UNIX://%2frun%2f%73.sock/", SOCKET "/"},
+        {NULL, "http+unix://u:p@%2Frun%2Fs.sock/x", SOCKET "/x"},
+        {NULL, "http+unix://%00name/x", "http+unix://%00name/x"},
+        // Written in one way only.
+        {NULL, "http+unix:%2Frun%2Fs.sock/", NULL},
+        {NULL, "http+unix:/%2Frun%2Fs.sock/", NULL},
+        {NULL, "http+unix:///run/s.sock", NULL},
+        {NULL, "http+unix:////%2Frun", NULL},
+        {NULL, "http+unix:\\\\%2Frun/", NULL},
+        {NULL, "http+unix:/\\%2Frun/", NULL},
+        {NULL, "http+unix://", NULL},
+        {NULL, "http+unix://localhost/", NULL},
+        {NULL, "http+unix://%2Frun:80/", NULL}, // no port, not even an empty one
+        {NULL, "http+unix://%2Frun:/", NULL},
+        {NULL, "http+unix://%2Frun%00/", NULL},
+        {NULL, "https+unix://%2Frun/", "scheme"},
+        {NULL, "unix://%2Frun/", "scheme"},
+        // References.
+        {SOCKET "/a/b?c", "d", SOCKET "/a/d"},
+        {SOCKET "/a/b?c", "/d", SOCKET "/d"},
+        {SOCKET "/a/b?c", "?d", SOCKET "/a/b?d"},
+        {SOCKET "/a/b?c", "#d", SOCKET "/a/b?c"},
+        {SOCKET "/a/b?c", "", SOCKET "/a/b?c"},
+        {SOCKET "/a/b?c", "//%2Fother/x", "http+unix://%2Fother/x"},
+        {SOCKET "/a/b?c", "//h/x", NULL},
+        {SOCKET "/a/b?c", "///x", NULL},
+        {SOCKET "/a/b?c", "http+unix:x", NULL},
+        {SOCKET "/a/b?c", "http+unix:/x", NULL},
+        {SOCKET "/a/b?c", "http:x", "http://x/"},
+        {SOCKET "/a/b?c", "http://h/x", "http://h/x"},
+        {"http://h/a", SOCKET "/x", SOCKET "/x"}, // for a redirect's policy to refuse
+        {"http://h/a", "http+unix:x", NULL},
+    };
+    EXPECT_ALL(k_rows);
+}
+
+static void a_socket_is_localhost_to_its_server(void **state) {
+    (void)state;
+    struct q_url base, url;
+    assert_int_equal(q_url_parse(q_alloc_libc(), Q_SLICE("http+unix://u:p@%2Frun%2fs.sock/a?b"), &base).code, 0);
+    assert_int_equal(q_url_resolve(q_alloc_libc(), &base, Q_SLICE("c"), &url).code, 0);
+    for (const struct q_url *each = &base; each != NULL; each = each == &base ? &url : NULL) {
+        assert_int_equal(each->scheme, Q_SCHEME_HTTP_UNIX);
+        assert_int_equal(each->host_kind, Q_HOST_SOCKET);
+        assert_true(is(each->authority, "localhost"));
+        assert_true(is(each->host, "%2Frun%2Fs.sock"));
+        assert_true(is(each->user, "u"));
+        assert_int_equal(each->port, 0);
+    }
+    assert_true(is(base.target, "/a?b"));
+    assert_true(is(url.target, "/c"));
+    q_url_deinit(&url);
+    q_url_deinit(&base);
+}
+
 static void the_parts_are_those_of_the_text(void **state) {
     (void)state;
     struct q_url url;
@@ -360,6 +425,10 @@ static void an_origin_is_scheme_host_and_port(void **state) {
     assert_false(same_origin("http://h/", "http://h:81/"));
     assert_false(same_origin("http://h/", "http://h./"));
     assert_false(same_origin("http://h/", "http://hh/"));
+    assert_true(same_origin("http+unix://%2Fx/a", "http+unix://%2f%78/b"));
+    assert_false(same_origin("http+unix://%2Fx/", "http+unix://%2FX/"));
+    assert_false(same_origin("http+unix://%2Fx/", "http+unix://%00x/"));
+    assert_false(same_origin("http+unix://%2Fx/", "http://localhost/"));
 }
 
 static void a_long_url_is_read_up_to_the_limit(void **state) {
@@ -380,7 +449,8 @@ static void a_long_url_is_read_up_to_the_limit(void **state) {
 static void what_was_resolved_resolves_to_itself(void **state) {
     (void)state;
     static const char *const k_texts[] = {"http://h/a b/../%2e/c?d e'f", "https://[1::0:1]:9/\\x\\..\\y?\"<>",
-                                          "http://0300.1/^`{}", "http://h/%zz/\xff?\xff"};
+                                          "http://0300.1/^`{}", "http://h/%zz/\xff?\xff",
+                                          "http+unix://%2f%41b%20%ff\xc3/x y"};
     for (size_t i = 0; i < sizeof(k_texts) / sizeof(k_texts[0]); i++) {
         struct q_url once, twice;
         assert_int_equal(q_url_parse(q_alloc_libc(), q_slice_of_string(k_texts[i]), &once).code, 0);
@@ -439,6 +509,8 @@ int main(void) {
         cmocka_unit_test(line_ends_tabs_and_nul_are_refused_everywhere),
         cmocka_unit_test(references_resolve_as_in_rfc_3986_section_5_4),
         cmocka_unit_test(odd_references_resolve_as_browsers_do),
+        cmocka_unit_test(a_socket_stands_where_the_host_does),
+        cmocka_unit_test(a_socket_is_localhost_to_its_server),
         cmocka_unit_test(the_parts_are_those_of_the_text),
         cmocka_unit_test(the_last_at_sign_ends_the_credentials),
         cmocka_unit_test(credentials_pass_on_only_without_an_authority),
