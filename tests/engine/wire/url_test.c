@@ -172,20 +172,24 @@ static void what_is_no_url_is_refused(void **state) {
     EXPECT_ALL(k_rows);
 }
 
-// CR, LF, TAB and NUL are refused at every place, where the standard would strip the first three.
+// CR, LF, TAB and NUL are refused at every place, also where blanks are cut off and in what is dropped; the standard would
+// strip the first three.
 static void line_ends_tabs_and_nul_are_refused_everywhere(void **state) {
     (void)state;
-    static const char k_good[] = "http://u:p@h:81/a?b#c";
+    static const char *const k_good[] = {"http://u:p@h:81/a?b#c", "http+unix://u:p@%2Fh/a?b#c", " //u:p@h:81/a?b#c ",
+                                         "/a/../b?c#d", "?b", "#c", "a", ""};
     static const char k_bytes[] = {'\r', '\n', '\t', '\0'};
     struct q_url base, url;
     assert_int_equal(q_url_parse(q_alloc_libc(), Q_SLICE("http://base/"), &base).code, 0);
-    for (size_t at = 0; at < sizeof(k_good); at++) {
-        for (size_t i = 0; i < sizeof(k_bytes); i++) {
-            char text[sizeof(k_good)];
-            memcpy(text, k_good, at);
-            text[at] = k_bytes[i];
-            memcpy(text + at + 1, k_good + at, sizeof(k_good) - 1 - at);
-            struct q_slice slice = q_slice_make(text, sizeof(text));
+    for (size_t row = 0; row < Q_COUNT_OF(k_good); row++) {
+        size_t len = strlen(k_good[row]);
+        for (size_t i = 0; i < (len + 1) * sizeof(k_bytes); i++) {
+            size_t at = i / sizeof(k_bytes);
+            char text[32];
+            memcpy(text, k_good[row], at);
+            text[at] = k_bytes[i % sizeof(k_bytes)];
+            memcpy(text + at + 1, k_good[row] + at, len - at);
+            struct q_slice slice = q_slice_make(text, len + 1);
             assert_int_equal(q_url_parse(q_alloc_libc(), slice, &url).code, Q_ERR_INVALID_URL);
             assert_int_equal(q_url_resolve(q_alloc_libc(), &base, slice, &url).code, Q_ERR_INVALID_URL);
         }
@@ -263,6 +267,45 @@ static void odd_references_resolve_as_browsers_do(void **state) {
         {"https://h:8443/x/y", "../z", "https://h:8443/z"},
         {"https://[::1]:8443/x/y", "/z", "https://[::1]:8443/z"},
         {"http://h/a/b?c=/d/e", "f", "http://h/a/f"},
+        // The scheme alone, scheme-relative, and nothing but a mark.
+        {BASE, "http:", "http://a/b/c/d;p?q"},
+        {BASE, "http:#s", "http://a/b/c/d;p?q"},
+        {BASE, "http:?", "http://a/b/c/d;p?"},
+        {BASE, "http:..", "http://a/b/"},
+        {BASE, "http:/", "http://a/"},
+        {BASE, "http://", NULL},
+        {BASE, "http:///g", "http://g/"},
+        {BASE, "http:/\\g", "http://g/"},
+        {BASE, "HTTP:g", "http://a/b/c/g"},
+        {BASE, "HtTpS:g", "https://g/"},
+        {BASE, "https:", NULL},
+        {BASE, "https:/", NULL},
+        {BASE, "https:?q", NULL},
+        {BASE, "/\\/g", "http://g/"},
+        {BASE, "\\/g", "http://g/"},
+        {BASE, "//u:p@g:81/x", "http://g:81/x"},
+        {BASE, "//g?x", "http://g/?x"},
+        {BASE, "//g#x", "http://g/"},
+        {BASE, "//g\\x", "http://g/x"},
+        {BASE, "//g:80", "http://g/"},
+        {BASE, "//g:443", "http://g:443/"},
+        {BASE, "//[::1]:80/x", "http://[::1]/x"},
+        {BASE, "#", "http://a/b/c/d;p?q"},
+        {BASE, "?#", "http://a/b/c/d;p?"},
+        {BASE, "  ?x  ", "http://a/b/c/d;p?x"},
+        {BASE, "?a?b#c", "http://a/b/c/d;p?a?b"},
+        {BASE, "/", "http://a/"},
+        {BASE, "/..//g", "http://a//g"},
+        {BASE, ".//g", "http://a/b/c//g"},
+        {BASE, "..//g", "http://a/b//g"},
+        {BASE, "%2e%2e/g", "http://a/b/g"},
+        {BASE, "..\\g", "http://a/b/g"},
+        {BASE, "g?/../h", "http://a/b/c/g?/../h"},
+        {BASE, ";:@", "http://a/b/c/;:@"},
+        {BASE, "g:h", "scheme"},
+        {BASE, "g/:h", "http://a/b/c/g/:h"},
+        {BASE, "./g:h", "http://a/b/c/g:h"},
+        {BASE, "\x01g\x1f", "http://a/b/c/g"},
     };
     EXPECT_ALL(k_rows);
 }
