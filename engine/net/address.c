@@ -54,16 +54,6 @@ bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out) 
     return false;
 }
 
-struct q_address q_address_with_port(const struct q_address *address, uint16_t port) {
-    struct q_address copy = *address;
-    if (copy.u.any.sa_family == AF_INET) {
-        copy.u.v4.sin_port = htons(port);
-    } else if (copy.u.any.sa_family == AF_INET6) {
-        copy.u.v6.sin6_port = htons(port);
-    }
-    return copy;
-}
-
 static size_t unix_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
     const struct sockaddr_un *local = &address->u.local;
     size_t len = address->len - offsetof(struct sockaddr_un, sun_path);

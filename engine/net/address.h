@@ -32,9 +32,6 @@ bool q_address_unix(struct q_slice name, struct q_address *out);
 // q_address_parse reads a literal "1.2.3.4" or "::1" (no brackets, no zone), with `port`. False on anything else.
 bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out);
 
-// q_address_with_port gives the same host with another port; a unix address has none and stays as it is.
-struct q_address q_address_with_port(const struct q_address *address, uint16_t port);
-
 // q_address_text writes "1.2.3.4:80", "[::1]:80", "unix:/run/x" or, for an abstract socket, "unix:@x" with a NUL, and
 // gives the number of characters before it. What is not visible ASCII in a socket's name is written as '?'.
 size_t q_address_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]);

@@ -168,7 +168,8 @@ static void a_server_that_accepts_nobody_does_not_hold_up_the_end(void **state) 
     int filler = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(filler, (struct sockaddr *)&address, address_len), 0); // a backlog of 0 takes one
     struct quoit_request *request = host_request("GET", url);
-    assert_int_equal(quoit_request_set_timeouts(request, 0, 50), QUOIT_OK);
+    struct quoit_request_bounds bounds = {.struct_size = sizeof bounds, .connect_ms = 50};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_OK);
     host_submit(&rig->host, 0, request);
     host_assert_failed(host_wait(&rig->host, 0), QUOIT_ERR_TIMEOUT_CONNECT, QUOIT_PHASE_CONNECT);
     host_get(&rig->host, 1, url);
