@@ -322,13 +322,15 @@ QUOIT_API int32_t quoit_probe(struct quoit_probe_result *out);
 // ---------------------------------------------------------------------------------------------------------------
 // Requests.
 
-// quoit_request_new begins a request. `method` is an HTTP token ("GET"), `url` an absolute http URL; both are copied.
+// quoit_request_new begins a request. `method` is an HTTP token ("GET"), `url` an absolute http or http+unix URL (what
+// that is, and what becomes of credentials in it, says api/README.md); both are copied.
 // The builder belongs to the calling thread until quoit_request_freeze. Free with quoit_request_release.
 // Errors: INVALID_ARGUMENT, INVALID_METHOD, INVALID_URL, UNSUPPORTED_SCHEME, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const char *url, struct quoit_request **out);
 
 // quoit_request_add_header adds one field behind the ones that are there; names may repeat, case is kept. Copied.
-// A given Host, User-Agent or Accept takes the place of the default. Builder's thread.
+// A given Host, User-Agent or Accept takes the place of the default, an Authorization that of the URL's credentials.
+// Builder's thread.
 // Errors: INVALID_ARGUMENT, INVALID_HEADER_NAME, INVALID_HEADER_VALUE, FORBIDDEN_HEADER (Content-Length,
 // Transfer-Encoding and hop-by-hop fields are the engine's; a second Host), FROZEN, HEAD_TOO_LARGE, TOO_MANY_HEADERS, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *request, const char *name,
@@ -368,8 +370,9 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_bounds(struct quoit_request *
                                                           const struct quoit_request_bounds *bounds);
 
 // How redirects (301, 302, 303, 307, 308 with a Location) are followed. 301 and 302 turn POST into GET, 303 everything
-// but HEAD; 307 and 308 keep method and body (RFC 9110 section 15.4). Authorization, Cookie, Proxy-Authorization and a
-// Host of the user's never go to another origin. Of a redirect that is followed the host sees nothing but its place in
+// but HEAD; 307 and 308 keep method and body (RFC 9110 section 15.4). Authorization, Cookie, Proxy-Authorization, a Host
+// of the user's and the URL's credentials never go to another origin; nothing leads onto a unix socket but what is on it
+// already (UNSUPPORTED_SCHEME). Of a redirect that is followed the host sees nothing but its place in
 // quoit_summary.redirects.
 struct quoit_redirect_options {
     uint32_t struct_size;

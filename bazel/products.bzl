@@ -83,13 +83,14 @@ Description: {description}
 Version: {version}
 Cflags: -I${{includedir}}
 Libs: -L${{libdir}} -l{library}
-Libs.private: -pthread
+Libs.private: {libs_private}
 """
 
 def _pkg_config_impl(ctx):
     ctx.actions.write(ctx.outputs.out, _PKG_CONFIG.format(
         description = ctx.attr.description,
         library = ctx.attr.library,
+        libs_private = " ".join(ctx.attr.libs_private + ["-pthread"]),
         version = ctx.attr.version,
     ))
     return [DefaultInfo(files = depset([ctx.outputs.out]), runfiles = ctx.runfiles(files = [ctx.outputs.out]))]
@@ -99,6 +100,7 @@ pkg_config = rule(
     attrs = {
         "description": attr.string(mandatory = True),
         "library": attr.string(mandatory = True),
+        "libs_private": attr.string_list(doc = "What a host that links the archive must link too."),
         "out": attr.output(mandatory = True),
         "version": attr.string(mandatory = True),
     },

@@ -12,15 +12,15 @@
 struct q_origin {
     const struct q_alloc *alloc; // owns the key
     struct q_slice key;
-    struct q_slice host; // inside the key
+    struct q_slice host; // inside the key; of http+unix the socket's name, percent-encoded
     uint16_t port;
     uint8_t scheme;    // enum q_scheme
     uint8_t host_kind; // enum q_host_kind
     uint8_t address[16]; // of a literal host
 };
 
-// q_origin_build makes the key of a URL's origin (RFC 6454: scheme, host, port). Fails with NO_MEMORY. Ends with
-// q_origin_deinit.
+// q_origin_build makes the key of a URL's origin (RFC 6454: scheme, host, port; of http+unix the socket is the host).
+// Fails with NO_MEMORY. Ends with q_origin_deinit.
 Q_MUST_USE struct q_error q_origin_build(struct q_origin *out, const struct q_alloc *alloc, const struct q_url *url);
 
 // q_origin_deinit gives the memory back; legal on the zero value.

@@ -1,5 +1,7 @@
 #include "engine/conn/pool.h"
 
+#include "engine/wire/token.h"
+
 // All that the pool knows of one origin. It lives as long as it has connections, closing ones included, or waiters.
 struct q_pool_origin {
     struct q_list_node bucket_link;
@@ -46,11 +48,21 @@ bool q_pool_is_empty(const struct q_pool *pool) { return pool->conns.live == 0; 
 
 // --- origins -------------------------------------------------------------------------------------------------------
 
+// The socket's name, which stands percent-encoded in the origin (engine/wire/url_host.h).
+static struct q_address socket_address(struct q_slice host) {
+    char name[3 * Q_HOST_SOCKET_MAX];
+    struct q_address address;
+    Q_CHECK(host.len <= sizeof name);
+    Q_CHECK(q_address_unix(q_slice_make(name, q_percent_decode(host, name)), &address));
+    return address;
+}
+
 static struct q_error resolve(const struct q_pool *pool, const struct q_origin *origin, struct q_addresses *out) {
     out->count = 1;
     switch ((enum q_host_kind)origin->host_kind) {
     case Q_HOST_IPV4: out->list[0] = q_address_v4(origin->address, origin->port); return Q_OK;
     case Q_HOST_IPV6: out->list[0] = q_address_v6(origin->address, origin->port); return Q_OK;
+    case Q_HOST_SOCKET: out->list[0] = socket_address(origin->host); return Q_OK;
     case Q_HOST_NAME: break;
     }
     struct q_slice name = origin->host;

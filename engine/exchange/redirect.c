@@ -1,5 +1,7 @@
 #include "engine/exchange/redirect.h"
 
+#include "engine/wire/url_basic.h"
+
 bool q_redirect_is(uint16_t status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
@@ -49,6 +51,36 @@ static struct q_error copy_fields(const struct q_spec *from, struct q_spec *to, 
     return Q_OK;
 }
 
+static bool gives_authorization(const struct q_spec *spec) {
+    for (uint32_t i = 0; i < q_headers_builder_count(&spec->headers); i++) {
+        struct q_slice name;
+        struct q_slice value;
+        q_headers_builder_at(&spec->headers, i, &name, &value);
+        if (q_known_find(name) == Q_KNOWN_AUTHORIZATION) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A Location that names its origin has lost the URL's credentials, though it may be the same origin: there they go on,
+// as a field, so that they go no further than a field of the user's would.
+static struct q_error keep_credentials(const struct q_spec *from, struct q_spec *to) {
+    if (!from->url.has_credentials || to->url.has_credentials || gives_authorization(from) ||
+        !q_origin_equal(&from->origin, &to->origin)) {
+        return Q_OK;
+    }
+    size_t size = q_url_write_basic(&from->url, NULL, 0);
+    char *value = from->alloc->allocate(from->alloc->context, size);
+    if (value == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_HEAD);
+    }
+    q_url_write_basic(&from->url, value, size);
+    struct q_error error = q_spec_add_header(to, Q_SLICE("Authorization"), q_slice_make(value, size));
+    q_alloc_free(from->alloc, value, size);
+    return error;
+}
+
 // The body stays where it is: the next hop holds the spec that has it.
 static void release_owner(void *context, const void *data, size_t len) {
     (void)data;
@@ -58,6 +90,9 @@ static void release_owner(void *context, const void *data, size_t len) {
 
 static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool drops_body) {
     struct q_error error = copy_fields(from, to, drops_body);
+    if (!q_error_is(error)) {
+        error = keep_credentials(from, to);
+    }
     if (!q_error_is(error) && from->has_body && !drops_body) {
         error = q_spec_set_body(to, from->body, from->body_len, release_owner, from);
         if (!q_error_is(error)) {
@@ -73,14 +108,25 @@ static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool dro
     return q_error_is(error) ? error : q_spec_freeze(to);
 }
 
+// What is wrong with the URL is wrong with the Location.
+static struct q_error location_error(struct q_error error) {
+    enum q_error_code code = (enum q_error_code)error.code;
+    return q_error_make(code == Q_ERR_INVALID_URL ? Q_ERR_HTTP_BAD_LOCATION : code, Q_PHASE_HEAD);
+}
+
+// A server may move a request about on its own socket, and never onto another one: behind those are things that trust
+// whoever can reach them.
+static bool is_strange_socket(const struct q_url *from, const struct q_url *to) {
+    return to->scheme == Q_SCHEME_HTTP_UNIX && !q_url_same_origin(from, to);
+}
+
 struct q_error q_redirect_next(struct q_spec *spec, uint16_t status, struct q_slice location, struct q_spec **out) {
     struct q_url url;
     struct q_error error = q_url_resolve(spec->alloc, &spec->url, location, &url);
     if (q_error_is(error)) {
-        enum q_error_code code = error.code == Q_ERR_INVALID_URL ? Q_ERR_HTTP_BAD_LOCATION : (enum q_error_code)error.code;
-        return q_error_make(code, Q_PHASE_HEAD);
+        return location_error(error);
     }
-    if (spec->keeps_scheme && url.scheme != spec->url.scheme) {
+    if ((spec->keeps_scheme && url.scheme != spec->url.scheme) || is_strange_socket(&spec->url, &url)) {
         q_url_deinit(&url);
         return q_error_make(Q_ERR_UNSUPPORTED_SCHEME, Q_PHASE_HEAD);
     }
@@ -93,7 +139,6 @@ struct q_error q_redirect_next(struct q_spec *spec, uint16_t status, struct q_sl
             q_spec_release(next);
         }
     }
-    error.phase = q_error_is(error) ? Q_PHASE_HEAD : 0;
     *out = q_error_is(error) ? NULL : next;
-    return error;
+    return q_error_is(error) ? location_error(error) : Q_OK;
 }

@@ -3,6 +3,7 @@
 #include "engine/base/clock.h"
 #include "engine/wire/h1_writer.h"
 #include "engine/wire/token.h"
+#include "engine/wire/url_basic.h"
 
 #define USER_AGENT "quoit/0.1.0"
 
@@ -37,7 +38,7 @@ static struct q_error build(struct q_spec *spec, struct q_slice method, struct q
     spec->method = q_slice_make(copy, method.len);
     spec->is_head = q_slice_equal(method, Q_SLICE("HEAD"));
     spec->is_idempotent = is_one_of(method, k_idempotent, Q_COUNT_OF(k_idempotent));
-    if (spec->url.scheme != Q_SCHEME_HTTP) {
+    if (spec->url.scheme == Q_SCHEME_HTTPS) {
         return usage(Q_ERR_UNSUPPORTED_SCHEME);
     }
     return q_origin_build(&spec->origin, spec->alloc, &spec->url);
@@ -172,6 +173,41 @@ struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_ma
     return Q_OK;
 }
 
+// The URL's credentials as an Authorization value in memory of its own, unless the host gives a field of that name.
+static struct q_error make_authorization(const struct q_spec *spec, const struct q_headers *headers,
+                                         struct q_slice *out) {
+    struct q_slice given;
+    *out = (struct q_slice){0};
+    if (!spec->url.has_credentials || q_headers_get_known(headers, Q_KNOWN_AUTHORIZATION, &given)) {
+        return Q_OK;
+    }
+    if (!q_url_basic_is_valid(&spec->url)) {
+        return usage(Q_ERR_INVALID_URL);
+    }
+    size_t size = q_url_write_basic(&spec->url, NULL, 0);
+    char *value = spec->alloc->allocate(spec->alloc->context, size);
+    if (value == NULL) {
+        return usage(Q_ERR_NO_MEMORY);
+    }
+    q_url_write_basic(&spec->url, value, size);
+    *out = q_slice_make(value, size);
+    return Q_OK;
+}
+
+static struct q_error write_head(struct q_spec *spec, const struct q_h1_head_in *in) {
+    struct q_error error = q_h1_check_head(in);
+    if (q_error_is(error)) {
+        return error;
+    }
+    spec->head_len = q_h1_write_head(in, NULL, 0);
+    spec->head = spec->alloc->allocate(spec->alloc->context, spec->head_len);
+    if (spec->head == NULL) {
+        return usage(Q_ERR_NO_MEMORY);
+    }
+    q_h1_write_head(in, spec->head, spec->head_len);
+    return Q_OK;
+}
+
 static struct q_error serialise(struct q_spec *spec, const struct q_headers *headers) {
     static const char *const k_with_length[] = {"POST", "PUT", "PATCH"};
     struct q_h1_head_in in = {
@@ -183,18 +219,14 @@ static struct q_error serialise(struct q_spec *spec, const struct q_headers *hea
         .body_len = spec->body_len,
         .has_body = spec->has_body || is_one_of(spec->method, k_with_length, Q_COUNT_OF(k_with_length)),
     };
-    struct q_error error = q_h1_check_head(&in);
+    struct q_error error = make_authorization(spec, headers, &in.authorization);
     if (q_error_is(error)) {
         return error;
     }
-    spec->head_len = q_h1_write_head(&in, NULL, 0);
-    spec->head = spec->alloc->allocate(spec->alloc->context, spec->head_len);
-    if (spec->head == NULL) {
-        return usage(Q_ERR_NO_MEMORY);
-    }
-    q_h1_write_head(&in, spec->head, spec->head_len);
+    error = write_head(spec, &in);
+    q_alloc_free(spec->alloc, (void *)(uintptr_t)in.authorization.ptr, in.authorization.len);
     spec->asks_close = q_h1_asks_close(headers);
-    return Q_OK;
+    return error;
 }
 
 struct q_error q_spec_freeze(struct q_spec *spec) {

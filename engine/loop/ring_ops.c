@@ -288,6 +288,19 @@ static void complete_wake(struct q_ring *ring, struct q_io_slot name, struct rin
     }
 }
 
+// A connect to a unix socket whose backlog is full waits on a worker thread of the kernel's. On the way there it can be
+// where no cancel finds it, and then it would wait for ever; nor does the kernel count what it found on a worker. So
+// cancel again until the connect is over. By its user_data: the slot's file is no longer there to find it by.
+static void complete_cancel(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                            const struct io_uring_cqe *cqe, struct q_list *out_done) {
+    (void)out_done;
+    if (cqe->res > 0 || slot->state != SLOT_CLOSING || slot->ops[SLOT_OP_CONNECT] == NULL) {
+        return;
+    }
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_CANCEL, name);
+    io_uring_prep_cancel64(sqe, q_io_user_data(Q_IO_CONNECT, name), 0);
+}
+
 static void complete_nothing(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
                              const struct io_uring_cqe *cqe, struct q_list *out_done) {
     (void)ring;
@@ -301,7 +314,7 @@ static complete_fn *const k_complete[Q_IO_KINDS] = {
     [Q_IO_NONE] = complete_nothing,          [Q_IO_SOCKET] = complete_connect_step,
     [Q_IO_OPTION] = complete_connect_step,   [Q_IO_CONNECT] = complete_connect,
     [Q_IO_RECV] = complete_recv,             [Q_IO_SEND] = complete_send,
-    [Q_IO_CANCEL] = complete_nothing,        [Q_IO_CLOSE] = complete_nothing,
+    [Q_IO_CANCEL] = complete_cancel,         [Q_IO_CLOSE] = complete_nothing,
     [Q_IO_SIGNAL] = complete_signal,         [Q_IO_WAKE] = complete_wake,
     [Q_IO_PROBE] = complete_nothing,
 };

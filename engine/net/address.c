@@ -1,6 +1,7 @@
 #include "engine/net/address.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 
 struct q_address q_address_v4(const uint8_t bytes[4], uint16_t port) {
     struct q_address address = {.len = sizeof address.u.v4};
@@ -16,6 +17,21 @@ struct q_address q_address_v6(const uint8_t bytes[16], uint16_t port) {
     address.u.v6.sin6_port = htons(port);
     memcpy(&address.u.v6.sin6_addr, bytes, 16);
     return address;
+}
+
+bool q_address_unix(struct q_slice name, struct q_address *out) {
+    struct sockaddr_un *local = &out->u.local;
+    *out = (struct q_address){0};
+    bool is_abstract = name.len > 0 && name.ptr[0] == 0;
+    struct q_slice rest = q_slice_from(name, is_abstract);
+    // A path ends with a NUL, an abstract name with its length.
+    if (rest.len == 0 || name.len + !is_abstract > sizeof local->sun_path || memchr(rest.ptr, 0, rest.len) != NULL) {
+        return false;
+    }
+    local->sun_family = AF_UNIX;
+    memcpy(local->sun_path, name.ptr, name.len);
+    out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name.len + !is_abstract);
+    return true;
 }
 
 bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out) {
@@ -38,17 +54,25 @@ bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out) 
     return false;
 }
 
-struct q_address q_address_with_port(const struct q_address *address, uint16_t port) {
-    struct q_address copy = *address;
-    if (copy.u.any.sa_family == AF_INET) {
-        copy.u.v4.sin_port = htons(port);
-    } else {
-        copy.u.v6.sin6_port = htons(port);
+static size_t unix_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
+    const struct sockaddr_un *local = &address->u.local;
+    size_t len = address->len - offsetof(struct sockaddr_un, sun_path);
+    bool is_abstract = local->sun_path[0] == 0;
+    len -= !is_abstract; // the NUL
+    memcpy(out, "unix:", 5);
+    for (size_t i = 0; i < len; i++) {
+        char c = local->sun_path[i];
+        out[5 + i] = c > 0x20 && c < 0x7f ? c : '?';
     }
-    return copy;
+    out[5] = is_abstract ? '@' : out[5];
+    out[5 + len] = 0;
+    return 5 + len;
 }
 
 size_t q_address_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
+    if (address->u.any.sa_family == AF_UNIX) {
+        return unix_text(address, out);
+    }
     size_t at = 0;
     bool is_v4 = address->u.any.sa_family == AF_INET;
     if (!is_v4) {

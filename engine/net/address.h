@@ -5,30 +5,35 @@
 #include "engine/base/slice.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 struct q_address {
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
+        struct sockaddr_un local;
     } u;
     socklen_t len;
 };
 
-#define Q_ADDRESS_TEXT_MAX 64 // "[v6]:port" and its NUL
+#define Q_ADDRESS_TEXT_MAX 128 // "[v6]:port", or "unix:" and sun_path; and a NUL
 
 // q_address_v4 and q_address_v6 make an address from bytes in network order and a port in host order.
 struct q_address q_address_v4(const uint8_t bytes[4], uint16_t port);
 struct q_address q_address_v6(const uint8_t bytes[16], uint16_t port);
 
+// q_address_unix makes the address of a socket in the file system from its path, or of an abstract one from a NUL and its
+// name. False when `name` is empty, does not fit into sun_path, or has a NUL at another place.
+bool q_address_unix(struct q_slice name, struct q_address *out);
+
 // q_address_parse reads a literal "1.2.3.4" or "::1" (no brackets, no zone), with `port`. False on anything else.
 bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out);
 
-// q_address_with_port gives the same host with another port.
-struct q_address q_address_with_port(const struct q_address *address, uint16_t port);
-
-// q_address_text writes "1.2.3.4:80" or "[::1]:80" with a NUL and gives the number of characters before it.
+// q_address_text writes "1.2.3.4:80", "[::1]:80", "unix:/run/x" or, for an abstract socket, "unix:@x" with a NUL, and
+// gives the number of characters before it. What is not visible ASCII in a socket's name is written as '?'.
 size_t q_address_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]);
 
 #endif

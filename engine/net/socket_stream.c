@@ -132,11 +132,12 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
     socket->state = Q_SOCKET_CONNECTING;
     socket->is_sending = false;
     socket->has_send_failed = false;
+    bool is_tcp = address->u.any.sa_family != AF_UNIX;
     socket->connect_params = (struct q_io_connect){
         .address = &address->u.any,
         .address_len = address->len,
         .options = k_tcp_options,
-        .num_options = Q_COUNT_OF(k_tcp_options),
+        .num_options = is_tcp ? Q_COUNT_OF(k_tcp_options) : 0, // a unix socket knows none of them
     };
     q_io_connect(socket->io, socket->slot, &socket->connect_op, &socket->connect_params);
     return Q_OK;

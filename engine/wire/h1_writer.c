@@ -102,6 +102,9 @@ static void put_request_line(struct writer *w, const struct q_h1_head_in *in) {
 }
 
 static void put_defaults(struct writer *w, const struct q_h1_head_in *in, const struct q_headers *headers) {
+    if (in->authorization.len > 0 && !gives(headers, Q_KNOWN_AUTHORIZATION)) {
+        put_field(w, Q_SLICE("Authorization"), in->authorization);
+    }
     if (in->user_agent.len > 0 && !gives(headers, Q_KNOWN_USER_AGENT)) {
         put_field(w, Q_SLICE("User-Agent"), in->user_agent);
     }

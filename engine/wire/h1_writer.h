@@ -3,8 +3,8 @@
 // Life of a head: q_h1_check_head on the host's thread at submit says whether it may be sent at all; q_h1_write_head on
 // the loop thread, with the same input, first gives the size, then writes it. Nothing is allocated.
 //
-// What is written, in this order: request line, Host, the given fields in their order, User-Agent and Accept unless
-// given, Connection: close when asked for, Content-Length where it belongs. Thread-free: pure functions.
+// What is written, in this order: request line, Host, the given fields in their order, Authorization, User-Agent
+// and Accept unless given, Connection: close when asked for, Content-Length where it belongs. Thread-free: pure functions.
 #ifndef QUOIT_ENGINE_WIRE_H1_WRITER_H
 #define QUOIT_ENGINE_WIRE_H1_WRITER_H
 
@@ -21,6 +21,7 @@ struct q_h1_head_in {
     struct q_slice authority;        // value of Host unless the fields give one
     const struct q_headers *headers; // NULL: none
     struct q_slice user_agent;       // value of User-Agent unless the fields give one; empty: not sent
+    struct q_slice authorization;    // value of Authorization unless the fields give one; empty: not sent
     uint64_t body_len;
     bool has_body; // a body is sent, also one of 0 bytes
     bool close;    // the connection is not to be used again: Connection: close

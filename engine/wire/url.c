@@ -22,14 +22,26 @@ static const uint8_t k_encode[256] = {
 };
 // clang-format on
 
-// The scheme's and the port's text, brackets, and an address that is longer than how it was written.
-#define FIXED_BYTES   (64 + Q_HOST_ADDRESS_TEXT_MAX)
+// The scheme's and the port's text, brackets, and a host that is longer than how it was written.
+#define FIXED_BYTES   (64 + Q_HOST_TEXT_ROOM)
 #define SCRATCH_BYTES 2048
+
+static const struct {
+    struct q_slice name;
+    uint16_t port;
+} k_schemes[Q_SCHEME_COUNT] = {
+    [Q_SCHEME_HTTP] = {{"http", 4}, 80},
+    [Q_SCHEME_HTTPS] = {{"https", 5}, 443},
+    [Q_SCHEME_HTTP_UNIX] = {{"http+unix", 9}, 0},
+};
+
+#define SCHEME_END "://"
 
 // A reference taken apart; slices of the input, nothing decoded yet.
 struct parts {
-    enum q_scheme scheme; // NONE: that of the base
+    enum q_scheme scheme;
     bool has_authority;
+    bool has_port;
     bool has_query;
     struct q_slice user;
     struct q_slice password;
@@ -43,7 +55,7 @@ struct parts {
 struct builder {
     char *out;
     size_t len;
-    size_t authority, authority_end, host, host_end, target, path_end, user, password;
+    size_t authority, host, host_end, target, path_end, user, password;
 };
 
 static struct q_error url_error(enum q_error_code code) {
@@ -119,10 +131,12 @@ static size_t scheme_len(struct q_slice s) {
 }
 
 static enum q_scheme scheme_of(struct q_slice s) {
-    if (q_slice_equal_nocase(s, Q_SLICE("http"))) {
-        return Q_SCHEME_HTTP;
+    for (int scheme = Q_SCHEME_HTTP; scheme < Q_SCHEME_COUNT; scheme++) {
+        if (q_slice_equal_nocase(s, k_schemes[scheme].name)) {
+            return (enum q_scheme)scheme;
+        }
     }
-    return q_slice_equal_nocase(s, Q_SLICE("https")) ? Q_SCHEME_HTTPS : Q_SCHEME_NONE;
+    return Q_SCHEME_NONE;
 }
 
 // split_at cuts `s` at `offset`: what is before it is given, what is behind the byte there stays in `s`.
@@ -148,26 +162,50 @@ static void split_authority(struct q_slice authority, struct parts *p) {
         if (c == ':' && !in_brackets) {
             p->host = split_at(&authority, i);
             p->port = authority;
+            p->has_port = true;
             return;
         }
     }
 }
 
-// split takes a clean reference apart. Fails with UNSUPPORTED_SCHEME, or INVALID_URL when it is relative to nothing.
-static struct q_error split(struct q_slice text, const struct q_url *base, struct parts *p) {
-    size_t scheme_bytes = scheme_len(text);
+// split_scheme takes the scheme off the text and says whether an authority follows. Fails with UNSUPPORTED_SCHEME, or
+// INVALID_URL when the text is relative to nothing.
+static struct q_error split_scheme(struct q_slice *text, const struct q_url *base, struct parts *p) {
+    size_t scheme_bytes = scheme_len(*text);
     if (scheme_bytes > 0) {
-        p->scheme = scheme_of(split_at(&text, scheme_bytes));
+        p->scheme = scheme_of(split_at(text, scheme_bytes));
         if (p->scheme == Q_SCHEME_NONE) {
             return url_error(Q_ERR_UNSUPPORTED_SCHEME);
         }
     } else if (base == NULL) {
         return url_error(Q_ERR_INVALID_URL);
+    } else {
+        p->scheme = (enum q_scheme)base->scheme;
     }
-    bool two_slashes = text.len > 1 && is_slash(text.ptr[0]) && is_slash(text.ptr[1]);
+    bool two_slashes = text->len > 1 && is_slash(text->ptr[0]) && is_slash(text->ptr[1]);
+    if (p->scheme == Q_SCHEME_HTTP_UNIX) { // is written in one way only
+        p->has_authority = two_slashes && text->ptr[0] == '/' && text->ptr[1] == '/';
+        return scheme_bytes > 0 && !p->has_authority ? url_error(Q_ERR_INVALID_URL) : Q_OK;
+    }
     // "http:path" is relative to a base of the same scheme; without one it is absolute, slashes or not.
-    bool same_scheme = scheme_bytes > 0 && base != NULL && base->scheme == p->scheme;
-    p->has_authority = two_slashes || (scheme_bytes > 0 && !same_scheme);
+    p->has_authority = two_slashes || (scheme_bytes > 0 && (base == NULL || base->scheme != p->scheme));
+    return Q_OK;
+}
+
+// skip_slashes goes to where the authority begins: behind all slashes, but for a socket behind two.
+static void skip_slashes(struct q_slice *text, enum q_scheme scheme) {
+    size_t max = scheme == Q_SCHEME_HTTP_UNIX ? 2 : SIZE_MAX;
+    for (size_t i = 0; i < max && text->len > 0 && is_slash(text->ptr[0]); i++) {
+        *text = q_slice_from(*text, 1);
+    }
+}
+
+// split takes a clean reference apart. Fails as split_scheme does.
+static struct q_error split(struct q_slice text, const struct q_url *base, struct parts *p) {
+    struct q_error error = split_scheme(&text, base, p);
+    if (q_error_is(error)) {
+        return error;
+    }
     const char *mark = text.len > 0 ? memchr(text.ptr, '?', text.len) : NULL;
     if (mark != NULL) {
         p->has_query = true;
@@ -176,9 +214,7 @@ static struct q_error split(struct q_slice text, const struct q_url *base, struc
         text = before;
     }
     if (p->has_authority) {
-        while (text.len > 0 && is_slash(text.ptr[0])) {
-            text = q_slice_from(text, 1);
-        }
+        skip_slashes(&text, p->scheme);
         size_t len = 0;
         while (len < text.len && !is_slash(text.ptr[len])) {
             len++;
@@ -201,17 +237,28 @@ static bool read_port(struct q_slice text, uint16_t default_port, uint16_t *out)
     return true;
 }
 
-static bool put_authority(struct builder *b, const struct parts *p, struct q_url *url) {
-    uint16_t default_port = url->scheme == Q_SCHEME_HTTPS ? 443 : 80;
-    b->authority = b->len;
+static void put_port(struct builder *b, uint16_t port) {
+    char digits[20];
+    put(b, Q_SLICE(":"));
+    put(b, q_slice_make(digits, q_u64_to_text(port, digits)));
+}
+
+static enum q_error_code put_authority(struct builder *b, const struct parts *p, struct q_url *url) {
+    bool is_socket = url->scheme == Q_SCHEME_HTTP_UNIX;
+    uint16_t default_port = k_schemes[url->scheme].port;
+    if (is_socket ? p->has_port : !read_port(p->port, default_port, &url->port)) {
+        return Q_ERR_INVALID_URL;
+    }
     bool brackets = p->host.len > 0 && p->host.ptr[0] == '[';
     if (brackets) {
         put(b, Q_SLICE("["));
     }
     b->host = b->len;
     struct q_host host;
-    if (!q_host_parse(p->host, b->out + b->len, &host) || !read_port(p->port, default_port, &url->port)) {
-        return false;
+    char *at = b->out + b->len;
+    enum q_error_code code = is_socket ? q_host_parse_socket(p->host, at, &host) : q_host_parse(p->host, at, &host);
+    if (code != Q_ERR_OK) {
+        return code;
     }
     b->len += host.text_len;
     b->host_end = b->len;
@@ -219,22 +266,19 @@ static bool put_authority(struct builder *b, const struct parts *p, struct q_url
         put(b, Q_SLICE("]"));
     }
     if (url->port != default_port) {
-        char digits[20];
-        put(b, Q_SLICE(":"));
-        put(b, q_slice_make(digits, q_u64_to_text(url->port, digits)));
+        put_port(b, url->port);
     }
-    b->authority_end = b->len;
     url->host_kind = host.kind;
     memcpy(url->address, host.address, sizeof(url->address));
-    return true;
+    return Q_ERR_OK;
 }
 
+// put_base_authority copies what stands between scheme and target.
 static void put_base_authority(struct builder *b, const struct q_url *base, struct q_url *url) {
-    b->authority = b->len;
-    b->host = b->authority + (size_t)(base->host.ptr - base->authority.ptr);
+    const char *begin = base->href.ptr + k_schemes[base->scheme].name.len + strlen(SCHEME_END);
+    b->host = b->len + (size_t)(base->host.ptr - begin);
     b->host_end = b->host + base->host.len;
-    put(b, base->authority);
-    b->authority_end = b->len;
+    put(b, q_slice_make(begin, (size_t)(base->target.ptr - begin)));
     url->port = base->port;
     url->host_kind = base->host_kind;
     memcpy(url->address, base->address, sizeof(url->address));
@@ -323,7 +367,8 @@ static void put_credentials(struct builder *b, const struct parts *p, const stru
 static void point_slices(struct q_url *url, const struct builder *b) {
     const char *text = url->text;
     url->href = q_slice_make(text, b->user);
-    url->authority = q_slice_make(text + b->authority, b->authority_end - b->authority);
+    url->authority = url->scheme == Q_SCHEME_HTTP_UNIX ? Q_SLICE("localhost")
+                                                       : q_slice_make(text + b->authority, b->target - b->authority);
     url->host = q_slice_make(text + b->host, b->host_end - b->host);
     url->target = q_slice_make(text + b->target, b->user - b->target);
     url->path = q_slice_make(text + b->target, b->path_end - b->target);
@@ -335,12 +380,18 @@ static void point_slices(struct q_url *url, const struct builder *b) {
 static struct q_error assemble(const struct q_alloc *alloc, const struct q_url *base, const struct parts *p,
                                char *scratch, struct q_url *out) {
     struct builder b = {.out = scratch};
-    struct q_url url = {.alloc = alloc, .scheme = (uint8_t)(p->scheme != Q_SCHEME_NONE ? p->scheme : base->scheme)};
-    put(&b, url.scheme == Q_SCHEME_HTTPS ? Q_SLICE("https://") : Q_SLICE("http://"));
+    struct q_url url = {.alloc = alloc, .scheme = (uint8_t)p->scheme};
+    put(&b, k_schemes[p->scheme].name);
+    put(&b, Q_SLICE(SCHEME_END));
+    b.authority = b.len;
+    enum q_error_code code = Q_ERR_OK;
     if (!p->has_authority) {
         put_base_authority(&b, base, &url);
-    } else if (!put_authority(&b, p, &url)) {
-        return url_error(Q_ERR_INVALID_URL);
+    } else {
+        code = put_authority(&b, p, &url);
+    }
+    if (code != Q_ERR_OK) {
+        return url_error(code);
     }
     put_target(&b, p, base);
     put_credentials(&b, p, base);

@@ -2,6 +2,7 @@
 #include "engine/wire/url_host.h"
 
 #include "engine/base/check.h"
+#include "engine/wire/idna.h"
 #include "engine/wire/token.h"
 
 // ---- IPv4 ----
@@ -247,43 +248,115 @@ static bool is_forbidden(char c) {
     return byte <= 0x20 || byte >= 0x7f || strchr("#/:<>?@[\\]^|%", c) != NULL;
 }
 
-static bool parse_name(struct q_slice raw, char *text, struct q_host *out) {
-    size_t len = q_percent_decode(raw, text);
-    for (size_t i = 0; i < len; i++) {
-        if (is_forbidden(text[i])) {
-            return false;
+static bool has_forbidden(struct q_slice name) {
+    for (size_t i = 0; i < name.len; i++) {
+        if (is_forbidden(name.ptr[i])) {
+            return true;
         }
+    }
+    return false;
+}
+
+// to_ascii puts a decoded name, which lies in `text`, into ASCII and lower case, in place.
+static enum q_error_code to_ascii(char *text, size_t *len) {
+    bool is_ascii = true;
+    for (size_t i = 0; i < *len; i++) {
+        is_ascii = is_ascii && (unsigned char)text[i] < 0x80;
         text[i] = q_ascii_lower(text[i]);
     }
+    if (is_ascii) {
+        return q_idna_check(q_slice_make(text, *len));
+    }
+    char ascii[Q_IDNA_DOMAIN_MAX];
+    enum q_error_code code = q_idna_to_ascii(q_slice_make(text, *len), ascii, len);
+    if (code == Q_ERR_OK) {
+        memcpy(text, ascii, *len);
+    }
+    return code;
+}
+
+static enum q_error_code parse_name(struct q_slice raw, char *text, struct q_host *out) {
+    size_t len = q_percent_decode(raw, text);
+    enum q_error_code code = to_ascii(text, &len);
+    if (code != Q_ERR_OK) {
+        return code;
+    }
     struct q_slice name = q_slice_make(text, len);
-    if (len == 0) {
-        return false;
+    if (len == 0 || has_forbidden(name)) {
+        return Q_ERR_INVALID_URL;
     }
     out->kind = Q_HOST_NAME;
     out->text_len = len;
     if (ends_in_number(name)) {
         out->kind = Q_HOST_IPV4;
         if (!parse_ipv4(name, out->address)) {
-            return false;
+            return Q_ERR_INVALID_URL;
         }
         out->text_len = write_ipv4(out->address, text);
     }
-    return true;
+    return Q_ERR_OK;
 }
 
-bool q_host_parse(struct q_slice raw, char *text, struct q_host *out) {
+enum q_error_code q_host_parse(struct q_slice raw, char *text, struct q_host *out) {
     *out = (struct q_host){0};
     if (raw.len == 0) {
-        return false;
+        return Q_ERR_INVALID_URL;
     }
     if (raw.ptr[0] != '[') {
         return parse_name(raw, text, out);
     }
     if (raw.len < 2 || raw.ptr[raw.len - 1] != ']' ||
         !parse_ipv6(q_slice_make(raw.ptr + 1, raw.len - 2), out->address)) {
-        return false;
+        return Q_ERR_INVALID_URL;
     }
     out->kind = Q_HOST_IPV6;
     out->text_len = write_ipv6(out->address, text);
+    return Q_ERR_OK;
+}
+
+// ---- sockets ----
+
+// is_written_well: whole escapes only, and nothing that ends a host or is no part of any.
+static bool is_written_well(struct q_slice raw) {
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.ptr[i];
+        bool is_escape = c == '%' && raw.len - i > 2 && q_hex_value(raw.ptr[i + 1]) >= 0 && q_hex_value(raw.ptr[i + 2]) >= 0;
+        if (!is_escape && (unsigned char)c < 0x80 && is_forbidden(c)) {
+            return false;
+        }
+    }
     return true;
+}
+
+static bool is_unreserved(char c) {
+    return q_byte_is(c, Q_BYTE_ALPHA | Q_BYTE_DIGIT) || (c != 0 && strchr("-._~", c) != NULL);
+}
+
+// is_socket_name: a relative path would depend on the process's working directory, which is not ours to know.
+static bool is_socket_name(struct q_slice name) {
+    if (name.len < 2 || name.len > Q_HOST_SOCKET_MAX || memchr(name.ptr + 1, 0, name.len - 1) != NULL) {
+        return false;
+    }
+    return name.ptr[0] == 0 || (name.ptr[0] == '/' && name.len < Q_HOST_SOCKET_MAX);
+}
+
+enum q_error_code q_host_parse_socket(struct q_slice raw, char *text, struct q_host *out) {
+    static const char k_hex[] = "0123456789ABCDEF";
+    *out = (struct q_host){.kind = Q_HOST_SOCKET};
+    struct q_slice decoded = q_slice_make(text, q_percent_decode(raw, text));
+    if (!is_written_well(raw) || !is_socket_name(decoded)) {
+        return Q_ERR_INVALID_URL;
+    }
+    char name[Q_HOST_SOCKET_MAX];
+    memcpy(name, decoded.ptr, decoded.len);
+    for (size_t i = 0; i < decoded.len; i++) {
+        if (is_unreserved(name[i])) {
+            text[out->text_len++] = name[i];
+            continue;
+        }
+        text[out->text_len++] = '%';
+        text[out->text_len++] = k_hex[(unsigned char)name[i] >> 4];
+        text[out->text_len++] = k_hex[(unsigned char)name[i] & 15];
+    }
+    return Q_ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include "engine/wire/h1_writer.h"
 #include "engine/wire/token.h"
 #include "engine/wire/url.h"
+#include "engine/wire/url_basic.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
@@ -26,17 +27,28 @@ static bool starts_with(struct q_slice s, const char *text) {
 
 static void check_url(const struct q_url *url) {
     FUZZ_CHECK(q_is_request_target(url->href));
-    FUZZ_CHECK(starts_with(url->href, url->scheme == Q_SCHEME_HTTPS ? "https://" : "http://"));
-    FUZZ_CHECK(lies_in(url->authority, url->href) && lies_in(url->host, url->authority));
+    static const char *const k_prefixes[Q_SCHEME_COUNT] = {"", "http://", "https://", "http+unix://"};
+    bool is_socket = url->scheme == Q_SCHEME_HTTP_UNIX;
+    FUZZ_CHECK(starts_with(url->href, k_prefixes[url->scheme]));
+    FUZZ_CHECK(is_socket == (url->host_kind == Q_HOST_SOCKET) && lies_in(url->host, url->href));
+    if (is_socket) {
+        char name[3 * Q_HOST_SOCKET_MAX];
+        FUZZ_CHECK(url->host.len <= sizeof name && q_percent_decode(url->host, name) <= Q_HOST_SOCKET_MAX);
+        FUZZ_CHECK(name[0] == '/' || name[0] == 0);
+        FUZZ_CHECK(q_slice_equal(url->authority, Q_SLICE("localhost")));
+    } else {
+        FUZZ_CHECK(lies_in(url->authority, url->href) && lies_in(url->host, url->authority));
+        FUZZ_CHECK(url->target.ptr == url->authority.ptr + url->authority.len);
+    }
     FUZZ_CHECK(lies_in(url->target, url->href) && lies_in(url->path, url->target));
     FUZZ_CHECK(url->host.len > 0 && url->path.len > 0 && url->path.ptr[0] == '/');
-    FUZZ_CHECK(url->target.ptr == url->authority.ptr + url->authority.len);
     FUZZ_CHECK(url->href.len == url->target.len + (size_t)(url->target.ptr - url->href.ptr));
     FUZZ_CHECK(memchr(url->path.ptr, '?', url->path.len) == NULL);
     FUZZ_CHECK(memchr(url->href.ptr, '#', url->href.len) == NULL);
     FUZZ_CHECK(url->user.len == 0 || q_is_request_target(url->user));
     FUZZ_CHECK(url->password.len == 0 || q_is_request_target(url->password));
     FUZZ_CHECK(url->has_credentials == (url->user.len + url->password.len > 0));
+    FUZZ_CHECK((q_url_write_basic(url, NULL, 0) > 0) == url->has_credentials);
     struct q_h1_head_in in = {.method = Q_SLICE("GET"), .target = url->target, .authority = url->authority};
     FUZZ_CHECK(q_h1_check_head(&in).code == 0);
     // The normal form is its own normal form.

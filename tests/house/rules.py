@@ -123,6 +123,7 @@ _OUTSIDE = [
     (r"liburing(/.*)?\.h$", r"engine/loop/uring_abi\.h$", "engine/loop/uring_abi.h"),
     (r"linux/io_uring\.h$", r"engine/loop/uring_abi\.h$", "engine/loop/uring_abi.h"),
     (r"llhttp\.h$", r"engine/wire/h1_\w+\.c$", "the HTTP/1 adapter, engine/wire/h1_*.c"),
+    (r"idn2\.h$", r"engine/wire/idna\.c$", "engine/wire/idna.c"),
     (r"nghttp2/", r"engine/wire/h2_\w+\.c$", "the HTTP/2 adapter, engine/wire/h2_*.c"),
     (r"openssl/", r"(engine/tls/|tests/boringssl/)", "engine/tls/"),
     (r"ares(_\w+)?\.h$", r"engine/net/resolver\w*\.c$", "the resolver, engine/net/resolver*.c"),

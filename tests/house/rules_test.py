@@ -86,6 +86,7 @@ class HouseRules(unittest.TestCase):
         for header, wrong, right in (
                 ("liburing.h", "engine/loop/ring.c", "engine/loop/uring_abi.h"),
                 ("llhttp.h", "engine/wire/headers.c", "engine/wire/h1_reader.c"),
+                ("idn2.h", "engine/wire/url_host.c", "engine/wire/idna.c"),
                 ("openssl/ssl.h", "engine/net/stream.c", "engine/tls/context.c"),
                 ("nghttp2/nghttp2.h", "engine/wire/h1_reader.c", "engine/wire/h2_session.c"),
                 ("ares.h", "engine/net/stream.c", "engine/net/resolver.c"),

@@ -42,6 +42,11 @@ static void what_does_not_affect_identity_is_not_in_the_key(void **state) {
     assert_true(are_equal("http://example.org/", "http://user:secret@example.org/"));
     assert_true(are_equal("http://127.0.0.1/", "http://0x7f.1/"));
     assert_true(are_equal("http://[::1]/", "http://[0:0::0:1]/"));
+    assert_true(are_equal("http+unix://%2Frun%2Fx/a", "http+unix://u:p@%2frun%2f%78/b"));
+#ifndef Q_WITHOUT_IDN2
+    assert_true(are_equal("http://m\xc3\xbcnchen.de/", "http://M%C3%9CNCHEN.de/"));
+    assert_true(are_equal("http://m\xc3\xbcnchen.de/", "http://xn--mnchen-3ya.de/"));
+#endif
 }
 
 static void what_affects_identity_is_in_the_key(void **state) {
@@ -53,6 +58,10 @@ static void what_affects_identity_is_in_the_key(void **state) {
     assert_false(are_equal("http://127.0.0.1/", "http://127.0.0.2/"));
     assert_false(are_equal("http://[::1]/", "http://[::2]/"));
     assert_false(are_equal("http://example.org:80/", "http://example.org:8/"));
+    assert_false(are_equal("http+unix://%2Frun%2Fx/", "http+unix://%2Frun%2FX/"));
+    assert_false(are_equal("http+unix://%2Frun%2Fx/", "http+unix://%2Frun%2F.%2Fx/")); // the kernel's to resolve
+    assert_false(are_equal("http+unix://%2Fx/", "http+unix://%00x/"));
+    assert_false(are_equal("http+unix://%00localhost/", "http://localhost/"));
     assert_false(are_equal("http://example.org:256/", "http://example.org:1/")); // port bytes 1 0 and 0 1
 }
 
@@ -86,7 +95,7 @@ static struct q_url random_url(struct q_random *random, char host[8]) {
         host[i] = k_bytes[q_random_below(random, sizeof k_bytes)];
     }
     static const uint16_t k_ports[] = {0, 1, 2, 80, 256, 0x0104, 0x0401, 65535};
-    return made_of(host, len, (uint8_t)(1 + q_random_below(random, 2)), (uint8_t)q_random_below(random, 3),
+    return made_of(host, len, (uint8_t)(1 + q_random_below(random, 3)), (uint8_t)q_random_below(random, 4),
                    k_ports[q_random_below(random, Q_COUNT_OF(k_ports))]);
 }
 

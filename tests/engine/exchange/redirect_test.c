@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/exchange/redirect.h"
@@ -95,6 +96,87 @@ static void credentials_stay_with_their_origin(void **state) {
     }
 }
 
+static struct q_spec *plain_spec(const struct q_alloc *alloc, const char *url) {
+    struct q_spec *spec = NULL;
+    assert_false(q_error_is(q_spec_new(alloc, Q_SLICE("GET"), text(url), &spec)));
+    assert_false(q_error_is(q_spec_freeze(spec)));
+    return spec;
+}
+
+// Credentials in the URL go as far as an Authorization of the user's would; a Location's own come in their place.
+static void credentials_of_the_url_stay_with_their_origin_too(void **state) {
+    static const struct {
+        const char *location;
+        const char *basic; // NULL: none
+    } k_rows[] = {
+        {"/y", "dTpw"},
+        {"y", "dTpw"},
+        {"http:y", "dTpw"},
+        {"http://a/y", "dTpw"},
+        {"//A:80/y", "dTpw"},
+        {"http://v:q@a/y", "djpx"},
+        {"http://b/y", NULL},
+        {"//a:81/y", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_spec *spec = plain_spec(q_alloc_libc(), "http://u:p@a/dir/x");
+        struct q_spec *next = NULL;
+        struct q_spec *last = NULL;
+        char field[64];
+        snprintf(field, sizeof field, "\r\nAuthorization: Basic %s\r\n", k_rows[i].basic == NULL ? "" : k_rows[i].basic);
+        assert_false(q_error_is(q_redirect_next(spec, 302, text(k_rows[i].location), &next)));
+        assert_int_equal(head_has(next, "Authorization"), k_rows[i].basic != NULL);
+        assert_int_equal(head_has(next, field), k_rows[i].basic != NULL);
+        // One hop further nothing is left of them.
+        assert_false(q_error_is(q_redirect_next(next, 302, text("http://c/"), &last)));
+        assert_false(head_has(last, "Authorization"));
+        q_spec_release(last);
+        q_spec_release(next);
+        q_spec_release(spec);
+    }
+}
+
+static void a_field_of_the_users_goes_on_in_place_of_the_urls_credentials(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_of(q_alloc_libc(), "GET", "http://u:p@a/x", NULL);
+    struct q_spec *next = NULL;
+    assert_false(q_error_is(q_redirect_next(spec, 302, text("http://a/y"), &next)));
+    assert_true(head_has(next, "Authorization: secret\r\n"));
+    assert_false(head_has(next, "Basic"));
+    q_spec_release(next);
+    q_spec_release(spec);
+}
+
+static void nothing_leads_onto_a_socket_but_what_is_there_already(void **state) {
+    static const struct {
+        const char *url;
+        const char *location;
+        int32_t code;
+    } k_rows[] = {
+        {"http://a/x", "http+unix://%2Frun%2Fs/y", Q_ERR_UNSUPPORTED_SCHEME},
+        {"http://a/x", "http+unix://%00s/y", Q_ERR_UNSUPPORTED_SCHEME},
+        {"http://a/x", "http+unix://s/y", Q_ERR_HTTP_BAD_LOCATION},
+        {"http+unix://%2Frun%2Fs/x", "http+unix://%2Frun%2Fother/y", Q_ERR_UNSUPPORTED_SCHEME},
+        {"http+unix://%2Frun%2Fs/x", "//%2Frun%2Fother/y", Q_ERR_UNSUPPORTED_SCHEME},
+        {"http+unix://%2Frun%2Fs/x", "//host/y", Q_ERR_HTTP_BAD_LOCATION},
+        {"http+unix://%2Frun%2Fs/x", "/y", Q_ERR_OK},
+        {"http+unix://%2Frun%2Fs/x", "http+unix://%2frun%2fs/y", Q_ERR_OK},
+        {"http+unix://%2Frun%2Fs/x", "http://a/y", Q_ERR_OK},
+    };
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_spec *spec = plain_spec(q_alloc_libc(), k_rows[i].url);
+        struct q_spec *next = NULL;
+        assert_int_equal(q_redirect_next(spec, 302, text(k_rows[i].location), &next).code, k_rows[i].code);
+        assert_int_equal(next == NULL, k_rows[i].code != Q_ERR_OK);
+        if (next != NULL) {
+            q_spec_release(next);
+        }
+        q_spec_release(spec);
+    }
+}
+
 static void what_cannot_be_followed_is_a_typed_error(void **state) {
     static const struct {
         const char *location;
@@ -103,12 +185,15 @@ static void what_cannot_be_followed_is_a_typed_error(void **state) {
         {"http://a\r\nX: y/", Q_ERR_HTTP_BAD_LOCATION},
         {"/a\tb", Q_ERR_HTTP_BAD_LOCATION},
         {"http://[::1", Q_ERR_HTTP_BAD_LOCATION},
+        {"http://u%3Av:p@a/", Q_ERR_HTTP_BAD_LOCATION},
+        {"http://u%00:p@b/", Q_ERR_HTTP_BAD_LOCATION},
+        {"http://xn--a/", Q_ERR_HTTP_BAD_LOCATION},
         {"ftp://a/", Q_ERR_UNSUPPORTED_SCHEME},
         {"https://a/", Q_ERR_UNSUPPORTED_SCHEME},
     };
     (void)state;
     for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
-        struct q_spec *spec = spec_of(q_alloc_libc(), "GET", "http://a/x", NULL);
+        struct q_spec *spec = plain_spec(q_alloc_libc(), "http://a/x");
         struct q_spec *next = NULL;
         assert_int_equal(q_redirect_next(spec, 302, text(k_rows[i].location), &next).code, k_rows[i].code);
         assert_null(next);
@@ -126,15 +211,14 @@ static void only_five_statuses_are_redirects(void **state) {
     assert_false(q_redirect_is(300) || q_redirect_is(304));
 }
 
-static void every_failing_allocation_is_an_error_and_leaves_nothing(void **state) {
-    (void)state;
+static void check_every_failing_allocation(struct q_spec *(*make)(const struct q_alloc *alloc)) {
     bool has_succeeded = false;
     for (uint64_t n = 1; !has_succeeded; n++) {
         struct q_failalloc *memory = q_failalloc_new();
-        struct q_spec *spec = spec_of(q_failalloc_alloc(memory), "POST", "http://a/x", "body");
+        struct q_spec *spec = make(q_failalloc_alloc(memory));
         struct q_spec *next = NULL;
         q_failalloc_fail_at(memory, n);
-        struct q_error error = q_redirect_next(spec, 307, text("/y"), &next);
+        struct q_error error = q_redirect_next(spec, 307, text("//a/y"), &next);
         q_failalloc_fail_at(memory, 0);
         has_succeeded = !q_error_is(error);
         if (has_succeeded) {
@@ -152,11 +236,26 @@ static void every_failing_allocation_is_an_error_and_leaves_nothing(void **state
     }
 }
 
+static struct q_spec *with_fields(const struct q_alloc *alloc) {
+    return spec_of(alloc, "POST", "http://a/x", "body");
+}
+
+static struct q_spec *with_credentials(const struct q_alloc *alloc) { return plain_spec(alloc, "http://u:p@a/x"); }
+
+static void every_failing_allocation_is_an_error_and_leaves_nothing(void **state) {
+    (void)state;
+    check_every_failing_allocation(with_fields);
+    check_every_failing_allocation(with_credentials);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(method_and_body_follow_the_status),
         cmocka_unit_test(a_head_request_stays_one),
         cmocka_unit_test(credentials_stay_with_their_origin),
+        cmocka_unit_test(credentials_of_the_url_stay_with_their_origin_too),
+        cmocka_unit_test(a_field_of_the_users_goes_on_in_place_of_the_urls_credentials),
+        cmocka_unit_test(nothing_leads_onto_a_socket_but_what_is_there_already),
         cmocka_unit_test(what_cannot_be_followed_is_a_typed_error),
         cmocka_unit_test(only_five_statuses_are_redirects),
         cmocka_unit_test(every_failing_allocation_is_an_error_and_leaves_nothing),

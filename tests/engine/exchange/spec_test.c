@@ -13,6 +13,7 @@
 #include "tests/support/failalloc.h"
 
 #define URL "http://example.test/a?b=c"
+#define URL_WITH_CREDENTIALS "http://user:password@example.test/a?b=c"
 
 static struct q_spec *spec_of(const char *method) {
     struct q_spec *spec = NULL;
@@ -50,6 +51,48 @@ static void a_get_has_no_body_and_the_usual_fields(void **state) {
     assert_int_equal(spec->bounds.total_ns, 0);
     assert_int_equal(spec->bounds.connect_ns, 30 * Q_NS_PER_S);
     assert_int_equal(spec->credit, 256 * 1024);
+    q_spec_release(spec);
+}
+
+static struct q_spec *spec_for(const char *url) {
+    struct q_spec *spec = NULL;
+    assert_int_equal(q_spec_new(q_alloc_libc(), Q_SLICE("GET"), q_slice_of_string(url), &spec).code, Q_ERR_OK);
+    return spec;
+}
+
+static void credentials_in_the_url_become_authorization_and_nothing_else(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_for("http://user:s3cret@example.test:81/a");
+    const char *head = head_of(spec);
+    assert_non_null(strstr(head, "\r\nAuthorization: Basic dXNlcjpzM2NyZXQ=\r\n"));
+    assert_non_null(strstr(head, "\r\nHost: example.test:81\r\n"));
+    assert_ptr_equal(strstr(head, "GET /a HTTP/1.1\r\n"), head);
+    assert_null(strstr(head, "user"));
+    assert_null(strstr(head, "s3cret"));
+    struct q_spec *plain = spec_for("http://example.test:81/a");
+    assert_true(q_origin_equal(&spec->origin, &plain->origin)); // one origin, one pool of connections
+    assert_true(q_slice_equal(spec->url.href, plain->url.href));
+    assert_null(strstr(head_of(plain), "Authorization"));
+    q_spec_release(plain);
+    q_spec_release(spec);
+}
+
+static void a_field_of_the_hosts_own_takes_the_place_of_the_urls_credentials(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_for("http://u%3Av:p@example.test/"); // not even looked at
+    assert_int_equal(add(spec, "AUTHORIZATION", "Bearer t"), Q_ERR_OK);
+    const char *head = head_of(spec);
+    assert_non_null(strstr(head, "\r\nAUTHORIZATION: Bearer t\r\n"));
+    assert_null(strstr(head, "Basic"));
+    q_spec_release(spec);
+}
+
+static void credentials_that_basic_cannot_carry_are_refused(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_for("http://u:p%0D%0AX@example.test/");
+    assert_int_equal(q_spec_freeze(spec).code, Q_ERR_INVALID_URL);
+    assert_int_equal(add(spec, "Authorization", "Bearer t"), Q_ERR_OK); // the host can still do something about it
+    assert_int_equal(q_spec_freeze(spec).code, Q_ERR_OK);
     q_spec_release(spec);
 }
 
@@ -349,7 +392,7 @@ static void holders_on_many_threads_release_once(void **state) {
 
 // One whole building; gives the first error.
 static struct q_error build_all(const struct q_alloc *alloc, struct released *released, struct q_spec **out) {
-    struct q_error error = q_spec_new(alloc, Q_SLICE("POST"), Q_SLICE(URL), out);
+    struct q_error error = q_spec_new(alloc, Q_SLICE("POST"), Q_SLICE(URL_WITH_CREDENTIALS), out);
     if (!q_error_is(error)) {
         error = q_spec_add_header(*out, Q_SLICE("X-Name"), Q_SLICE("value"));
     }
@@ -390,6 +433,9 @@ static void any_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_get_has_no_body_and_the_usual_fields),
+        cmocka_unit_test(credentials_in_the_url_become_authorization_and_nothing_else),
+        cmocka_unit_test(a_field_of_the_hosts_own_takes_the_place_of_the_urls_credentials),
+        cmocka_unit_test(credentials_that_basic_cannot_carry_are_refused),
         cmocka_unit_test(a_head_request_expects_no_body),
         cmocka_unit_test(methods_that_usually_carry_a_body_say_that_there_is_none),
         cmocka_unit_test(an_empty_body_is_a_body),

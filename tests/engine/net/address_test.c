@@ -72,20 +72,58 @@ static void bytes_and_literals_give_the_same_address(void **state) {
     assert_int_equal(made.len, sizeof(struct sockaddr_in6));
 }
 
-static void a_port_can_be_changed_and_nothing_else_changes(void **state) {
+static void a_unix_address_is_a_path_with_a_nul_or_an_abstract_name_without(void **state) {
     (void)state;
+    static const struct {
+        struct q_slice name;
+        size_t path_len;
+        const char *text;
+    } k_rows[] = {
+        {{"/run/x", 6}, 7, "unix:/run/x"},
+        {{"/", 1}, 2, "unix:/"},
+        {{"\0x", 2}, 2, "unix:@x"},
+        {{"\0x/y z\x01\xff", 8}, 8, "unix:@x/y?z??"},
+        {{"/\n@\x7f", 4}, 5, "unix:/?@?"},
+    };
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_address address;
+        char text[Q_ADDRESS_TEXT_MAX];
+        assert_true(q_address_unix(k_rows[i].name, &address));
+        assert_int_equal(address.u.any.sa_family, AF_UNIX);
+        assert_int_equal(address.len, offsetof(struct sockaddr_un, sun_path) + k_rows[i].path_len);
+        assert_memory_equal(address.u.local.sun_path, k_rows[i].name.ptr, k_rows[i].name.len);
+        assert_int_equal(q_address_text(&address, text), strlen(k_rows[i].text));
+        assert_string_equal(text, k_rows[i].text);
+    }
+}
+
+static void what_is_no_unix_address_is_refused(void **state) {
+    (void)state;
+    struct q_address address;
+    assert_false(q_address_unix((struct q_slice){0}, &address));
+    assert_false(q_address_unix(Q_SLICE("\0"), &address));
+    assert_false(q_address_unix(Q_SLICE("\0\0"), &address));
+    assert_false(q_address_unix(Q_SLICE("/a\0"), &address));
+    assert_false(q_address_unix(Q_SLICE("/a\0b"), &address));
+    assert_false(q_address_unix(Q_SLICE("\0a\0"), &address));
+}
+
+static void a_unix_address_fits_into_sun_path_and_its_text(void **state) {
+    (void)state;
+    char name[200];
     char text[Q_ADDRESS_TEXT_MAX];
-    struct q_address address, other;
-    assert_true(q_address_parse(Q_SLICE("1.2.3.4"), 1, &address));
-    other = q_address_with_port(&address, 65534);
-    q_address_text(&other, text);
-    assert_string_equal(text, "1.2.3.4:65534");
-    q_address_text(&address, text);
-    assert_string_equal(text, "1.2.3.4:1");
-    assert_true(q_address_parse(Q_SLICE("::2"), 1, &address));
-    other = q_address_with_port(&address, 256);
-    q_address_text(&other, text);
-    assert_string_equal(text, "[::2]:256");
+    size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);
+    for (int is_abstract = 0; is_abstract < 2; is_abstract++) {
+        memset(name, 'x', sizeof name);
+        name[0] = is_abstract ? 0 : '/';
+        struct q_address address;
+        size_t longest = room - !is_abstract;
+        assert_true(q_address_unix(q_slice_make(name, longest), &address));
+        assert_int_equal(address.len, sizeof(struct sockaddr_un));
+        assert_int_equal(q_address_text(&address, text), 5 + longest);
+        assert_int_equal(strlen(text), 5 + longest);
+        assert_false(q_address_unix(q_slice_make(name, longest + 1), &address));
+    }
 }
 
 int main(void) {
@@ -94,7 +132,9 @@ int main(void) {
         cmocka_unit_test(what_is_no_literal_is_refused),
         cmocka_unit_test(a_literal_with_a_nul_inside_is_refused),
         cmocka_unit_test(bytes_and_literals_give_the_same_address),
-        cmocka_unit_test(a_port_can_be_changed_and_nothing_else_changes),
+        cmocka_unit_test(a_unix_address_is_a_path_with_a_nul_or_an_abstract_name_without),
+        cmocka_unit_test(what_is_no_unix_address_is_refused),
+        cmocka_unit_test(a_unix_address_fits_into_sun_path_and_its_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -334,6 +334,20 @@ static void every_tcp_socket_gets_its_options(void **state) {
     finish(&puppet, &ear);
 }
 
+static void a_unix_socket_gets_none(void **state) {
+    (void)state;
+    struct puppet puppet = {.io = {.v = &k_puppet}};
+    struct ear ear = {0};
+    assert_true(q_address_unix(Q_SLICE("/run/x"), &the_address));
+    q_socket_stream_init(&ear.socket, &puppet.io, &k_events);
+    assert_false(q_error_is(q_stream_connect(&ear.socket.stream, &the_address)));
+    assert_int_equal(puppet.params->num_options, 0);
+    assert_int_equal(puppet.params->address->sa_family, AF_UNIX);
+    assert_int_equal(puppet.params->address_len, the_address.len);
+    end(&puppet.connect, 0);
+    finish(&puppet, &ear);
+}
+
 static void a_close_while_connecting_silences_the_connect(void **state) {
     (void)state;
     for (int32_t result = -ECANCELED; result <= 0; result += ECANCELED) { // also one that had just succeeded
@@ -556,6 +570,7 @@ int main(void) {
         cmocka_unit_test(a_failed_connect_is_typed_and_safe_to_retry),
         cmocka_unit_test(without_a_slot_nothing_is_begun),
         cmocka_unit_test(every_tcp_socket_gets_its_options),
+        cmocka_unit_test(a_unix_socket_gets_none),
         cmocka_unit_test(a_close_while_connecting_silences_the_connect),
         cmocka_unit_test(a_close_silences_what_is_under_way),
         cmocka_unit_test(data_behind_a_close_is_dropped_and_released),

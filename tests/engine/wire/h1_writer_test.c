@@ -58,6 +58,18 @@ static void given_fields_keep_their_order_and_take_the_place_of_defaults(void **
                      "Expect: 100-continue\r\n\r\n");
 }
 
+static void an_authorization_is_sent_unless_the_fields_have_one(void **state) {
+    (void)state;
+    struct q_h1_head_in in = get();
+    in.authorization = Q_SLICE("Basic dTpw");
+    in.headers = LINES("X: y");
+    expect_head(&in, "GET /a?b HTTP/1.1\r\nHost: h:8080\r\nX: y\r\nAuthorization: Basic dTpw\r\n"
+                     "User-Agent: quoit/1\r\nAccept: */*\r\n\r\n");
+    in.headers = LINES("authorization: Bearer t");
+    expect_head(&in, "GET /a?b HTTP/1.1\r\nHost: h:8080\r\nauthorization: Bearer t\r\n"
+                     "User-Agent: quoit/1\r\nAccept: */*\r\n\r\n");
+}
+
 static void content_length_is_there_when_it_belongs_there(void **state) {
     (void)state;
     static const struct {
@@ -168,6 +180,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_get_has_host_and_the_defaults),
         cmocka_unit_test(given_fields_keep_their_order_and_take_the_place_of_defaults),
+        cmocka_unit_test(an_authorization_is_sent_unless_the_fields_have_one),
         cmocka_unit_test(content_length_is_there_when_it_belongs_there),
         cmocka_unit_test(close_is_asked_for_once),
         cmocka_unit_test(nothing_is_written_where_it_does_not_fit),
