@@ -374,7 +374,9 @@ static void one_rung(struct bench_server *server, const char *refused_url, uint3
     assert_true(gate.num_calls < CALLS_MAX);
     bool has_sockets = (capabilities_off & QUOIT_CAP_DIRECT_SOCKET) != 0;
     assert_int_equal(count_calls(LIVING, SYS_socket) > 0, has_sockets);
-    assert_int_equal(count_calls(LIVING, SYS_close), count_calls(LIVING, SYS_socket));
+    // The last request's socket may be between its two calls when the phase is turned.
+    int num_closes = (int)count_calls(LIVING, SYS_close);
+    assert_in_range((int)count_calls(LIVING, SYS_socket) - num_closes, 0, 1);
     assert_int_equal(count_calls(ENDING, SYS_exit), 1);
 }
 
