@@ -166,6 +166,29 @@ static void pools_share_one_budget(void **state) {
     scene_deinit(&s);
 }
 
+static void what_lies_free_in_another_pool_makes_room(void **state) {
+    (void)state;
+    struct scene s;
+    struct q_chunk_pool other;
+    scene_init(&s, 2);
+    q_chunk_pool_init(&other, q_failalloc_alloc(s.memory), &s.budget, CAPACITY, KEPT);
+    struct q_chunk *mine = take(&s);
+    struct q_chunk *theirs = q_chunk_take(&other);
+    assert_non_null(theirs);
+    q_chunk_release(theirs); // kept for re-use: on the budget, but nobody's
+    assert_int_equal(s.budget.used, s.budget.limit);
+    struct q_chunk *second = take(&s);
+    assert_int_equal(other.num_free, 0);
+    assert_true(s.budget.used <= s.budget.limit);
+    q_chunk_release(mine);
+    q_chunk_release(second);
+    q_chunk_pool_deinit(&other);
+    assert_int_equal(q_failalloc_live(s.memory), s.pool.num_free);
+    struct q_chunk *third = take(&s); // a pool that is gone is not looked at
+    q_chunk_release(third);
+    scene_deinit(&s);
+}
+
 static void a_primed_pool_gives_without_allocating(void **state) {
     (void)state;
     struct scene s;
@@ -469,6 +492,7 @@ int main(void) {
         cmocka_unit_test(the_budget_is_never_exceeded),
         cmocka_unit_test(the_budget_may_be_used_to_its_last_byte),
         cmocka_unit_test(pools_share_one_budget),
+        cmocka_unit_test(what_lies_free_in_another_pool_makes_room),
         cmocka_unit_test(a_primed_pool_gives_without_allocating),
         cmocka_unit_test(a_failed_allocation_leaves_budget_and_pool_as_they_were),
         cmocka_unit_test(a_zeroed_pool_may_be_deinitialised),

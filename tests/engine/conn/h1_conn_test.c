@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "tests/engine/conn/h1_rig.h"
 
+#include "engine/loop/uring_abi.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,8 +232,6 @@ static void a_reset_that_the_send_may_find_first_is_told_once(void **state) {
     assert_true(num_safe > 0);
 }
 
-// The server has answered early and resets; the answer waits for a slow user. The failed send must not fetch more
-// behind its back, and what has arrived is not lost.
 // A user that refuses is asked again when it says that it has room, and not before.
 static void resume_until_over(struct scene *s) {
     for (int i = 0; i < 1000 && !the_user.is_over; i++) {
@@ -241,6 +241,8 @@ static void resume_until_over(struct scene *s) {
     assert_true(the_user.is_over);
 }
 
+// The server has answered early and resets; the answer waits for a slow user. The failed send must not fetch more
+// behind its back, and what has arrived is not lost.
 static void a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them(void **state) {
     (void)state;
     enum { LEN = 4 << 20, DATA = 6000 };
@@ -268,6 +270,21 @@ static void a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them(void *
     conn_rig_until(&s.rig, &s.is_closed);
     assert_int_equal(s.freed, 0);
     free(body);
+    close_scene(&s);
+}
+
+static void a_send_that_fails_without_a_reset_fails_its_exchange_at_once(void **state) {
+    (void)state;
+    struct scene s;
+    open_connected(&s, (struct conn_rig_options){0});
+    s.rig.response = NULL;
+    q_sim_fail_op(s.rig.sim, IORING_OP_SEND, 1, ENOBUFS);
+    exchange(&s);
+    assert_string_equal(the_user.diary, "F");
+    assert_int_equal(the_user.error.code, Q_ERR_CONNECTION_FAILED);
+    assert_int_equal(the_user.error.os_errno, ENOBUFS);
+    assert_int_equal(the_user.error.retry_safe, 1); // the kernel has not taken a byte
+    conn_rig_until(&s.rig, &s.is_closed);
     close_scene(&s);
 }
 
@@ -454,6 +471,7 @@ int main(void) {
         cmocka_unit_test(an_exchange_that_is_cut_off_has_its_own_error),
         cmocka_unit_test(a_reset_that_the_send_may_find_first_is_told_once),
         cmocka_unit_test(a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them),
+        cmocka_unit_test(a_send_that_fails_without_a_reset_fails_its_exchange_at_once),
         cmocka_unit_test(an_abandoned_exchange_hears_nothing_more),
         cmocka_unit_test(whatever_an_idle_connection_hears_ends_it_at_once),
         cmocka_unit_test(an_idle_connection_is_closed_when_its_time_is_up),

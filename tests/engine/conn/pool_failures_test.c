@@ -65,6 +65,45 @@ static void a_connect_that_takes_too_long_is_a_timeout_of_its_own(void **state) 
     free(asker);
 }
 
+// One waits for a tenth of a second, the one behind it for three: the attempt that is given up for the first one must
+// not fail the second one too, whose own time begins when a connection is made for it.
+static void play_three_bounds(bool first_gives_up) {
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_per_origin_max = 1});
+    struct asker *askers = new_askers(&s, 3);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_BLACKHOLE, 0);
+    askers[0].lease.connect_timeout_ns = 100 * Q_NS_PER_MS;
+    askers[1].lease.connect_timeout_ns = 3 * Q_NS_PER_S;
+    askers[2].lease.connect_timeout_ns = 3 * Q_NS_PER_S;
+    uint64_t start_ns = q_sim_now(s.rig.sim);
+    for (size_t i = 0; i < 3; i++) {
+        ask(&askers[i], POOL_RIG_HOME);
+    }
+    if (first_gives_up) {
+        run_a_moment(&s);
+        q_pool_cancel(&s.pool, &askers[0].lease); // its attempt goes on, for the second one
+    } else {
+        conn_rig_until(&s.rig, &askers[0].has_failed);
+        assert_int_equal(askers[0].error.code, Q_ERR_TIMEOUT_CONNECT);
+    }
+    conn_rig_run_for(&s.rig, Q_NS_PER_S);
+    assert_false(askers[1].has_failed || askers[2].has_failed);
+    conn_rig_until(&s.rig, &askers[1].has_failed);
+    assert_int_equal(askers[1].error.code, Q_ERR_TIMEOUT_CONNECT);
+    assert_true(q_sim_now(s.rig.sim) - start_ns >= 3 * Q_NS_PER_S);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_ACCEPT, 0);
+    until_over(&askers[2]);
+    assert_string_equal(askers[2].user.diary, "H200DE");
+    pool_rig_close(&s);
+    free(askers);
+}
+
+static void nobody_is_failed_by_another_ones_connect_timeout(void **state) {
+    (void)state;
+    play_three_bounds(false);
+    play_three_bounds(true);
+}
+
 static void the_second_address_of_a_name_is_tried(void **state) {
     (void)state;
     struct pool_rig s;
@@ -254,6 +293,7 @@ int main(void) {
         cmocka_unit_test(one_refused_connect_fails_one_waiter),
         cmocka_unit_test(a_server_that_comes_up_serves_those_who_still_wait),
         cmocka_unit_test(a_connect_that_takes_too_long_is_a_timeout_of_its_own),
+        cmocka_unit_test(nobody_is_failed_by_another_ones_connect_timeout),
         cmocka_unit_test(the_second_address_of_a_name_is_tried),
         cmocka_unit_test(names_are_found_or_refused_at_once),
         cmocka_unit_test(without_slots_a_lease_fails_or_waits_for_one),

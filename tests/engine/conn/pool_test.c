@@ -68,6 +68,45 @@ static void an_idle_connection_that_hears_anything_is_never_lent_again(void **st
     }
 }
 
+static struct asker *the_next_two;
+
+static void ask_the_next_two(struct rig_user *user) {
+    (void)user;
+    assert_int_equal(ask(&the_next_two[0], POOL_RIG_HOME), Q_LEASE_NOW); // the connection that has just come free
+    assert_int_equal(ask(&the_next_two[1], POOL_RIG_HOME), Q_LEASE_NOW); // and the one that was idle
+}
+
+// The kernel has told of the end of one exchange and of stray bytes on an idle connection in one go; a request that
+// starts on that connection in between must not take the bytes for its answer.
+static void stray_bytes_that_are_known_already_answer_no_request(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){0});
+    struct asker *askers = new_askers(&s, 4);
+    s.rig.response = NULL;
+    ask(&askers[0], POOL_RIG_HOME);
+    ask(&askers[1], POOL_RIG_HOME);
+    run_a_moment(&s);
+    answer(&s, 1);
+    until_over(&askers[1]);
+    the_next_two = &askers[2];
+    askers[0].user.on_over = ask_the_next_two;
+    answer(&s, 0);
+    answer(&s, 1); // to nothing
+    until_over(&askers[0]);
+    until_over(&askers[3]);
+    assert_ptr_equal(askers[3].conn, askers[1].conn);
+    assert_string_equal(askers[0].user.diary, "H200DE");
+    assert_string_equal(askers[3].user.diary, "F");
+    assert_int_equal(askers[3].user.error.code, Q_ERR_CONNECTION_FAILED);
+    run_a_moment(&s);
+    answer(&s, 0);
+    until_over(&askers[2]);
+    assert_string_equal(askers[2].user.diary, "H200DE");
+    pool_rig_close(&s);
+    free(askers);
+}
+
 static void the_latest_idle_connection_is_lent_first(void **state) {
     (void)state;
     struct pool_rig s;
@@ -308,6 +347,46 @@ static void waiters_of_a_hungry_origin_may_all_give_up(void **state) {
     free(askers);
 }
 
+// Room that comes free goes to who has waited longest, whatever the origin.
+static void an_older_waiter_of_another_origin_comes_first(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_max = 1});
+    struct asker *askers = new_askers(&s, 3);
+    conn_rig_listen(&s.rig, "127.0.0.1", 81, Q_SIM_ACCEPT, 0);
+    s.rig.response = NULL;
+    ask(&askers[0], POOL_RIG_HOME);
+    run_a_moment(&s);
+    ask(&askers[1], "http://127.0.0.1:81/");
+    ask(&askers[2], POOL_RIG_HOME); // could have the connection when it comes free, but came later
+    s.rig.response = CONN_RIG_OK;
+    answer(&s, 0);
+    for (size_t i = 0; i < 3; i++) {
+        until_over(&askers[i]);
+        assert_string_equal(askers[i].user.diary, "H200DE");
+        assert_int_equal(askers[i].order, i + 1);
+    }
+    pool_rig_close(&s);
+    free(askers);
+}
+
+static void who_wants_a_fresh_connection_gets_none_that_was_idle(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_per_origin_max = 1});
+    struct asker *askers = new_askers(&s, 2);
+    visit(&askers[0], POOL_RIG_HOME);
+    askers[1].lease.wants_fresh = true;
+    assert_int_equal(ask(&askers[1], POOL_RIG_HOME), Q_LEASE_WAITING);
+    until_over(&askers[1]);
+    assert_string_equal(askers[1].user.diary, "H200DE");
+    assert_false(askers[1].user.progress.is_reused);
+    assert_int_equal(s.pool.stats.opened, 2);
+    assert_int_equal(s.pool.stats.open, 1); // the idle one has made room
+    pool_rig_close(&s);
+    free(askers);
+}
+
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 static void closing_ends_what_has_no_user_and_lets_the_others_finish(void **state) {
@@ -341,6 +420,7 @@ int main(void) {
         cmocka_unit_test(a_connection_is_used_again),
         cmocka_unit_test(only_the_same_origin_uses_it_again),
         cmocka_unit_test(an_idle_connection_that_hears_anything_is_never_lent_again),
+        cmocka_unit_test(stray_bytes_that_are_known_already_answer_no_request),
         cmocka_unit_test(the_latest_idle_connection_is_lent_first),
         cmocka_unit_test(waiters_are_served_first_come_first_served),
         cmocka_unit_test(an_origin_has_no_more_connections_than_it_may),
@@ -352,6 +432,8 @@ int main(void) {
         cmocka_unit_test(a_cancelled_waiter_hears_nothing_and_its_connection_serves_others),
         cmocka_unit_test(a_connection_that_nobody_waits_for_any_more_is_shelved),
         cmocka_unit_test(waiters_of_a_hungry_origin_may_all_give_up),
+        cmocka_unit_test(an_older_waiter_of_another_origin_comes_first),
+        cmocka_unit_test(who_wants_a_fresh_connection_gets_none_that_was_idle),
         cmocka_unit_test(closing_ends_what_has_no_user_and_lets_the_others_finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

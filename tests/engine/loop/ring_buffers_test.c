@@ -218,6 +218,7 @@ static void many_starved_receives_are_all_served_in_the_end(void **state) {
         }
     }
     assert_int_equal(served, MANY);
+    assert_int_equal(starved(&rig), MANY - 1); // each found none once: no more are tried than there are buffers
     for (size_t i = 0; i < MANY; i++) {
         rig_shut(&rig, slots[i]);
         close(peers[i]);
