@@ -261,7 +261,7 @@ static void let_the_submit_end_before_the_commands(const char *name) {
 
 static int unhook(void **state) {
     (void)state;
-    q_hook_fn = NULL;
+    q_hook_set(NULL);
     return 0;
 }
 
@@ -282,7 +282,7 @@ static void end_behind_look(uint32_t engine_mode, int number) {
     sem_init(&late.may_go_on, 0, 0);
     sem_init(&late.is_over, 0, 0);
     atomic_store(&late.num_looks, 0);
-    q_hook_fn = let_the_submit_end_before_the_commands;
+    q_hook_set(let_the_submit_end_before_the_commands);
     assert_int_equal(pthread_create(&thread, NULL, is_refused_late, NULL), 0);
     sem_wait_for(&late.is_held);
     atomic_store(&late.num_looks, number);
@@ -307,7 +307,7 @@ static void end_behind_look(uint32_t engine_mode, int number) {
         assert_int_equal(poll(&wait, 1, HOST_WAIT_MS / 2), 1);
         drain();
     }
-    q_hook_fn = NULL;
+    q_hook_set(NULL);
     assert_int_equal(stage.code, QUOIT_ERR_STALE_HANDLE);
     stage_end();
 }
