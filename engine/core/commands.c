@@ -107,6 +107,9 @@ static void run_engine_close(struct q_engine *engine, struct q_command *command)
     // Cleared first: a close that comes now pushes again, and the deadline that is read next is at most its own.
     atomic_store_explicit(&engine->is_close_queued, 0, memory_order_seq_cst);
     Q_HOOK("core.close.after_clear");
+    // That step moves the phase on. So also when a close is under way: the node may be all that tells of the last count
+    // that ended, behind that step's look at it.
+    engine->must_publish = true;
     if (engine->phase > Q_ENGINE_DRAINING) {
         return;
     }
@@ -114,7 +117,6 @@ static void run_engine_close(struct q_engine *engine, struct q_command *command)
     bool is_idle = q_pending_drain(&engine->entry->pending);
     (void)is_idle; // the phases look for themselves
     engine->phase = Q_ENGINE_DRAINING;
-    engine->must_publish = true; // that step moves the phase on
     q_loop_arm(&engine->loop, &engine->close_timer, close_at_ns);
 }
 
@@ -146,6 +148,7 @@ static bool has_unpublished(struct q_engine *engine) {
 
 static bool take_commands(void *owner) {
     struct q_engine *engine = owner;
+    Q_HOOK("core.commands.before_look");
     if (engine->is_parked && q_mpsc_is_empty(&engine->queue)) {
         return has_unpublished(engine); // draining would end the sleep that a host-driven loop may be going into
     }

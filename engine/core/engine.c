@@ -411,6 +411,7 @@ int32_t q_engine_open_port(struct q_engine *engine, const struct quoit_port_opti
         q_port_free(port);
         return Q_ERR_PORTS_MAX;
     }
+    Q_HOOK("core.open_port.listed");
     // A port that could not be attached stays, for nobody: the loop may be walking the list.
     return attach(engine, port);
 }

@@ -174,6 +174,9 @@ static void all_that_is_refused(void) {
     assert_int_not_equal(quoit_request_new("GET", "http://", &request), QUOIT_OK);
     assert_int_not_equal(quoit_request_new("G T", "http://127.0.0.1/", &request), QUOIT_OK);
     assert_int_not_equal(quoit_request_new("GET", "gopher://127.0.0.1/", &request), QUOIT_OK);
+    assert_int_not_equal(quoit_request_new("GET", "http://xn--a/", &request), QUOIT_OK);
+    request = host_request("GET", "http://b\xc3\xbc" "cher.invalid/"); // whose labels another library looks up
+    quoit_request_release(request);
     request = host_request("GET", "http://127.0.0.1/");
     assert_int_not_equal(quoit_request_add_header(request, "a b", 3, "x", 1), QUOIT_OK);
     assert_int_not_equal(quoit_request_add_header(request, "a", 1, "\n", 1), QUOIT_OK);

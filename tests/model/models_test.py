@@ -21,7 +21,7 @@ MODELS = {
     "slotword": (10, [["-DGRANTERS=1"], ["-DCANCELLERS=1"]]),
     "slotfree": (5, [[]]),
     "pending": (9, [[]]),
-    "shutdown": (11, [[]]),
+    "shutdown": (12, [[]]),
 }
 MEMORY_MIB = 1000  # a model that needs more has grown by mistake; the search then counts as not finished
 DEPTH = 100000

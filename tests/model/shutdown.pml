@@ -159,12 +159,12 @@ proctype Opener() {              /* quoit_port_create, q_engine_open_port */
     if
     :: !ok
     :: ok ->
-        push(OPEN);
-        opened;                                              /* sem_wait */
-#if MUT == 4                     /* ends its count before its port can be found */
+        port_there[1] = true;                                /* enlist: atomic_store of engine->ports[index] */
+        push(OPEN);                                          /* attach */
+#if MUT == 4                     /* ends its count before the loop has its port */
         end_request_outside();
 #endif
-        port_there[1] = true;                                /* atomic_store of engine->ports[index] */
+        opened;                                              /* sem_wait */
 #if MUT != 3 && MUT != 4
         end_request_outside();
 #endif
@@ -246,8 +246,14 @@ inline run_command() {
 #if MUT != 2                     /* 2: a later close finds the node queued for ever */
         close_queued = false;                                /* atomic_store */
 #endif
+#if MUT != 12                    /* 12: not when it only tells that somebody's count has ended */
+        must_publish = true;
+#endif
         if
         :: phase <= DRAINING ->
+#if MUT == 12
+            must_publish = true;
+#endif
             armed_at = close_at;                             /* atomic_load */
             atomic { draining = true; phase = DRAINING }     /* q_pending_drain: fetch_or; q_loop_arm(close_timer) */
         :: else
@@ -255,15 +261,20 @@ inline run_command() {
     fi
 }
 
-inline take_commands() {         /* q_mpsc_drain: atomic_exchange */
-    atomic { batch = len(queue); asleep = false };
-    do
-    :: batch > 0 ->
-        atomic { queue?command; queued = queued & (255 - (1 << command)) };
-        run_command();
-        batch--
-    :: else -> break
-    od
+inline take_commands() {
+    if
+    :: is_parked && len(queue) == 0                          /* q_mpsc_is_empty: atomic_load */
+    :: else ->
+        is_parked = false;
+        atomic { batch = len(queue); asleep = false };       /* q_mpsc_drain: atomic_exchange */
+        do
+        :: batch > 0 ->
+            atomic { queue?command; queued = queued & (255 - (1 << command)) };
+            run_command();
+            batch--
+        :: else -> break
+        od
+    fi
 }
 
 inline bury_dead() {
@@ -278,7 +289,7 @@ inline bury_dead() {
             if :: ok -> slot_live = false :: else fi
         };
         if
-        :: ok -> request = GONE; atomic { requests-- }       /* q_pending_end_requests */
+        :: ok -> request = GONE; has_more = true; atomic { requests-- }      /* q_pending_end_requests */
         :: else
         fi
     :: else
@@ -297,7 +308,7 @@ inline abort_requests() {
 
 inline advance_closing() {       /* q_engine_advance_closing */
     do
-    :: phase == DRAINING && (requests == 0 || close_at == 0) -> phase = ABORTING
+    :: phase == DRAINING && (requests == 0 || close_at == 0) -> atomic { phase = ABORTING; has_more = true }
     :: phase == ABORTING ->
         abort_requests();
         if
@@ -340,30 +351,39 @@ inline finish() {                /* q_engine_finish */
 #define MAY_ANSWER (request == LIVE && has_answer)
 #define IS_DUE     (phase == DRAINING && armed_at == 0)
 
-proctype Loop() {
-    byte phase = RUNNING; byte request = 0; byte command; byte batch; byte armed_at = NEVER;
-    bool ok; bool attached = false; bool is_open = true; bool has_swept = false;
-    do
-    :: phase != CLOSED ->
-        take_commands();
-        bury_dead();                                         /* the publish step */
-        if :: phase != RUNNING -> advance_closing() :: else fi;
+inline turn() {                  /* the kernel's turn: it sleeps when there is nothing to do */
+    if
+    :: is_open && !has_more && !IS_DUE ->
+        if                                                   /* park */
+        :: is_parked -> ok = (len(queue) == 0)               /* q_mpsc_is_empty: atomic_load */
+        :: else ->
+            atomic { ok = (len(queue) == 0); if :: ok -> asleep = true :: else fi };     /* q_mpsc_park: compare_exchange */
+            is_parked = ok
+        fi;
         if
-        :: is_open && request != DEAD && !IS_DUE ->
-            atomic { ok = (len(queue) == 0); if :: ok -> asleep = true :: else fi };     /* q_mpsc_park */
+        :: ok ->
             if
-            :: ok ->
-                if
-                :: rung -> rung = false
-                :: MAY_ANSWER -> end_live()
-                fi
-            :: else
+            :: rung -> rung = false
+            :: MAY_ANSWER -> end_live()
             fi
-        :: request == DEAD && pinned ->                      /* only the cancel's node helps: it sleeps */
-            atomic { ok = (len(queue) == 0); if :: ok -> asleep = true :: else fi };
-            if :: ok -> rung -> rung = false :: else fi
         :: else
         fi
+    :: else
+    fi
+}
+
+proctype Loop() {                /* q_loop_tick, then q_engine_finish */
+    byte phase = RUNNING; byte request = 0; byte command; byte batch; byte armed_at = NEVER;
+    bool ok; bool attached = false; bool is_open = true; bool has_swept = false;
+    bool has_more = false; bool must_publish = false; bool is_parked = false;
+    do
+    :: phase != CLOSED ->
+        turn();
+        atomic { has_more = false; must_publish = false };   /* publish */
+        if :: phase != RUNNING -> advance_closing() :: else fi;
+        bury_dead();
+        take_commands();
+        has_more = (has_more || must_publish || request == DEAD)
     :: else -> break
     od;
     finish()

@@ -166,7 +166,7 @@ bool q_schedule_run(const struct q_schedule_rule *rules, size_t rules_len, const
     g_schedule.is_broken = false;
     g_schedule.arrivals_len = 0;
     g_schedule.running = actors_len;
-    q_hook_fn = q_schedule_point;
+    q_hook_set(q_schedule_point);
     for (size_t i = 0; i < actors_len; i++) {
         int error = pthread_create(&threads[i], NULL, run_actor, (void *)&actors[i]);
         Q_CHECK(error == 0);
@@ -175,7 +175,7 @@ bool q_schedule_run(const struct q_schedule_rule *rules, size_t rules_len, const
     for (size_t i = 0; i < actors_len; i++) {
         pthread_join(threads[i], NULL);
     }
-    q_hook_fn = NULL;
+    q_hook_set(NULL);
     bool is_kept = all_points_were_reached() && !g_schedule.is_broken;
     pthread_cond_destroy(&g_schedule.changed);
     return is_kept;
