@@ -87,6 +87,9 @@ void bench_conn_close(struct bench_conn *conn, bool reset) {
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
         bench_worker_count(worker, BENCH_RESETS, 1);
     }
+    // Closing alone would not do it when a child that was forked meanwhile has the socket too: epoll would go on
+    // telling of it, by the name of a connection that is gone.
+    epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
     close(conn->fd);
     conn->fd = -1;
     conn->state = BENCH_CONN_CLOSED;

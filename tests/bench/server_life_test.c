@@ -1,6 +1,7 @@
 // The embedded server over time: delays, connections that come, go and are cut off, threads, start and stop.
 #include "tests/bench/server_fixture.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct bench_server *g_server; // one for all tests that need nothing special
@@ -218,6 +219,39 @@ static void a_stopped_server_leaves_no_descriptor(void **state) {
     assert_int_equal(raw_num_fds(), before);
 }
 
+// A child that was forked has the server's sockets too, so that closing one does not end it. Under asan this test fails
+// when the server goes on hearing of it.
+static void a_closed_connection_is_not_heard_of_again_though_a_child_holds_it(void **state) {
+    struct bench_server *server = server_start((struct bench_server_options){.num_threads = 1});
+    struct raw_client client = raw_connect(bench_server_port(server));
+    int until_closed[2];
+    char nothing;
+    (void)state;
+    until(counters(server).open == 1);
+    assert_int_equal(pipe(until_closed), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(until_closed[1]);
+        _exit(read(until_closed[0], &nothing, 1) != 0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(bench_server_kill_connections(server), 1);
+    raw_send(&client, "GET /size/10 HTTP/1.1\r\n");
+    struct raw_client other = raw_connect(bench_server_port(server));
+    struct raw_response response = raw_get(&other, "/size/10"); // the server has seen what there was to see before it
+    raw_assert_body(&response, 10);
+    raw_response_free(&response);
+    assert_int_equal(counters(server).open, 1);
+    raw_close(&other);
+    raw_close(&client);
+    close(until_closed[1]);
+    close(until_closed[0]);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    bench_server_stop(server);
+}
+
 static void an_address_that_is_none_is_refused(void **state) {
     (void)state;
     assert_null(bench_server_start(&(struct bench_server_options){.address = "localhost"}));
@@ -236,6 +270,7 @@ int main(void) {
         cmocka_unit_test(it_listens_on_ipv6_and_unix_paths_too),
         cmocka_unit_test(connections_are_dealt_out_to_all_threads),
         cmocka_unit_test(a_stopped_server_leaves_no_descriptor),
+        cmocka_unit_test(a_closed_connection_is_not_heard_of_again_though_a_child_holds_it),
         cmocka_unit_test(an_address_that_is_none_is_refused),
     };
     return cmocka_run_group_tests(tests, start_common, stop_common);

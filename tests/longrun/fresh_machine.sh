@@ -45,9 +45,12 @@ mount -t sysfs sysfs "$folder/sys"
 mount --rbind /dev "$folder/dev"
 mount --make-rslave "$folder/dev"
 
-# A clean clone, made outside: git is none of the packages that Quoit needs.
-git clone -q --no-hardlinks "$root" "$folder/srv/quoit"
+# Clean clones, made outside: git is none of the packages that Quoit needs. One for each user, since Bazel's links in a
+# tree lead into the home of the one who built there.
 inside useradd -m tester
+git clone -q --no-hardlinks "$root" "$folder/srv/quoit"
+git clone -q --no-hardlinks "$root" "$folder/home/tester/quoit"
+inside chown -R tester /home/tester/quoit
 start=$SECONDS
 say ".ci/run as root, nothing installed"
 inside HOME=/root /srv/quoit/.ci/run
@@ -57,7 +60,5 @@ inside HOME=/root /srv/quoit/bazel/bazelw --prepare
 say "the wrapper's second run took $((SECONDS - start)) s"
 start=$SECONDS
 say "bazel/bazelw test //... as an ordinary user"
-inside cp -r /srv/quoit /home/tester/quoit
-inside chown -R tester /home/tester/quoit
 inside su tester -c 'cd && quoit/bazel/bazelw test //...'
 say "took $((SECONDS - start)) s"
