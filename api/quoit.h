@@ -121,6 +121,7 @@ enum quoit_error {
     QUOIT_ERR_CHUNK_EXTENSION_TOO_LARGE = 704, // chunk extensions are larger than the limit
     QUOIT_ERR_BODY_TOO_LARGE = 705, // the response's body is larger than the request's bound
     QUOIT_ERR_TOO_MANY_REDIRECTS = 706, // the server redirected more often than the request allows
+    QUOIT_ERR_LINE_TOO_LONG = 707, // a line of the response's head or trailers is longer than the limit
     QUOIT_ERR_REQUESTS_MAX = 710, // too many requests are pending on this engine
     QUOIT_ERR_PORT_FULL = 711, // the port has no room for the head and the terminal event of one more request
     QUOIT_ERR_WAITERS_MAX = 712, // too many requests wait for a connection to this origin
@@ -239,13 +240,20 @@ struct quoit_engine_options {
     uint32_t idle_timeout_ms;           // an unused connection is closed after this; default 60000
     uint64_t memory_max;                // bytes of buffers, all together; default 64 MiB, least 2 MiB
     uint32_t head_bytes_max;            // of a response; default 16384, most 262144. Answers endless heads.
-    uint32_t headers_max;               // fields of a response; default 128, most 1024
+    uint32_t headers_max;               // fields of a head or of trailers; default 128, most 1024. Answers a flood of
+                                        // tiny fields, each of which costs more memory than it has bytes.
     const struct quoit_allocator *allocator; // copied; NULL is malloc and free
     quoit_log_fn log;                   // NULL: nobody listens
     void *log_context;
     uint32_t log_level;                 // default 2
     uint32_t reserved;
     const char *hosts_file;             // default "/etc/hosts"; read once, in create
+    uint32_t line_bytes_max;            // a field's name and value, or the reason in a status line; default
+                                        // head_bytes_max, most 262144. Answers one field that fills the head.
+    uint32_t informational_max;         // 1xx heads of a response; default 32, most 1024. Answers 1xx without end.
+    uint32_t chunk_extension_bytes_max; // chunk extensions and leading zeros of chunk sizes, in all chunks of a response
+                                        // together; default 16384, most 1048576. Answers framing without content.
+    uint32_t trailer_bytes_max;         // trailers of a response; default 2048, most 262144. Answers endless trailers.
 };
 
 // quoit_engine_create makes an engine, and its thread unless the mode is host-driven, and returns when its ring has

@@ -68,6 +68,7 @@ Q_ERROR(TRAILERS_TOO_LARGE,    703, 0, "the response's trailers are larger than 
 Q_ERROR(CHUNK_EXTENSION_TOO_LARGE, 704, 0, "chunk extensions are larger than the limit")
 Q_ERROR(BODY_TOO_LARGE,        705, 0, "the response's body is larger than the request's bound")
 Q_ERROR(TOO_MANY_REDIRECTS,    706, 0, "the server redirected more often than the request allows")
+Q_ERROR(LINE_TOO_LONG,         707, 0, "a line of the response's head or trailers is longer than the limit")
 Q_ERROR(REQUESTS_MAX,          710, 1, "too many requests are pending on this engine")
 Q_ERROR(PORT_FULL,             711, 1, "the port has no room for the head and the terminal event of one more request")
 Q_ERROR(WAITERS_MAX,           712, 1, "too many requests wait for a connection to this origin")

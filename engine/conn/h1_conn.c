@@ -210,7 +210,7 @@ static enum pump_next on_informational(struct q_h1_conn *h1) {
 
 static enum pump_next on_head(struct q_h1_conn *h1) {
     h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk);
-    // A long body must not hold the chunk; trailers, should there be any, get a small one.
+    // A long body must not hold the chunk; trailers, should there be any, get one of their own.
     drop_chunk(&h1->head_chunk);
     q_h1_reader_lend(&h1->reader, NULL, 0);
     return PUMP_GO_ON;
@@ -236,7 +236,7 @@ static enum pump_next on_failed(struct q_h1_conn *h1) {
 
 static enum pump_next on_need_memory(struct q_h1_conn *h1) {
     bool has_head = h1->out.status >= 200;
-    return lend_memory(h1, has_head ? h1->env->small_chunks : h1->env->head_chunks) ? PUMP_GO_ON : PUMP_STOP;
+    return lend_memory(h1, has_head ? h1->env->trailer_chunks : h1->env->head_chunks) ? PUMP_GO_ON : PUMP_STOP;
 }
 
 static event_fn *const k_on_event[] = {

@@ -12,7 +12,8 @@
 struct q_conn_env {
     struct q_loop *loop;
     struct q_chunk_pool *head_chunks;  // heads are built in these
-    struct q_chunk_pool *small_chunks; // trailers
+    struct q_chunk_pool *small_chunks; // for an exchange's notes
+    struct q_chunk_pool *trailer_chunks; // one of the two: whichever holds what the limits allow
     struct q_h1_limits limits;
     uint64_t idle_timeout_ns;
 };

@@ -12,7 +12,6 @@
 #define SQ_ENTRIES 128
 #define CQ_ENTRIES 1024
 #define SPARE_SLOTS 64          // for connections that are closing while their successors open
-#define TRAILER_BYTES_MAX 2048  // what a small chunk holds with its entries
 #define BUFFERS_KEPT 256        // free receive buffers kept for the next burst: 4 MiB
 #define CHUNKS_KEPT 256
 
@@ -36,8 +35,10 @@ static void init_pools(struct q_engine *engine) {
     engine->conn_env.limits = (struct q_h1_limits){
         .head_bytes = options->head_bytes_max,
         .headers_count = options->headers_max,
-        .line_bytes = options->head_bytes_max,
-        .trailer_bytes = TRAILER_BYTES_MAX,
+        .line_bytes = options->line_bytes_max,
+        .informational_count = options->informational_max,
+        .chunk_extension_bytes = options->chunk_extension_bytes_max,
+        .trailer_bytes = options->trailer_bytes_max,
     };
     size_t head_bytes = q_h1_reader_memory_for(&engine->conn_env.limits);
     const struct q_alloc *alloc = &engine->alloc;
@@ -77,6 +78,11 @@ static struct q_error start(struct q_engine *engine) {
     engine->conn_env.loop = &engine->loop;
     engine->conn_env.head_chunks = &engine->head_pool;
     engine->conn_env.small_chunks = &engine->small_pool;
+    struct q_h1_limits trailers_alone = engine->conn_env.limits;
+    trailers_alone.head_bytes = trailers_alone.trailer_bytes;
+    engine->conn_env.trailer_chunks = q_h1_reader_memory_for(&trailers_alone) <= Q_ENGINE_SMALL_BYTES
+                                          ? &engine->small_pool
+                                          : &engine->head_pool;
     engine->conn_env.idle_timeout_ns = engine->options.idle_timeout_ms * Q_NS_PER_MS;
     struct q_pool_options pool_options = {
         .connections_max = engine->options.connections_max,

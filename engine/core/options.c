@@ -35,7 +35,11 @@ static const struct bound k_bounds[] = {
     BOUND(idle_timeout_ms, 60000, 86400000),
     BOUND(head_bytes_max, 16384, 262144),
     BOUND(headers_max, 128, 1024),
+    BOUND(line_bytes_max, 0, 262144), // 0: as head_bytes_max
     BOUND(log_level, 2, 4),
+    BOUND(informational_max, 32, 1024),
+    BOUND(chunk_extension_bytes_max, 16384, 1u << 20),
+    BOUND(trailer_bytes_max, 2048, 262144),
 };
 
 static int32_t fill_in(struct quoit_engine_options *options) {
@@ -58,6 +62,7 @@ int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_
     if (code != 0) {
         return code;
     }
+    out->line_bytes_max = out->line_bytes_max == 0 ? out->head_bytes_max : out->line_bytes_max;
     out->memory_max = out->memory_max == 0 ? UINT64_C(64) << 20 : out->memory_max;
     out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
     bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);

@@ -66,7 +66,16 @@ static int on_version_complete(llhttp_t *parser) {
 
 // llhttp takes any byte but CR and LF in the reason phrase.
 static int on_status(llhttp_t *parser, const char *at, size_t len) {
+    struct q_h1_reader *r = parser->data;
+    r->value_len += (uint32_t)len;
     return q_is_field_value(q_slice_make(at, len)) ? 0 : refuse(parser, Q_ERR_HTTP_BAD_STATUS_LINE);
+}
+
+static int on_status_complete(llhttp_t *parser) {
+    struct q_h1_reader *r = parser->data;
+    bool is_too_long = !r->in_trailers && r->value_len > r->limits.line_bytes; // theirs is our own
+    r->value_len = 0;
+    return is_too_long ? refuse(parser, Q_ERR_LINE_TOO_LONG) : 0;
 }
 
 // keep_text appends a piece of the field that is being read. When it does not fit the field fails, but only at its end:
@@ -106,7 +115,10 @@ static int on_header_value_complete(llhttp_t *parser) {
     if (r->builder.count >= r->limits.headers_count) {
         return refuse(parser, Q_ERR_TOO_MANY_HEADERS);
     }
-    if (r->overflow || r->name_len > Q_HEADERS_NAME_BYTES_MAX || r->name_len + r->value_len > r->limits.line_bytes) {
+    if (r->name_len > Q_HEADERS_NAME_BYTES_MAX || r->name_len + r->value_len > r->limits.line_bytes) {
+        return refuse(parser, Q_ERR_LINE_TOO_LONG);
+    }
+    if (r->overflow) {
         return refuse(parser, too_large(r));
     }
     // llhttp leaves the blanks behind a value in it.
@@ -129,6 +141,7 @@ static int on_headers_complete(llhttp_t *parser) {
 static const llhttp_settings_t k_settings = {
     .on_version_complete = on_version_complete,
     .on_status = on_status,
+    .on_status_complete = on_status_complete,
     .on_header_field = on_header_field,
     .on_header_field_complete = on_header_field_complete,
     .on_header_value = on_header_value,

@@ -32,7 +32,7 @@
 struct q_h1_limits {
     uint32_t head_bytes;            // one head, status line and blank line included: a head without end
     uint32_t headers_count;         // fields in one head or trailer section: a flood of tiny fields
-    uint32_t line_bytes;            // one field line, name and value: one field that fills the head
+    uint32_t line_bytes;            // a field's name and value, or the reason: one field that fills the head
     uint32_t informational_count;   // 1xx heads before the final one: 1xx without end
     uint32_t chunk_extension_bytes; // extensions and leading zeros, all chunks together: framing without content
     uint32_t trailer_bytes;         // the trailer section: a trailer without end
@@ -89,7 +89,7 @@ struct q_h1_reader {
     uint32_t section_bytes; // of this section so far
     uint32_t lines;         // line ends in this section so far
     uint32_t name_len;      // of the field that is being read, whose text is the builder's last
-    uint32_t value_len;
+    uint32_t value_len;     // or of the status line's reason
     uint32_t informational_count;
     uint8_t state;
     uint8_t request_flags;

@@ -99,6 +99,7 @@ void conn_rig_open(struct conn_rig *rig, struct conn_rig_options options) {
     rig->env.loop = &rig->loop;
     rig->env.head_chunks = &rig->heads;
     rig->env.small_chunks = &rig->small;
+    rig->env.trailer_chunks = &rig->small;
     rig->env.idle_timeout_ns = options.idle_timeout_ns == 0 ? 60 * Q_NS_PER_S : options.idle_timeout_ns;
     conn_rig_listen(rig, "127.0.0.1", 80, Q_SIM_ACCEPT, 0);
 }

@@ -28,6 +28,10 @@ static void no_options_are_the_defaults_of_the_header(void **state) {
         assert_int_equal(out.memory_max, 64 << 20);
         assert_int_equal(out.head_bytes_max, 16384);
         assert_int_equal(out.headers_max, 128);
+        assert_int_equal(out.line_bytes_max, 16384);
+        assert_int_equal(out.informational_max, 32);
+        assert_int_equal(out.chunk_extension_bytes_max, 16384);
+        assert_int_equal(out.trailer_bytes_max, 2048);
         assert_int_equal(out.log_level, 2);
         assert_string_equal(out.hosts_file, "/etc/hosts");
         assert_null(out.allocator);
@@ -100,6 +104,10 @@ static void every_number_has_its_bound(void **state) {
         ROW(head_bytes_max, 262144),
         ROW(headers_max, 1024),
         ROW(log_level, 4),
+        ROW(line_bytes_max, 262144),
+        ROW(informational_max, 1024),
+        ROW(chunk_extension_bytes_max, 1u << 20),
+        ROW(trailer_bytes_max, 262144),
     };
     (void)state;
     for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {

@@ -34,7 +34,7 @@ AT(quoit_allocator, allocate, 0);
 AT(quoit_allocator, release, 8);
 AT(quoit_allocator, context, 16);
 
-SIZE(quoit_engine_options, 88);
+SIZE(quoit_engine_options, 104);
 AT(quoit_engine_options, struct_size, 0);
 AT(quoit_engine_options, mode, 4);
 AT(quoit_engine_options, capabilities_off, 8);
@@ -51,6 +51,10 @@ AT(quoit_engine_options, log, 56);
 AT(quoit_engine_options, log_context, 64);
 AT(quoit_engine_options, log_level, 72);
 AT(quoit_engine_options, hosts_file, 80);
+AT(quoit_engine_options, line_bytes_max, 88);
+AT(quoit_engine_options, informational_max, 92);
+AT(quoit_engine_options, chunk_extension_bytes_max, 96);
+AT(quoit_engine_options, trailer_bytes_max, 100);
 
 SIZE(quoit_engine_info, 128);
 AT(quoit_engine_info, capabilities, 4);
