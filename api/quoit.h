@@ -114,6 +114,7 @@ enum quoit_error {
     QUOIT_ERR_HTTP_BAD_VERSION = 608, // the response's HTTP version is not supported
     QUOIT_ERR_HTTP_UNEXPECTED_UPGRADE = 609, // the server switched protocols without being asked
     QUOIT_ERR_HTTP_BAD_LOCATION = 610, // the redirect's Location is not a URL that may be followed
+    QUOIT_ERR_REDIRECT_REFUSED = 611, // the host refused the redirect
     QUOIT_ERR_HEAD_TOO_LARGE = 700, // the response's head is larger than the limit
     QUOIT_ERR_TOO_MANY_HEADERS = 701, // the response has more headers than the limit
     QUOIT_ERR_TOO_MANY_INFORMATIONAL = 702, // the server sent more informational responses than the limit
@@ -362,6 +363,7 @@ struct quoit_request_bounds {
     uint64_t low_speed_bytes; // ... at least so many bytes of the answer must come; default none (TIMEOUT_LOW_SPEED).
                              // Both or neither.
     uint64_t body_bytes_max; // of the response as received; default none (BODY_TOO_LARGE). Answers endless bodies.
+    uint64_t answer_ms;      // from a question's event to its answer; default 30000 (TIMEOUT_ANSWER)
 };
 
 // quoit_request_set_bounds bounds the request. What `bounds` points at is copied. Builder's thread.
@@ -373,12 +375,12 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_bounds(struct quoit_request *
 // but HEAD; 307 and 308 keep method and body (RFC 9110 section 15.4). Authorization, Cookie, Proxy-Authorization, a Host
 // of the user's and the URL's credentials never go to another origin; nothing leads onto a unix socket but what is on it
 // already (UNSUPPORTED_SCHEME). Of a redirect that is followed the host sees nothing but its place in
-// quoit_summary.redirects.
+// quoit_summary.redirects, and, with `ask`, a QUESTION before.
 struct quoit_redirect_options {
     uint32_t struct_size;
     uint32_t limit;       // most that are followed, at most 64; 0: none. One more is TOO_MANY_REDIRECTS.
     uint32_t same_scheme; // 1: a redirect to another scheme fails with UNSUPPORTED_SCHEME
-    uint32_t reserved;
+    uint32_t ask;         // 1: the host is asked about each that could be followed (struct quoit_question)
 };
 
 // quoit_request_set_redirects says how redirects are followed; without it they are delivered like any response. What
@@ -467,6 +469,7 @@ enum quoit_event_type {
     QUOIT_EVENT_DONE = 5,          // terminal: the response is complete, whatever its status
     QUOIT_EVENT_FAILED = 6,        // terminal: the request failed
     QUOIT_EVENT_CLOSED = 7,        // the port's last event: its engine has closed. It belongs to no request.
+    QUOIT_EVENT_QUESTION = 10,     // the request waits for quoit_answer; before HEAD, once per redirect
 };
 
 struct quoit_head {
@@ -480,6 +483,25 @@ struct quoit_data {
     const void *data;
     size_t len;
     uint64_t offset; // of the first byte, in the body
+};
+
+enum quoit_question_kind {
+    QUOIT_QUESTION_REDIRECT = 1, // shall this redirect be followed?
+};
+
+// A question to the host, answered by quoit_answer. Until then the request stands still: what follows the redirect's
+// head stays unread, and no bound runs but answer_ms and total_ms. It waits for room in the port like a piece of body.
+// An answer that is late, or comes when the request has ended, is refused by its token and does no harm.
+struct quoit_question {
+    uint32_t kind;      // enum quoit_question_kind
+    uint32_t status;    // of the redirect
+    uint64_t token;     // for quoit_answer; never 0, and never given out twice
+    const char *url;    // where it leads: absolute, as in quoit_summary.redirects, with neither fragment nor credentials;
+    size_t url_len;     // not NUL-terminated
+    const char *method; // of the next hop
+    size_t method_len;
+    uint32_t hop;       // 1: the first redirect of this request
+    uint32_t reserved;
 };
 
 // What is known of a request that has ended. Times are nanoseconds since the submit was seen by the loop; 0: it did
@@ -508,9 +530,24 @@ struct quoit_event {
     union {
         struct quoit_head head;       // INFORMATIONAL, HEAD, TRAILERS (status 0)
         struct quoit_data data;       // DATA
+        struct quoit_question question; // QUESTION
         struct quoit_summary summary; // DONE, FAILED
     } u;
 };
+
+// Answers to QUOIT_QUESTION_REDIRECT.
+enum quoit_answer_kind {
+    QUOIT_ANSWER_YES = 1,    // follow
+    QUOIT_ANSWER_STOP = 2,   // do not follow: this response is the final one, its head and body are delivered
+    QUOIT_ANSWER_REFUSE = 3, // fail with REDIRECT_REFUSED
+};
+
+// quoit_answer answers a question, by the token of its event. The first answer counts: another one to the same question
+// changes nothing (and is OK while the first is on its way). The loop decides between an answer and a cancel, a timeout
+// or a close that come together; the request's one terminal event tells. Any thread, also in a signal handler and inside
+// the inline callback that got the event; never blocks or allocates.
+// Errors: STALE_HANDLE (harmless: the question is over), INVALID_ARGUMENT (no such answer), FORKED.
+QUOIT_API int32_t quoit_answer(struct quoit_engine engine, uint64_t token, uint32_t answer);
 
 enum quoit_port_mode {
     QUOIT_PORT_EVENTFD = 0, // the host drains, woken by an eventfd

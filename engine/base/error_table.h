@@ -61,6 +61,7 @@ Q_ERROR(HTTP_TRUNCATED_BODY,   607, 1, "the connection ended before the response
 Q_ERROR(HTTP_BAD_VERSION,      608, 0, "the response's HTTP version is not supported")
 Q_ERROR(HTTP_UNEXPECTED_UPGRADE, 609, 0, "the server switched protocols without being asked")
 Q_ERROR(HTTP_BAD_LOCATION,     610, 0, "the redirect's Location is not a URL that may be followed")
+Q_ERROR(REDIRECT_REFUSED,      611, 0, "the host refused the redirect")
 Q_ERROR(HEAD_TOO_LARGE,        700, 0, "the response's head is larger than the limit")
 Q_ERROR(TOO_MANY_HEADERS,      701, 0, "the response has more headers than the limit")
 Q_ERROR(TOO_MANY_INFORMATIONAL, 702, 0, "the server sent more informational responses than the limit")

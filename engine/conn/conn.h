@@ -44,7 +44,9 @@ struct q_conn_progress {
 // connection then keeps the event, stops receiving, and offers it again on q_conn_resume.
 struct q_conn_user_events {
     bool (*on_informational)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
-    void (*on_head)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
+    // A final head may also be refused until its user has made up its mind about it. Whatever happens to the connection
+    // meanwhile is told when the head was taken.
+    bool (*on_head)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
     // `data` lies in `chunk`; who keeps it acquires the chunk.
     bool (*on_data)(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk);
     bool (*on_trailers)(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk);

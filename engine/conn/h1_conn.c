@@ -208,11 +208,28 @@ static enum pump_next on_informational(struct q_h1_conn *h1) {
     return offered(h1, Q_H1_INFORMATIONAL, was_taken);
 }
 
+// A reset is not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will
+// tell: it is armed since the start, unless the user has paused it or still owes an answer to what it brought.
+// After another failure the connection lives, and its peer would wait for the rest as long as we for the answer.
+static bool ends_exchange(struct q_error send_error) {
+    return q_error_is(send_error) && send_error.code != Q_ERR_CONNECTION_RESET;
+}
+
 static enum pump_next on_head(struct q_h1_conn *h1) {
-    h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk);
+    if (!h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk)) {
+        if (h1->input.len == 0) {
+            drop_chunk(&h1->chunk); // a host may take long to decide, and the head does not lie in it
+        }
+        return offered(h1, Q_H1_HEAD, false);
+    }
+    h1->refused = Q_H1_NEED_MORE;
     // A long body must not hold the chunk; trailers, should there be any, get a small one.
     drop_chunk(&h1->head_chunk);
     q_h1_reader_lend(&h1->reader, NULL, 0);
+    if (ends_exchange(h1->send_error)) {
+        fail(h1, h1->send_error); // it came while the head was refused
+        return PUMP_STOP;
+    }
     return PUMP_GO_ON;
 }
 
@@ -311,10 +328,10 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     }
     h1->progress.bytes_out += len;
     h1->send_error = error;
-    // A reset is not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will
-    // tell: it is armed since the start, unless the user has paused it or still owes an answer to what it brought.
-    if (q_error_is(error) && error.code != Q_ERR_CONNECTION_RESET) {
-        fail(h1, error); // the connection lives, and its peer would wait for the rest as long as we for the answer
+    if (ends_exchange(error)) {
+        if (h1->refused != Q_H1_HEAD) {
+            fail(h1, error);
+        }
     } else if (!q_error_is(error)) {
         h1->user->events->on_sent(h1->user);
     }

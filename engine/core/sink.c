@@ -207,6 +207,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
     if (!request->has_head) {
         q_evring_unreserve(&request->port->ring, 1);
     }
+    q_askword_withdraw(&request->ask);
     drop_own_chunk(request);
     engine->num_done += !has_failed;
     engine->num_failed += has_failed;
@@ -222,6 +223,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
 const struct q_exchange_sink q_engine_sink = {
     .informational = on_informational,
     .head = on_head,
+    .ask = q_engine_ask,
     .data = on_data,
     .trailers = on_trailers,
     .ended = on_ended,

@@ -102,6 +102,7 @@ static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool dro
     if (!q_error_is(error)) {
         error = q_spec_set_redirects(to, from->redirects_max, from->keeps_scheme);
     }
+    to->asks_redirects = from->asks_redirects;
     to->bounds = from->bounds;
     to->credit = from->credit;
     to->is_credit_manual = from->is_credit_manual;

@@ -53,6 +53,7 @@ int32_t quoit_request_set_bounds(struct quoit_request *request, const struct quo
         .low_speed_bytes = given.low_speed_bytes,
         .total_ns = ns_of_ms(given.total_ms),
         .body_bytes_max = given.body_bytes_max,
+        .answer_ns = ns_of_ms(given.answer_ms),
     };
     return q_spec_set_bounds(spec_of(request), &converted).code;
 }
@@ -63,7 +64,10 @@ int32_t quoit_request_set_redirects(struct quoit_request *request, const struct 
     }
     struct quoit_redirect_options given;
     int32_t code = q_options_read_struct(&given, sizeof given, options);
-    return code != 0 ? code : q_spec_set_redirects(spec_of(request), given.limit, given.same_scheme != 0).code;
+    if (code == 0) {
+        code = q_spec_set_redirects(spec_of(request), given.limit, given.same_scheme != 0).code;
+    }
+    return code != 0 ? code : q_spec_ask_redirects(spec_of(request), given.ask != 0).code;
 }
 
 int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes, int32_t manual) {
