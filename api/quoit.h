@@ -504,6 +504,19 @@ struct quoit_question {
     uint32_t reserved;
 };
 
+enum quoit_address_family {
+    QUOIT_ADDRESS_NONE = 0,
+    QUOIT_ADDRESS_UNIX = 1, // a unix socket; neither port nor ip
+    QUOIT_ADDRESS_IPV4 = 4,
+    QUOIT_ADDRESS_IPV6 = 6,
+};
+
+struct quoit_address {
+    uint16_t family; // enum quoit_address_family
+    uint16_t port;   // in host order
+    uint8_t ip[16];  // in network order; of IPv4 the first 4
+};
+
 // What is known of a request that has ended. Times are nanoseconds since the submit was seen by the loop; 0: it did
 // not come to that.
 struct quoit_summary {
@@ -520,6 +533,7 @@ struct quoit_summary {
     uint64_t spent_ns[QUOIT_STAGES];       // time in each stage
     const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
                                            // led to; NULL: none. Valid as long as the event.
+    struct quoit_address remote; // peer of the connection that was used last; family NONE: none was
 };
 
 struct quoit_event {
@@ -584,10 +598,11 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_port_create(struct quoit_engine engine, c
 // that quoit_port_drain, when it last returned less than `max`, had not seen. Any thread.
 QUOIT_API int quoit_port_fd(struct quoit_port port);
 
-// quoit_port_drain copies up to `max` events, oldest first, into `events`, which has `event_size` bytes per element
-// (sizeof(struct quoit_event)). What they point at stays valid until quoit_port_advance. It gives the number of
-// events, or a negative error code. It never blocks. The draining thread. Returning less than `max`, it has armed the
-// eventfd for the next event. Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -FORKED.
+// quoit_port_drain copies up to `max` events, oldest first, into `events`, which has `event_size` bytes per element:
+// sizeof(struct quoit_event) of the header that the host was compiled with, whatever the library's is. What they point
+// at stays valid until quoit_port_advance. It gives the number of events, or a negative error code. It never blocks. The
+// draining thread. Returning less than `max`, it has armed the eventfd for the next event.
+// Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -FORKED.
 QUOIT_API int32_t quoit_port_drain(struct quoit_port port, struct quoit_event *events, size_t event_size, size_t max);
 
 // quoit_port_wait is quoit_port_drain for hosts without an event loop: it first waits until there is an event or

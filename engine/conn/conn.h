@@ -13,6 +13,7 @@
 #include "engine/base/list.h"
 #include "engine/base/slots.h"
 #include "engine/buf/chunk.h"
+#include "engine/net/address.h"
 #include "engine/wire/h1_reader.h"
 
 struct q_conn;
@@ -37,6 +38,7 @@ struct q_conn_progress {
     uint64_t bytes_out;      // taken by the kernel
     uint32_t connection_id;  // serial, never 0
     bool is_reused;          // the connection had served an exchange before
+    struct q_endpoint remote;
     bool has_response_begun; // a byte of the response was seen
 };
 
@@ -94,6 +96,7 @@ struct q_conn {
     struct q_handle handle;           // the pool's name for it
     uint32_t id;                      // serial, for people
     uint32_t uses;
+    struct q_endpoint remote;         // once connected
     uint8_t state; // enum q_conn_state
 };
 

@@ -82,6 +82,7 @@ static void on_connected(struct q_stream *stream, struct q_error error) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     if (!q_error_is(error)) {
         q_loop_disarm(h1->env->loop, &h1->timer);
+        h1->conn.remote = q_address_endpoint(&h1->addresses->list[h1->address_index]);
         become_idle(h1);
         h1->conn.owner->on_ready(&h1->conn);
         return;
@@ -352,7 +353,8 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     Q_CHECK(conn->state == Q_CONN_IDLE && h1->user == NULL && !h1->is_sending);
     conn->state = Q_CONN_BUSY;
     h1->user = user;
-    h1->progress = (struct q_conn_progress){.connection_id = conn->id, .is_reused = conn->uses > 0};
+    h1->progress = (struct q_conn_progress){
+        .connection_id = conn->id, .is_reused = conn->uses > 0, .remote = conn->remote};
     conn->uses++;
     h1->started_turn = q_io_get_stats(h1->env->loop->io)->turns;
     h1->asks_close = request->asks_close;

@@ -178,6 +178,12 @@ static bool on_data(struct q_exchange *exchange, struct q_slice data, struct q_c
     return true;
 }
 
+static struct quoit_address address_of(const struct q_endpoint *endpoint) {
+    struct quoit_address address = {.family = endpoint->family, .port = endpoint->port};
+    memcpy(address.ip, endpoint->ip, sizeof address.ip);
+    return address;
+}
+
 static void on_ended(struct q_exchange *exchange, const struct q_exchange_summary *summary) {
     struct q_request *request = q_request_of(exchange);
     struct q_engine *engine = request->engine;
@@ -195,6 +201,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .head_ns = summary->head_ns,
         .end_ns = summary->end_ns,
         .redirects = (const struct quoit_headers *)(const void *)summary->redirects,
+        .remote = address_of(&summary->remote),
         .connection_id = summary->connection_id,
         .status = summary->status,
         .attempts = summary->attempts,

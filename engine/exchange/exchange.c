@@ -129,6 +129,7 @@ static void add_progress(struct q_exchange *x, const struct q_conn_progress *pro
     x->summary.bytes_in += progress->bytes_in;
     x->summary.bytes_out += progress->bytes_out;
     x->summary.connection_id = progress->connection_id;
+    x->summary.remote = progress->remote;
     x->summary.is_reused = progress->is_reused;
 }
 

@@ -34,6 +34,7 @@ struct q_exchange_summary {
     uint64_t spent_ns[Q_STAGES];
     const struct q_headers *redirects; // status and target of each hop that was followed; NULL: none
     struct q_chunk *redirects_chunk;   // where they lie; borrowed
+    struct q_endpoint remote;          // of the connection that was used last
     uint32_t connection_id;
     uint16_t status;
     uint8_t attempts;

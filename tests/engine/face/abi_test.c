@@ -72,7 +72,12 @@ AT(quoit_data, data, 0);
 AT(quoit_data, len, 8);
 AT(quoit_data, offset, 16);
 
-SIZE(quoit_summary, 136);
+SIZE(quoit_address, 20);
+AT(quoit_address, family, 0);
+AT(quoit_address, port, 2);
+AT(quoit_address, ip, 4);
+
+SIZE(quoit_summary, 160);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -85,6 +90,7 @@ AT(quoit_summary, attempts, 62);
 AT(quoit_summary, reused, 63);
 AT(quoit_summary, spent_ns, 64);
 AT(quoit_summary, redirects, 128);
+AT(quoit_summary, remote, 136);
 
 SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
@@ -109,7 +115,7 @@ SIZE(quoit_request_state, 80);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 160);
+SIZE(quoit_event, 184);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);
