@@ -99,6 +99,7 @@ enum quoit_error {
     QUOIT_ERR_CONNECT_TIMED_OUT = 312, // the kernel gave up on connecting
     QUOIT_ERR_CONNECT_FAILED = 313, // connecting failed
     QUOIT_ERR_SOCKET_FAILED = 314, // a socket could not be made
+    QUOIT_ERR_BIND_FAILED = 315, // the request's local address could not be bound
     QUOIT_ERR_CONNECTION_RESET = 400, // the peer reset the connection
     QUOIT_ERR_CONNECTION_CLOSED = 401, // the peer closed the connection before it answered
     QUOIT_ERR_CONNECTION_FAILED = 402, // the connection failed
@@ -388,6 +389,13 @@ struct quoit_redirect_options {
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_redirects(struct quoit_request *request,
                                                              const struct quoit_redirect_options *options);
 
+// quoit_request_set_local_address makes the request's connections, of each hop, come from `address`: "192.0.2.1" or
+// "2001:db8::1", without a port or a zone. Requests from different addresses share no connection. Only peers of its family
+// can be reached (NAME_NO_ADDRESS); that the address is not this machine's is found when it connects (BIND_FAILED, with
+// the kernel's errno). A second call takes the place of the first. Builder's thread.
+// Errors: INVALID_ARGUMENT (no such literal, the unspecified address, an http+unix URL), FROZEN, NO_MEMORY.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_local_address(struct quoit_request *request, const char *address);
+
 // quoit_request_set_credit sets how many body bytes may be on their way to the host, not yet advanced over or
 // released (default 256 KiB). At zero credit the engine stops receiving for this request, and for no other. Credit
 // comes back by itself as the host advances or releases; with `manual` 1 only through quoit_grant.
@@ -534,6 +542,8 @@ struct quoit_summary {
     const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
                                            // led to; NULL: none. Valid as long as the event.
     struct quoit_address remote; // peer of the connection that was used last; family NONE: none was
+    struct quoit_address local;  // that it came from; family NONE: not known, port 0: the port is not. Known is what
+                                 // quoit_request_set_local_address gave.
 };
 
 struct quoit_event {

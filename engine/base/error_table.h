@@ -46,6 +46,7 @@ Q_ERROR(CONNECT_UNREACHABLE,   311, 1, "the peer's host or network is unreachabl
 Q_ERROR(CONNECT_TIMED_OUT,     312, 1, "the kernel gave up on connecting")
 Q_ERROR(CONNECT_FAILED,        313, 1, "connecting failed")
 Q_ERROR(SOCKET_FAILED,         314, 1, "a socket could not be made")
+Q_ERROR(BIND_FAILED,           315, 0, "the request's local address could not be bound")
 Q_ERROR(CONNECTION_RESET,      400, 1, "the peer reset the connection")
 Q_ERROR(CONNECTION_CLOSED,     401, 1, "the peer closed the connection before it answered")
 Q_ERROR(CONNECTION_FAILED,     402, 1, "the connection failed")

@@ -117,6 +117,12 @@ static void on_closed(struct q_stream *stream) {
     h1->conn.owner->on_closed(&h1->conn);
 }
 
+void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local) {
+    struct q_address address = q_endpoint_address(local);
+    q_socket_stream_bind(&h1->socket, &address);
+    h1->conn.local = *local;
+}
+
 struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses, uint64_t deadline_ns) {
     Q_CHECK(h1->conn.state == Q_CONN_NEW && addresses->count > 0);
     h1->addresses = addresses;
@@ -354,7 +360,7 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     conn->state = Q_CONN_BUSY;
     h1->user = user;
     h1->progress = (struct q_conn_progress){
-        .connection_id = conn->id, .is_reused = conn->uses > 0, .remote = conn->remote};
+        .connection_id = conn->id, .is_reused = conn->uses > 0, .remote = conn->remote, .local = conn->local};
     conn->uses++;
     h1->started_turn = q_io_get_stats(h1->env->loop->io)->turns;
     h1->asks_close = request->asks_close;

@@ -1,7 +1,7 @@
 #include "engine/conn/origin.h"
 
 // Fields of the key, in this order. Each is written as {field, 32-bit length, bytes}.
-enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT };
+enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT, KEY_LOCAL };
 
 static size_t field_size(size_t len) { return 1 + 4 + len; }
 
@@ -36,6 +36,25 @@ struct q_error q_origin_build(struct q_origin *out, const struct q_alloc *alloc,
     out->scheme = url->scheme;
     out->host_kind = url->host_kind;
     memcpy(out->address, url->address, sizeof out->address);
+    return Q_OK;
+}
+
+struct q_error q_origin_set_local(struct q_origin *origin, const struct q_endpoint *local) {
+    Q_CHECK(origin->local.family == Q_ENDPOINT_NONE && local->port == 0);
+    uint8_t field[1 + sizeof local->ip] = {(uint8_t)local->family};
+    memcpy(field + 1, local->ip, sizeof local->ip);
+    size_t size = origin->key.len + field_size(sizeof field);
+    char *key = q_alloc_new(origin->alloc, size);
+    if (key == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_SUBMIT);
+    }
+    memcpy(key, origin->key.ptr, origin->key.len);
+    char *end = put_field(key + origin->key.len, KEY_LOCAL, field, sizeof field);
+    Q_CHECK((size_t)(end - key) == size);
+    origin->host.ptr = key + (origin->host.ptr - origin->key.ptr);
+    q_alloc_free(origin->alloc, (void *)(uintptr_t)origin->key.ptr, origin->key.len);
+    origin->key = q_slice_make(key, size);
+    origin->local = *local;
     return Q_OK;
 }
 

@@ -202,6 +202,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .end_ns = summary->end_ns,
         .redirects = (const struct quoit_headers *)(const void *)summary->redirects,
         .remote = address_of(&summary->remote),
+        .local = address_of(&summary->local),
         .connection_id = summary->connection_id,
         .status = summary->status,
         .attempts = summary->attempts,

@@ -35,6 +35,7 @@ struct q_exchange_summary {
     const struct q_headers *redirects; // status and target of each hop that was followed; NULL: none
     struct q_chunk *redirects_chunk;   // where they lie; borrowed
     struct q_endpoint remote;          // of the connection that was used last
+    struct q_endpoint local;           // likewise; NONE: not known
     uint32_t connection_id;
     uint16_t status;
     uint8_t attempts;

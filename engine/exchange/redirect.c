@@ -88,8 +88,16 @@ static void release_owner(void *context, const void *data, size_t len) {
     q_spec_release(context);
 }
 
+// Where it comes from is the host's word for every hop; and a part of the origin, so it comes first.
+static struct q_error copy_local(const struct q_spec *from, struct q_spec *to) {
+    return from->origin.local.family == Q_ENDPOINT_NONE ? Q_OK : q_origin_set_local(&to->origin, &from->origin.local);
+}
+
 static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool drops_body) {
-    struct q_error error = copy_fields(from, to, drops_body);
+    struct q_error error = copy_local(from, to);
+    if (!q_error_is(error)) {
+        error = copy_fields(from, to, drops_body);
+    }
     if (!q_error_is(error)) {
         error = keep_credentials(from, to);
     }

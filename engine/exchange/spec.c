@@ -161,6 +161,40 @@ struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool ke
     return Q_OK;
 }
 
+// Of the unspecified address nothing is known, and a unix socket has none.
+static bool can_come_from(const struct q_spec *spec, const struct q_endpoint *local) {
+    static const uint8_t k_zeros[sizeof local->ip] = {0};
+    return spec->url.scheme != Q_SCHEME_HTTP_UNIX && memcmp(local->ip, k_zeros, sizeof k_zeros) != 0;
+}
+
+struct q_error q_spec_set_local_address(struct q_spec *spec, struct q_slice literal) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    struct q_address address;
+    if (!q_address_parse(literal, 0, &address)) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    struct q_endpoint local = q_address_endpoint(&address);
+    if (!can_come_from(spec, &local)) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    // Built anew: an earlier one is no part of it any more.
+    struct q_origin origin;
+    struct q_error error = q_origin_build(&origin, spec->alloc, &spec->url);
+    if (q_error_is(error)) {
+        return error;
+    }
+    error = q_origin_set_local(&origin, &local);
+    if (q_error_is(error)) {
+        q_origin_deinit(&origin);
+        return error;
+    }
+    q_origin_deinit(&spec->origin);
+    spec->origin = origin;
+    return Q_OK;
+}
+
 struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks) {
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);

@@ -61,6 +61,7 @@ Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data,
                                           void (*release)(void *context, const void *data, size_t len), void *context);
 Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bounds);
 Q_MUST_USE struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme);
+Q_MUST_USE struct q_error q_spec_set_local_address(struct q_spec *spec, struct q_slice literal);
 Q_MUST_USE struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
 

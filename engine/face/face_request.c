@@ -70,6 +70,12 @@ int32_t quoit_request_set_redirects(struct quoit_request *request, const struct 
     return code != 0 ? code : q_spec_ask_redirects(spec_of(request), given.ask != 0).code;
 }
 
+int32_t quoit_request_set_local_address(struct quoit_request *request, const char *address) {
+    return request == NULL || address == NULL
+               ? Q_ERR_INVALID_ARGUMENT
+               : q_spec_set_local_address(spec_of(request), q_slice_of_string(address)).code;
+}
+
 int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes, int32_t manual) {
     return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_credit(spec_of(request), bytes, manual != 0).code;
 }

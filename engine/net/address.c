@@ -73,6 +73,11 @@ struct q_endpoint q_address_endpoint(const struct q_address *address) {
     return endpoint;
 }
 
+struct q_address q_endpoint_address(const struct q_endpoint *endpoint) {
+    return endpoint->family == Q_ENDPOINT_V4 ? q_address_v4(endpoint->ip, endpoint->port)
+                                             : q_address_v6(endpoint->ip, endpoint->port);
+}
+
 static size_t unix_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
     const struct sockaddr_un *local = &address->u.local;
     size_t len = address->len - offsetof(struct sockaddr_un, sun_path);

@@ -44,6 +44,9 @@ bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out);
 // q_address_endpoint gives what is told of an address; the zero value for one of another family.
 struct q_endpoint q_address_endpoint(const struct q_address *address);
 
+// q_endpoint_address is the address of an IPv4 or IPv6 endpoint.
+struct q_address q_endpoint_address(const struct q_endpoint *endpoint);
+
 // q_address_text writes "1.2.3.4:80", "[::1]:80", "unix:/run/x" or, for an abstract socket, "unix:@x" with a NUL, and
 // gives the number of characters before it. What is not visible ASCII in a socket's name is written as '?'.
 size_t q_address_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]);

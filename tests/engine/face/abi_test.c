@@ -77,7 +77,7 @@ AT(quoit_address, family, 0);
 AT(quoit_address, port, 2);
 AT(quoit_address, ip, 4);
 
-SIZE(quoit_summary, 160);
+SIZE(quoit_summary, 176);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -91,6 +91,7 @@ AT(quoit_summary, reused, 63);
 AT(quoit_summary, spent_ns, 64);
 AT(quoit_summary, redirects, 128);
 AT(quoit_summary, remote, 136);
+AT(quoit_summary, local, 156);
 
 SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
@@ -115,7 +116,7 @@ SIZE(quoit_request_state, 80);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 184);
+SIZE(quoit_event, 200);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);

@@ -65,6 +65,9 @@ static void what_is_told_of_an_address_is_its_family_port_and_octets(void **stat
     assert_int_equal(endpoint.family, Q_ENDPOINT_V6);
     assert_int_equal(endpoint.port, 443);
     assert_memory_equal(endpoint.ip, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07", 16);
+    struct q_address back = q_endpoint_address(&endpoint);
+    assert_int_equal(back.len, address.len);
+    assert_memory_equal(&back.u.v6, &address.u.v6, sizeof address.u.v6);
     assert_true(q_address_unix(Q_SLICE("/run/x"), &address));
     endpoint = q_address_endpoint(&address);
     assert_int_equal(endpoint.family, Q_ENDPOINT_UNIX);
