@@ -99,6 +99,7 @@ enum quoit_error {
     QUOIT_ERR_CONNECT_TIMED_OUT = 312, // the kernel gave up on connecting
     QUOIT_ERR_CONNECT_FAILED = 313, // connecting failed
     QUOIT_ERR_SOCKET_FAILED = 314, // a socket could not be made
+    QUOIT_ERR_BIND_FAILED = 315, // the request's local address could not be bound
     QUOIT_ERR_CONNECTION_RESET = 400, // the peer reset the connection
     QUOIT_ERR_CONNECTION_CLOSED = 401, // the peer closed the connection before it answered
     QUOIT_ERR_CONNECTION_FAILED = 402, // the connection failed
@@ -114,6 +115,7 @@ enum quoit_error {
     QUOIT_ERR_HTTP_BAD_VERSION = 608, // the response's HTTP version is not supported
     QUOIT_ERR_HTTP_UNEXPECTED_UPGRADE = 609, // the server switched protocols without being asked
     QUOIT_ERR_HTTP_BAD_LOCATION = 610, // the redirect's Location is not a URL that may be followed
+    QUOIT_ERR_REDIRECT_REFUSED = 611, // the host refused the redirect
     QUOIT_ERR_HEAD_TOO_LARGE = 700, // the response's head is larger than the limit
     QUOIT_ERR_TOO_MANY_HEADERS = 701, // the response has more headers than the limit
     QUOIT_ERR_TOO_MANY_INFORMATIONAL = 702, // the server sent more informational responses than the limit
@@ -370,6 +372,7 @@ struct quoit_request_bounds {
     uint64_t low_speed_bytes; // ... at least so many bytes of the answer must come; default none (TIMEOUT_LOW_SPEED).
                              // Both or neither.
     uint64_t body_bytes_max; // of the response as received; default none (BODY_TOO_LARGE). Answers endless bodies.
+    uint64_t answer_ms;      // from a question's event to its answer; default 30000 (TIMEOUT_ANSWER)
 };
 
 // quoit_request_set_bounds bounds the request. What `bounds` points at is copied. Builder's thread.
@@ -381,18 +384,35 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_bounds(struct quoit_request *
 // but HEAD; 307 and 308 keep method and body (RFC 9110 section 15.4). Authorization, Cookie, Proxy-Authorization, a Host
 // of the user's and the URL's credentials never go to another origin; nothing leads onto a unix socket but what is on it
 // already (UNSUPPORTED_SCHEME). Of a redirect that is followed the host sees nothing but its place in
-// quoit_summary.redirects.
+// quoit_summary.redirects, and, with `ask`, a QUESTION before.
 struct quoit_redirect_options {
     uint32_t struct_size;
     uint32_t limit;       // most that are followed, at most 64; 0: none. One more is TOO_MANY_REDIRECTS.
     uint32_t same_scheme; // 1: a redirect to another scheme fails with UNSUPPORTED_SCHEME
-    uint32_t reserved;
+    uint32_t ask;         // 1: the host is asked about each that could be followed (struct quoit_question)
 };
 
 // quoit_request_set_redirects says how redirects are followed; without it they are delivered like any response. What
 // `options` points at is copied. Builder's thread. Errors: INVALID_ARGUMENT, INVALID_STRUCT_SIZE, FROZEN.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_redirects(struct quoit_request *request,
                                                              const struct quoit_redirect_options *options);
+
+// quoit_request_set_local_address makes the request's connections, of each hop, come from `address`: "192.0.2.1" or
+// "2001:db8::1", without a port or a zone. Requests from different addresses share no connection. Only peers of its family
+// can be reached (NAME_NO_ADDRESS); that the address is not this machine's is found when it connects (BIND_FAILED, with
+// the kernel's errno). A second call takes the place of the first. Builder's thread.
+// Errors: INVALID_ARGUMENT (no such literal, the unspecified address, an http+unix URL), FROZEN, NO_MEMORY.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_local_address(struct quoit_request *request, const char *address);
+
+// quoit_request_connect_to has connections for `host` and `port` go to `connect_host` and `connect_port` instead: to try
+// a server before its name is moved, or a name that resolves elsewhere. What is sent stays (target, Host), and so does
+// what counts as the same origin for credentials. Hosts are as in URLs (a name, an IPv4 or IPv6 literal); NULL or "" and
+// 0 match any host and port, or keep them. Up to 16 rules, in the order in which they are given; the first that matches
+// counts, at each redirect hop anew. A socket's URL (http+unix) always goes to its socket. Texts are copied.
+// Builder's thread. Errors: INVALID_ARGUMENT (no host, too many rules), FROZEN, NO_MEMORY.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_connect_to(struct quoit_request *request, const char *host,
+                                                          uint16_t port, const char *connect_host,
+                                                          uint16_t connect_port);
 
 // quoit_request_set_credit sets how many body bytes may be on their way to the host, not yet advanced over or
 // released (default 256 KiB). At zero credit the engine stops receiving for this request, and for no other. Credit
@@ -475,6 +495,7 @@ enum quoit_event_type {
     QUOIT_EVENT_DONE = 5,          // terminal: the response is complete, whatever its status
     QUOIT_EVENT_FAILED = 6,        // terminal: the request failed
     QUOIT_EVENT_CLOSED = 7,        // the port's last event: its engine has closed. It belongs to no request.
+    QUOIT_EVENT_QUESTION = 10,     // the request waits for quoit_answer; before HEAD, once per redirect
 };
 
 struct quoit_head {
@@ -488,6 +509,38 @@ struct quoit_data {
     const void *data;
     size_t len;
     uint64_t offset; // of the first byte, in the body
+};
+
+enum quoit_question_kind {
+    QUOIT_QUESTION_REDIRECT = 1, // shall this redirect be followed?
+};
+
+// A question to the host, answered by quoit_answer. Until then the request stands still: what follows the redirect's
+// head stays unread, and no bound runs but answer_ms and total_ms. It waits for room in the port like a piece of body.
+// An answer that is late, or comes when the request has ended, is refused by its token and does no harm.
+struct quoit_question {
+    uint32_t kind;      // enum quoit_question_kind
+    uint32_t status;    // of the redirect
+    uint64_t token;     // for quoit_answer; never 0, and never given out twice
+    const char *url;    // where it leads: absolute, as in quoit_summary.redirects, with neither fragment nor credentials;
+    size_t url_len;     // not NUL-terminated
+    const char *method; // of the next hop
+    size_t method_len;
+    uint32_t hop;       // 1: the first redirect of this request
+    uint32_t reserved;
+};
+
+enum quoit_address_family {
+    QUOIT_ADDRESS_NONE = 0,
+    QUOIT_ADDRESS_UNIX = 1, // a unix socket; neither port nor ip
+    QUOIT_ADDRESS_IPV4 = 4,
+    QUOIT_ADDRESS_IPV6 = 6,
+};
+
+struct quoit_address {
+    uint16_t family; // enum quoit_address_family
+    uint16_t port;   // in host order
+    uint8_t ip[16];  // in network order; of IPv4 the first 4
 };
 
 // What is known of a request that has ended. Times are nanoseconds since the submit was seen by the loop; 0: it did
@@ -506,6 +559,9 @@ struct quoit_summary {
     uint64_t spent_ns[QUOIT_STAGES];       // time in each stage
     const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
                                            // led to; NULL: none. Valid as long as the event.
+    struct quoit_address remote; // peer of the connection that was used last; family NONE: none was
+    struct quoit_address local;  // that it came from; family NONE: not known, port 0: the port is not. Known is what
+                                 // quoit_request_set_local_address gave.
 };
 
 struct quoit_event {
@@ -516,9 +572,24 @@ struct quoit_event {
     union {
         struct quoit_head head;       // INFORMATIONAL, HEAD, TRAILERS (status 0)
         struct quoit_data data;       // DATA
+        struct quoit_question question; // QUESTION
         struct quoit_summary summary; // DONE, FAILED
     } u;
 };
+
+// Answers to QUOIT_QUESTION_REDIRECT.
+enum quoit_answer_kind {
+    QUOIT_ANSWER_YES = 1,    // follow
+    QUOIT_ANSWER_STOP = 2,   // do not follow: this response is the final one, its head and body are delivered
+    QUOIT_ANSWER_REFUSE = 3, // fail with REDIRECT_REFUSED
+};
+
+// quoit_answer answers a question, by the token of its event. The first answer counts: another one to the same question
+// changes nothing (and is OK while the first is on its way). The loop decides between an answer and a cancel, a timeout
+// or a close that come together; the request's one terminal event tells. Any thread, also in a signal handler and inside
+// the inline callback that got the event; never blocks or allocates.
+// Errors: STALE_HANDLE (harmless: the question is over), INVALID_ARGUMENT (no such answer), FORKED.
+QUOIT_API int32_t quoit_answer(struct quoit_engine engine, uint64_t token, uint32_t answer);
 
 enum quoit_port_mode {
     QUOIT_PORT_EVENTFD = 0, // the host drains, woken by an eventfd
@@ -555,10 +626,11 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_port_create(struct quoit_engine engine, c
 // that quoit_port_drain, when it last returned less than `max`, had not seen. Any thread.
 QUOIT_API int quoit_port_fd(struct quoit_port port);
 
-// quoit_port_drain copies up to `max` events, oldest first, into `events`, which has `event_size` bytes per element
-// (sizeof(struct quoit_event)). What they point at stays valid until quoit_port_advance. It gives the number of
-// events, or a negative error code. It never blocks. The draining thread. Returning less than `max`, it has armed the
-// eventfd for the next event. Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -FORKED.
+// quoit_port_drain copies up to `max` events, oldest first, into `events`, which has `event_size` bytes per element:
+// sizeof(struct quoit_event) of the header that the host was compiled with, whatever the library's is. What they point
+// at stays valid until quoit_port_advance. It gives the number of events, or a negative error code. It never blocks. The
+// draining thread. Returning less than `max`, it has armed the eventfd for the next event.
+// Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -FORKED.
 QUOIT_API int32_t quoit_port_drain(struct quoit_port port, struct quoit_event *events, size_t event_size, size_t max);
 
 // quoit_port_wait is quoit_port_drain for hosts without an event loop: it first waits until there is an event or

@@ -13,6 +13,7 @@
 #include "engine/base/list.h"
 #include "engine/base/slots.h"
 #include "engine/buf/chunk.h"
+#include "engine/net/address.h"
 #include "engine/wire/h1_reader.h"
 
 struct q_conn;
@@ -37,6 +38,8 @@ struct q_conn_progress {
     uint64_t bytes_out;      // taken by the kernel
     uint32_t connection_id;  // serial, never 0
     bool is_reused;          // the connection had served an exchange before
+    struct q_endpoint remote;
+    struct q_endpoint local; // NONE: not known
     bool has_response_begun; // a byte of the response was seen
 };
 
@@ -44,7 +47,9 @@ struct q_conn_progress {
 // connection then keeps the event, stops receiving, and offers it again on q_conn_resume.
 struct q_conn_user_events {
     bool (*on_informational)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
-    void (*on_head)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
+    // A final head may also be refused until its user has made up its mind about it. Whatever happens to the connection
+    // meanwhile is told when the head was taken.
+    bool (*on_head)(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk);
     // `data` lies in `chunk`; who keeps it acquires the chunk.
     bool (*on_data)(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk);
     bool (*on_trailers)(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk);
@@ -92,6 +97,8 @@ struct q_conn {
     struct q_handle handle;           // the pool's name for it
     uint32_t id;                      // serial, for people
     uint32_t uses;
+    struct q_endpoint remote;         // once connected
+    struct q_endpoint local;          // that it is bound to; NONE: whichever the kernel took
     uint8_t state; // enum q_conn_state
 };
 

@@ -82,6 +82,7 @@ static void on_connected(struct q_stream *stream, struct q_error error) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     if (!q_error_is(error)) {
         q_loop_disarm(h1->env->loop, &h1->timer);
+        h1->conn.remote = q_address_endpoint(&h1->addresses->list[h1->address_index]);
         become_idle(h1);
         h1->conn.owner->on_ready(&h1->conn);
         return;
@@ -114,6 +115,12 @@ static void on_closed(struct q_stream *stream) {
     }
     h1->conn.state = Q_CONN_NEW;
     h1->conn.owner->on_closed(&h1->conn);
+}
+
+void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local) {
+    struct q_address address = q_endpoint_address(local);
+    q_socket_stream_bind(&h1->socket, &address);
+    h1->conn.local = *local;
 }
 
 struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses, uint64_t deadline_ns) {
@@ -208,11 +215,28 @@ static enum pump_next on_informational(struct q_h1_conn *h1) {
     return offered(h1, Q_H1_INFORMATIONAL, was_taken);
 }
 
+// A reset is not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will
+// tell: it is armed since the start, unless the user has paused it or still owes an answer to what it brought.
+// After another failure the connection lives, and its peer would wait for the rest as long as we for the answer.
+static bool ends_exchange(struct q_error send_error) {
+    return q_error_is(send_error) && send_error.code != Q_ERR_CONNECTION_RESET;
+}
+
 static enum pump_next on_head(struct q_h1_conn *h1) {
-    h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk);
+    if (!h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk)) {
+        if (h1->input.len == 0) {
+            drop_chunk(&h1->chunk); // a host may take long to decide, and the head does not lie in it
+        }
+        return offered(h1, Q_H1_HEAD, false);
+    }
+    h1->refused = Q_H1_NEED_MORE;
     // A long body must not hold the chunk; trailers, should there be any, get one of their own.
     drop_chunk(&h1->head_chunk);
     q_h1_reader_lend(&h1->reader, NULL, 0);
+    if (ends_exchange(h1->send_error)) {
+        fail(h1, h1->send_error); // it came while the head was refused
+        return PUMP_STOP;
+    }
     return PUMP_GO_ON;
 }
 
@@ -311,10 +335,10 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     }
     h1->progress.bytes_out += len;
     h1->send_error = error;
-    // A reset is not the end yet: a server may answer (413, 401) and close without reading the rest. The receive will
-    // tell: it is armed since the start, unless the user has paused it or still owes an answer to what it brought.
-    if (q_error_is(error) && error.code != Q_ERR_CONNECTION_RESET) {
-        fail(h1, error); // the connection lives, and its peer would wait for the rest as long as we for the answer
+    if (ends_exchange(error)) {
+        if (h1->refused != Q_H1_HEAD) {
+            fail(h1, error);
+        }
     } else if (!q_error_is(error)) {
         h1->user->events->on_sent(h1->user);
     }
@@ -335,7 +359,8 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     Q_CHECK(conn->state == Q_CONN_IDLE && h1->user == NULL && !h1->is_sending);
     conn->state = Q_CONN_BUSY;
     h1->user = user;
-    h1->progress = (struct q_conn_progress){.connection_id = conn->id, .is_reused = conn->uses > 0};
+    h1->progress = (struct q_conn_progress){
+        .connection_id = conn->id, .is_reused = conn->uses > 0, .remote = conn->remote, .local = conn->local};
     conn->uses++;
     h1->started_turn = q_io_get_stats(h1->env->loop->io)->turns;
     h1->asks_close = request->asks_close;

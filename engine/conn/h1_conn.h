@@ -52,6 +52,10 @@ struct q_h1_conn {
 // q_h1_conn_init prepares a connection in place. `env` outlives it.
 void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env);
 
+// q_h1_conn_bind makes the connection come from `local`; the addresses that it dials are of that family. Before
+// q_h1_conn_connect.
+void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local);
+
 // q_h1_conn_connect dials the addresses one after the other until one answers or `deadline_ns` has passed; on_ready or
 // on_connect_failed follows. `addresses` stays valid until then. An error now means that nothing was begun.
 Q_MUST_USE struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses,

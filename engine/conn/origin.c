@@ -1,7 +1,7 @@
 #include "engine/conn/origin.h"
 
 // Fields of the key, in this order. Each is written as {field, 32-bit length, bytes}.
-enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT };
+enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT, KEY_LOCAL, KEY_PEER, KEY_PEER_HOST };
 
 static size_t field_size(size_t len) { return 1 + 4 + len; }
 
@@ -35,7 +35,57 @@ struct q_error q_origin_build(struct q_origin *out, const struct q_alloc *alloc,
     out->port = url->port;
     out->scheme = url->scheme;
     out->host_kind = url->host_kind;
-    memcpy(out->address, url->address, sizeof out->address);
+    out->peer = (struct q_origin_peer){.host = out->host, .port = out->port, .host_kind = out->host_kind};
+    memcpy(out->peer.address, url->address, sizeof out->peer.address);
+    return Q_OK;
+}
+
+void q_origin_move(struct q_origin *origin, char *key) {
+    const char *old = origin->key.ptr;
+    memcpy(key, old, origin->key.len);
+    origin->key.ptr = key;
+    origin->host.ptr = key + (origin->host.ptr - old);
+    origin->peer.host.ptr = key + (origin->peer.host.ptr - old);
+}
+
+// Gives memory for a key that is `size` bytes longer; NULL: there is none.
+static char *longer_key(const struct q_origin *origin, size_t size) {
+    return q_alloc_new(origin->alloc, origin->key.len + size);
+}
+
+// Moves into `key`, behind whose old part the fields up to `end` have been written.
+static void adopt(struct q_origin *origin, char *key, const char *end) {
+    struct q_slice old = origin->key;
+    q_origin_move(origin, key);
+    q_alloc_free(origin->alloc, (void *)(uintptr_t)old.ptr, old.len);
+    origin->key.len = (size_t)(end - key);
+}
+
+struct q_error q_origin_set_local(struct q_origin *origin, const struct q_endpoint *local) {
+    Q_CHECK(origin->local.family == Q_ENDPOINT_NONE && local->port == 0);
+    uint8_t field[1 + sizeof local->ip] = {(uint8_t)local->family};
+    memcpy(field + 1, local->ip, sizeof local->ip);
+    char *key = longer_key(origin, field_size(sizeof field));
+    if (key == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_SUBMIT);
+    }
+    adopt(origin, key, put_field(key + origin->key.len, KEY_LOCAL, field, sizeof field));
+    origin->local = *local;
+    return Q_OK;
+}
+
+struct q_error q_origin_set_peer(struct q_origin *origin, const struct q_origin_peer *peer) {
+    struct q_origin_peer copy = *peer;
+    uint8_t start[3] = {peer->host_kind, (uint8_t)(peer->port >> 8), (uint8_t)peer->port};
+    char *key = longer_key(origin, field_size(sizeof start) + field_size(peer->host.len));
+    if (key == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_SUBMIT);
+    }
+    char *end = put_field(key + origin->key.len, KEY_PEER, start, sizeof start);
+    end = put_field(end, KEY_PEER_HOST, copy.host.ptr, (uint32_t)copy.host.len);
+    adopt(origin, key, end);
+    origin->peer = copy;
+    origin->peer.host.ptr = end - copy.host.len;
     return Q_OK;
 }
 

@@ -7,7 +7,16 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/error.h"
+#include "engine/net/address.h"
 #include "engine/wire/url.h"
+
+// Where connections go to: the origin's own host and port, unless the program has them go elsewhere (conn/detour.h).
+struct q_origin_peer {
+    struct q_slice host; // inside the key; as q_origin.host
+    uint16_t port;
+    uint8_t host_kind;
+    uint8_t address[16]; // of a literal host
+};
 
 struct q_origin {
     const struct q_alloc *alloc; // owns the key
@@ -16,12 +25,24 @@ struct q_origin {
     uint16_t port;
     uint8_t scheme;    // enum q_scheme
     uint8_t host_kind; // enum q_host_kind
-    uint8_t address[16]; // of a literal host
+    struct q_endpoint local; // where its connections come from; NONE: whichever the kernel takes
+    struct q_origin_peer peer; // where they go to
 };
 
 // q_origin_build makes the key of a URL's origin (RFC 6454: scheme, host, port; of http+unix the socket is the host).
 // Fails with NO_MEMORY. Ends with q_origin_deinit.
 Q_MUST_USE struct q_error q_origin_build(struct q_origin *out, const struct q_alloc *alloc, const struct q_url *url);
+
+// q_origin_set_local adds the local address that connections to `origin` are bound to; once. It lets nothing else change.
+// Fails with NO_MEMORY, and leaves the origin as it was.
+Q_MUST_USE struct q_error q_origin_set_local(struct q_origin *origin, const struct q_endpoint *local);
+
+// q_origin_set_peer has connections to `origin` go to `peer`, whose host is copied; once, behind q_origin_set_local. Who
+// is asked, and for what, does not change. Fails with NO_MEMORY, and leaves the origin as it was.
+Q_MUST_USE struct q_error q_origin_set_peer(struct q_origin *origin, const struct q_origin_peer *peer);
+
+// q_origin_move lets `origin` live in `key`, which has room for all of its key; the old memory stays whose it was.
+void q_origin_move(struct q_origin *origin, char *key);
 
 // q_origin_deinit gives the memory back; legal on the zero value.
 void q_origin_deinit(struct q_origin *origin);

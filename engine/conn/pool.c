@@ -57,24 +57,45 @@ static struct q_address socket_address(struct q_slice host) {
     return address;
 }
 
-static struct q_error resolve(const struct q_pool *pool, const struct q_origin *origin, struct q_addresses *out) {
+static struct q_error find_addresses(const struct q_pool *pool, const struct q_origin *origin,
+                                     struct q_addresses *out) {
+    const struct q_origin_peer *peer = &origin->peer;
     out->count = 1;
-    switch ((enum q_host_kind)origin->host_kind) {
-    case Q_HOST_IPV4: out->list[0] = q_address_v4(origin->address, origin->port); return Q_OK;
-    case Q_HOST_IPV6: out->list[0] = q_address_v6(origin->address, origin->port); return Q_OK;
-    case Q_HOST_SOCKET: out->list[0] = socket_address(origin->host); return Q_OK;
+    switch ((enum q_host_kind)peer->host_kind) {
+    case Q_HOST_IPV4: out->list[0] = q_address_v4(peer->address, peer->port); return Q_OK;
+    case Q_HOST_IPV6: out->list[0] = q_address_v6(peer->address, peer->port); return Q_OK;
+    case Q_HOST_SOCKET: out->list[0] = socket_address(peer->host); return Q_OK;
     case Q_HOST_NAME: break;
     }
-    struct q_slice name = origin->host;
+    struct q_slice name = peer->host;
     if (name.len > 1 && name.ptr[name.len - 1] == '.') {
         name.len--; // the root's dot says nothing that the hosts file knows
     }
-    if (q_hosts_find(pool->hosts, name, origin->port, out)) {
+    if (q_hosts_find(pool->hosts, name, peer->port, out)) {
         return Q_OK;
     }
     struct q_error error = q_error_make(Q_ERR_NAME_NOT_FOUND, Q_PHASE_RESOLVE);
     error.retry_safe = 1;
     return error;
+}
+
+// From a local address only those of its family can be reached.
+static struct q_error resolve(const struct q_pool *pool, const struct q_origin *origin, struct q_addresses *out) {
+    struct q_error error = find_addresses(pool, origin, out);
+    if (q_error_is(error) || origin->local.family == Q_ENDPOINT_NONE) {
+        return error;
+    }
+    sa_family_t family = origin->local.family == Q_ENDPOINT_V4 ? AF_INET : AF_INET6;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < out->count; i++) {
+        if (out->list[i].u.any.sa_family == family) {
+            out->list[count++] = out->list[i];
+        }
+    }
+    out->count = count;
+    error = q_error_make(Q_ERR_NAME_NO_ADDRESS, Q_PHASE_RESOLVE);
+    error.retry_safe = 1;
+    return count > 0 ? Q_OK : error;
 }
 
 static struct q_pool_origin *find_origin(struct q_list *bucket, const struct q_origin *origin) {
@@ -96,12 +117,10 @@ static struct q_pool_origin *new_origin(struct q_pool *pool, struct q_list *buck
         return NULL;
     }
     char *key = (char *)(entry + 1);
-    memcpy(key, origin->key.ptr, origin->key.len);
     entry->pool = pool;
     entry->identity = *origin;
     entry->identity.alloc = NULL; // the key is not that of the request
-    entry->identity.key.ptr = key;
-    entry->identity.host.ptr = key + (origin->host.ptr - origin->key.ptr);
+    q_origin_move(&entry->identity, key);
     entry->addresses = *addresses;
     q_list_init(&entry->idle);
     q_list_init(&entry->waiters);
@@ -134,6 +153,9 @@ static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin 
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CONNECT);
     }
     q_h1_conn_init(h1, pool->env);
+    if (entry->identity.local.family != Q_ENDPOINT_NONE) {
+        q_h1_conn_bind(h1, &entry->identity.local);
+    }
     h1->conn.owner = &k_owner_events;
     h1->conn.owner_context = pool;
     h1->conn.origin = entry;

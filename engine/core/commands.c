@@ -24,6 +24,7 @@ int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_s
     request->submit.kind = Q_COMMAND_SUBMIT;
     request->cancel.kind = Q_COMMAND_CANCEL;
     request->credit.kind = Q_COMMAND_CREDIT;
+    request->answer.kind = Q_COMMAND_ANSWER;
     request->engine = engine;
     request->port = port;
     request->spec = q_spec_acquire(spec);
@@ -124,7 +125,7 @@ static void (*const k_run[Q_COMMAND_KINDS])(struct q_engine *engine, struct q_co
     [Q_COMMAND_SUBMIT] = run_submit,         [Q_COMMAND_CANCEL] = run_cancel,
     [Q_COMMAND_CREDIT] = run_credit,         [Q_COMMAND_CHUNK] = run_chunk,
     [Q_COMMAND_PORT_WAKE] = run_port_wake,   [Q_COMMAND_PORT_OPEN] = run_port_open,
-    [Q_COMMAND_ENGINE_CLOSE] = run_engine_close,
+    [Q_COMMAND_ENGINE_CLOSE] = run_engine_close, [Q_COMMAND_ANSWER] = q_engine_run_answer,
 };
 
 void q_engine_run_command(struct q_engine *engine, struct q_command *command) {
@@ -167,7 +168,8 @@ static bool take_commands(void *owner) {
     return has_unpublished(engine);
 }
 
-// Gives back the slots of requests that have ended. A slot that a cancel or a grant still pins waits for its node.
+// Gives back the slots of requests that have ended. A slot that a cancel, a grant or an answer still pins waits for its
+// node.
 static void bury_dead(struct q_engine *engine) {
     struct q_list dead;
     q_list_init(&dead);
@@ -176,6 +178,10 @@ static void bury_dead(struct q_engine *engine) {
     while ((node = q_list_pop_front(&dead)) != NULL) {
         struct q_request *request = q_container_of(node, struct q_request, link);
         uint32_t index = request->index;
+        if (q_askword_is_pinned(&request->ask)) { // withdrawn when the request ended, so it cannot become so any more
+            q_list_push_back(&engine->requests_dead, node);
+            continue;
+        }
         switch (q_slotword_try_retire(&request->word, request->generation)) {
         case Q_RETIRE_PINNED: q_list_push_back(&engine->requests_dead, node); continue;
         case Q_RETIRE_DONE: q_slotfree_give(&engine->slots_free, index); break;

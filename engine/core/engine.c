@@ -97,6 +97,7 @@ static struct q_error start(struct q_engine *engine) {
     }
     engine->event_fd = q_ring_event_fd(engine->ring);
     engine->port_env.io = engine->loop.io;
+    engine->port_env.loop = &engine->loop;
     q_engine_snapshot(engine);
     return Q_OK;
 }

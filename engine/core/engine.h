@@ -156,6 +156,17 @@ void q_engine_finish(struct q_engine *engine);
 
 extern const struct q_exchange_sink q_engine_sink;
 
+// --- questions: question.c ---
+
+// q_engine_ask asks the host whether `exchange` may go on to `next`: the sink's `ask`. False: the port has no room.
+bool q_engine_ask(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop);
+
+// q_engine_answer is quoit_answer. Any thread inside the engine; async-signal-safe.
+int32_t q_engine_answer(struct q_engine *engine, uint64_t token, uint32_t answer);
+
+// q_engine_run_answer runs the command of an answer. Loop thread.
+void q_engine_run_answer(struct q_engine *engine, struct q_command *command);
+
 // --- counters: engine_info.c ---
 
 // q_engine_snapshot stores the loop's counters where any thread can read them. Loop thread, once a tick.

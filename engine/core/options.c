@@ -28,7 +28,7 @@ struct bound {
 #define BOUND(field, fallback, most) {offsetof(struct quoit_engine_options, field), (fallback), (most)}
 
 static const struct bound k_bounds[] = {
-    BOUND(requests_max, 16384, 1u << 20),
+    BOUND(requests_max, 16384, Q_OPTIONS_REQUESTS_MAX),
     BOUND(connections_max, 4096, 1u << 19),
     BOUND(connections_per_origin_max, 64, 1u << 19),
     BOUND(waiters_per_origin_max, 16384, 1u << 20),

@@ -5,6 +5,8 @@
 #include "api/quoit.h"
 #include "engine/base/error.h"
 
+#define Q_OPTIONS_REQUESTS_MAX (UINT32_C(1) << 20) // bounds memory; and a question's token has room for that many slots
+
 // q_options_read_struct copies a size-tagged struct into `out` of `out_size` bytes: a shorter one is filled up with
 // zeros, a longer one is accepted when what we do not know of it is zero. INVALID_STRUCT_SIZE otherwise.
 Q_MUST_USE int32_t q_options_read_struct(void *out, size_t out_size, const void *in);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #define PORT_CAPACITY_DEFAULT 4096u
-// Fewer would not hold one request; more is memory that a mistake asks for (a slot has about 150 bytes).
+// Fewer would not hold one request; more is memory that a mistake asks for (a slot has about 250 bytes).
 #define PORT_CAPACITY_MIN 16u
 #define PORT_CAPACITY_MAX (1u << 20)
 
@@ -98,6 +98,7 @@ struct q_port_entry *q_port_produce(struct q_port *port, struct q_request *reque
     entry->event.request = request == NULL ? (struct quoit_handle){0} : q_request_handle(request);
     entry->event.user_data = request == NULL ? 0 : request->user_data;
     entry->chunk = NULL;
+    entry->spec = NULL;
     entry->charge = 0;
     entry->is_taken = false;
     port->last = entry;
@@ -116,6 +117,9 @@ static void take_back(void *context, void *ring_entry) {
     struct q_port *port = context;
     struct q_port_entry *entry = ring_entry;
     port->num_outstanding--;
+    if (entry->spec != NULL) {
+        q_spec_release_on_loop(entry->spec, port->env->loop);
+    }
     if (entry->chunk == NULL || entry->is_taken) {
         return;
     }
@@ -209,6 +213,9 @@ void q_port_end(struct q_port *port) {
 static void drop_entry(void *context, void *ring_entry) {
     (void)context;
     struct q_port_entry *entry = ring_entry;
+    if (entry->spec != NULL) {
+        q_spec_release(entry->spec);
+    }
     if (entry->chunk != NULL && !entry->is_taken) {
         q_chunk_release(entry->chunk);
     }

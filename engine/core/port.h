@@ -5,7 +5,7 @@
 // into unreserved slots or waits: the request is then refused, stands in `refused`, and its connection stops receiving
 // until the host advances.
 //
-// Memory. An entry holds its chunk until the host has advanced over it; a taken entry's hold passes to the host.
+// Memory. An entry holds its chunk, or its spec, until the host has advanced over it; a taken entry's hold passes to the host.
 #ifndef QUOIT_ENGINE_CORE_PORT_H
 #define QUOIT_ENGINE_CORE_PORT_H
 
@@ -22,6 +22,7 @@ struct q_port_env {
     struct q_sys_uring *sys;
     const struct q_clock *clock;
     struct q_io *io; // while the ring lives; the loop's
+    struct q_loop *loop; // likewise
     struct q_chunk_pool *small_pool; // loop only: for copies
     struct q_requests requests;
 };
@@ -32,6 +33,7 @@ struct q_port_env {
 struct q_port_entry {
     struct quoit_event event;
     struct q_chunk *chunk; // one hold, or NULL
+    struct q_spec *spec;   // that a question points into; one hold, or NULL
     uint64_t charge;       // credit that comes back with it
     bool is_taken;
 };

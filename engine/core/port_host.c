@@ -6,6 +6,16 @@
 
 #include <poll.h>
 
+// The events of hosts that were compiled with the first version of the header: what was added since stands behind it.
+#define EVENT_SIZE_MIN (offsetof(struct quoit_event, u) + offsetof(struct quoit_summary, remote))
+
+// A host's event is as long as its header says: the end of ours is cut off, or zeros stand in for what we do not know.
+static void copy_event(char *out, const struct quoit_event *event, size_t size) {
+    size_t known = size < sizeof *event ? size : sizeof *event;
+    memcpy(out, event, known);
+    memset(out + known, 0, size - known);
+}
+
 static void read_signal(struct q_port *port) {
     if (!q_evring_signal_due(&port->ring)) {
         return;
@@ -22,7 +32,7 @@ int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t eve
     if (port->mode != QUOIT_PORT_EVENTFD) {
         return -Q_ERR_WRONG_MODE;
     }
-    if (events == NULL || max == 0 || event_size < sizeof(struct quoit_event) || max > INT32_MAX) {
+    if (events == NULL || max == 0 || event_size < EVENT_SIZE_MIN || max > INT32_MAX) {
         return -Q_ERR_INVALID_ARGUMENT;
     }
     read_signal(port);
@@ -30,7 +40,7 @@ int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t eve
     for (;;) {
         struct q_port_entry *entry = count < max ? q_evring_peek(&port->ring, port->num_drained) : NULL;
         if (entry != NULL) {
-            memcpy((char *)events + count * event_size, &entry->event, sizeof entry->event);
+            copy_event((char *)events + count * event_size, &entry->event, event_size);
             port->num_drained++;
             count++;
             continue;

@@ -178,6 +178,12 @@ static bool on_data(struct q_exchange *exchange, struct q_slice data, struct q_c
     return true;
 }
 
+static struct quoit_address address_of(const struct q_endpoint *endpoint) {
+    struct quoit_address address = {.family = endpoint->family, .port = endpoint->port};
+    memcpy(address.ip, endpoint->ip, sizeof address.ip);
+    return address;
+}
+
 static void on_ended(struct q_exchange *exchange, const struct q_exchange_summary *summary) {
     struct q_request *request = q_request_of(exchange);
     struct q_engine *engine = request->engine;
@@ -195,6 +201,8 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .head_ns = summary->head_ns,
         .end_ns = summary->end_ns,
         .redirects = (const struct quoit_headers *)(const void *)summary->redirects,
+        .remote = address_of(&summary->remote),
+        .local = address_of(&summary->local),
         .connection_id = summary->connection_id,
         .status = summary->status,
         .attempts = summary->attempts,
@@ -207,6 +215,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
     if (!request->has_head) {
         q_evring_unreserve(&request->port->ring, 1);
     }
+    q_askword_withdraw(&request->ask);
     drop_own_chunk(request);
     engine->num_done += !has_failed;
     engine->num_failed += has_failed;
@@ -222,6 +231,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
 const struct q_exchange_sink q_engine_sink = {
     .informational = on_informational,
     .head = on_head,
+    .ask = q_engine_ask,
     .data = on_data,
     .trailers = on_trailers,
     .ended = on_ended,

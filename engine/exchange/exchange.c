@@ -129,6 +129,8 @@ static void add_progress(struct q_exchange *x, const struct q_conn_progress *pro
     x->summary.bytes_in += progress->bytes_in;
     x->summary.bytes_out += progress->bytes_out;
     x->summary.connection_id = progress->connection_id;
+    x->summary.remote = progress->remote;
+    x->summary.local = progress->local;
     x->summary.is_reused = progress->is_reused;
 }
 
@@ -181,23 +183,64 @@ static void note_hop(struct q_exchange *x, uint16_t status, const struct q_url *
     }
 }
 
-// Whether this head is followed. What makes it impossible to follow dooms the exchange.
-static bool follows(struct q_exchange *x, const struct q_h1_out *out) {
+// What becomes of a final head.
+enum verdict {
+    VERDICT_DELIVER,
+    VERDICT_FOLLOW,
+    VERDICT_WAIT, // for the host's answer, or for room to ask it
+};
+
+// Makes the next hop, once however often the head is offered.
+static struct q_error prepare_hop(struct q_exchange *x, uint16_t status, struct q_slice location) {
+    if (x->next != NULL) {
+        return Q_OK;
+    }
+    return x->num_redirects < x->spec->redirects_max
+               ? q_redirect_next(x->spec, status, location, &x->next)
+               : q_error_make(Q_ERR_TOO_MANY_REDIRECTS, Q_PHASE_HEAD);
+}
+
+static void ask(struct q_exchange *x, uint16_t status) {
+    if (x->sink->ask(x, status, x->next, x->num_redirects + 1)) {
+        q_exchange_step(x, Q_X_EV_QUESTION);
+    } else {
+        q_watch_enter(x->watch, Q_STAGE_PAUSED);
+    }
+}
+
+// What makes a redirect impossible to follow dooms the exchange; the host is asked only about what can be followed.
+static enum verdict judge(struct q_exchange *x, const struct q_h1_out *out) {
     struct q_slice location;
-    if (x->spec->redirects_max == 0 || !q_redirect_is(out->status) ||
+    if (x->answer == Q_ANSWER_STOP || x->spec->redirects_max == 0 || !q_redirect_is(out->status) ||
         !q_headers_get_known(out->headers, Q_KNOWN_LOCATION, &location)) {
-        return false;
+        return VERDICT_DELIVER;
     }
-    struct q_error error = q_error_make(Q_ERR_TOO_MANY_REDIRECTS, Q_PHASE_HEAD);
-    if (x->num_redirects < x->spec->redirects_max) {
-        error = q_redirect_next(x->spec, out->status, location, &x->next);
-    }
+    struct q_error error = prepare_hop(x, out->status, location);
     if (q_error_is(error)) {
         doom(x, error);
-    } else {
-        note_hop(x, out->status, &x->next->url);
+        return VERDICT_FOLLOW;
     }
-    return true;
+    if (x->spec->asks_redirects && x->answer == Q_ANSWER_NONE) {
+        ask(x, out->status);
+        return VERDICT_WAIT;
+    }
+    note_hop(x, out->status, &x->next->url);
+    return VERDICT_FOLLOW;
+}
+
+static enum q_exchange_event wait_for_answer(struct q_exchange *x) {
+    q_watch_enter(x->watch, Q_STAGE_ASKING);
+    return Q_X_EV_NONE;
+}
+
+// The connection offers the head once more, and this time it is taken.
+static enum q_exchange_event obey_answer(struct q_exchange *x) {
+    if (x->answer == Q_ANSWER_STOP) {
+        drop_spec(x, &x->next);
+    }
+    q_watch_enter(x->watch, Q_STAGE_RECEIVING);
+    q_conn_resume(x->conn);
+    return Q_X_EV_NONE;
 }
 
 static enum q_exchange_event start_discarding(struct q_exchange *x) {
@@ -214,6 +257,8 @@ static enum q_exchange_event follow(struct q_exchange *x) {
     drop_spec(x, &x->spec);
     x->spec = x->next;
     x->next = NULL;
+    x->answer = Q_ANSWER_NONE;
+    x->error = Q_OK; // of the redirect's connection, which was not needed any more
     x->num_redirects++;
     x->hop_attempts = 0;
     x->lease.wants_fresh = false;
@@ -247,8 +292,13 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
     },
     [Q_X_AWAITING] = {
         [Q_X_EV_HEAD] = GO(Q_X_RECEIVING, note_head),
+        [Q_X_EV_QUESTION] = GO(Q_X_ASKING, wait_for_answer),
         [Q_X_EV_REDIRECT] = GO(Q_X_DISCARDING, start_discarding),
         [Q_X_EV_CONN_FAILED] = GO(Q_X_DECIDING, decide_about_replay),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
+    },
+    [Q_X_ASKING] = {
+        [Q_X_EV_ANSWERED] = GO(Q_X_AWAITING, obey_answer),
         [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
     },
     [Q_X_RECEIVING] = {
@@ -272,11 +322,13 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
 };
 
 static const char *const k_state_names[Q_X_STATES] = {
+    [Q_X_ASKING] = "asking",
     [Q_X_NEW] = "new",           [Q_X_LEASING] = "leasing",   [Q_X_AWAITING] = "awaiting",
     [Q_X_RECEIVING] = "receiving", [Q_X_DISCARDING] = "discarding", [Q_X_DECIDING] = "deciding", [Q_X_ENDED] = "ended",
 };
 
 static const char *const k_event_names[Q_X_EVENTS] = {
+    [Q_X_EV_QUESTION] = "question", [Q_X_EV_ANSWERED] = "answered",
     [Q_X_EV_START] = "start",       [Q_X_EV_LEASED] = "leased",           [Q_X_EV_LEASE_FAILED] = "lease failed",
     [Q_X_EV_HEAD] = "head",         [Q_X_EV_REDIRECT] = "redirect",       [Q_X_EV_CUT] = "cut",
     [Q_X_EV_END] = "end",                 [Q_X_EV_CONN_FAILED] = "connection failed",
@@ -311,12 +363,19 @@ static bool on_informational(struct q_conn_user *user, const struct q_h1_out *ou
     return x->sink->informational(x, out, chunk);
 }
 
-static void on_head(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
+static bool on_head(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
+    if (x->state == Q_X_ASKING) {
+        return false; // offered again because of credit or room, not of the answer
+    }
     x->summary.status = out->status;
-    if (follows(x, out)) {
+    enum verdict verdict = judge(x, out);
+    if (verdict == VERDICT_WAIT) {
+        return false;
+    }
+    if (verdict == VERDICT_FOLLOW) {
         q_exchange_step(x, Q_X_EV_REDIRECT);
-        return;
+        return true;
     }
     x->sink->head(x, out, chunk);
     q_exchange_step(x, Q_X_EV_HEAD);
@@ -324,6 +383,7 @@ static void on_head(struct q_conn_user *user, const struct q_h1_out *out, struct
     if (most > 0 && out->body == Q_H1_BODY_LENGTH && out->content_length > most) {
         doom(x, q_error_make(Q_ERR_BODY_TOO_LARGE, Q_PHASE_HEAD));
     }
+    return true;
 }
 
 static bool on_data(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk) {
@@ -434,7 +494,7 @@ static const struct q_lease_events k_lease_events = {
 static void deadline_passed(struct q_timer *timer) {
     static const uint8_t k_phase_of_state[Q_X_STATES] = {
         [Q_X_LEASING] = Q_PHASE_CONNECT, [Q_X_AWAITING] = Q_PHASE_HEAD, [Q_X_RECEIVING] = Q_PHASE_BODY,
-        [Q_X_DISCARDING] = Q_PHASE_HEAD};
+        [Q_X_ASKING] = Q_PHASE_HEAD, [Q_X_DISCARDING] = Q_PHASE_HEAD};
     struct q_exchange *x = q_container_of(timer, struct q_exchange, deadline);
     q_exchange_cancel(x, q_error_make(Q_ERR_TIMEOUT_TOTAL, k_phase_of_state[x->state]));
 }
@@ -480,6 +540,18 @@ void q_exchange_grant(struct q_exchange *x, uint64_t bytes) {
     if (was_out && x->credit > 0) {
         q_exchange_resume(x);
     }
+}
+
+void q_exchange_answer(struct q_exchange *x, enum q_exchange_answer answer) {
+    if (x->state != Q_X_ASKING) {
+        return;
+    }
+    if (answer == Q_ANSWER_REFUSE) {
+        q_exchange_cancel(x, q_error_make(Q_ERR_REDIRECT_REFUSED, Q_PHASE_HEAD));
+        return;
+    }
+    x->answer = (uint8_t)answer;
+    q_exchange_step(x, Q_X_EV_ANSWERED);
 }
 
 void q_exchange_resume(struct q_exchange *x) {

@@ -34,6 +34,8 @@ struct q_exchange_summary {
     uint64_t spent_ns[Q_STAGES];
     const struct q_headers *redirects; // status and target of each hop that was followed; NULL: none
     struct q_chunk *redirects_chunk;   // where they lie; borrowed
+    struct q_endpoint remote;          // of the connection that was used last
+    struct q_endpoint local;           // likewise; NONE: not known
     uint32_t connection_id;
     uint16_t status;
     uint8_t attempts;
@@ -45,6 +47,9 @@ struct q_exchange_summary {
 struct q_exchange_sink {
     bool (*informational)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
     void (*head)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
+    // Asks the host whether to go on to `next`, which would be hop number `hop` (from 1); `status` leads there. Taken, it
+    // ends in q_exchange_answer, or with the exchange. Who keeps `next` acquires it.
+    bool (*ask)(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop);
     // Charges exchange->credit with what the host now holds on to.
     bool (*data)(struct q_exchange *exchange, struct q_slice data, struct q_chunk *chunk);
     bool (*trailers)(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk);
@@ -56,6 +61,7 @@ enum q_exchange_state {
     Q_X_NEW,          // not started
     Q_X_LEASING,      // waits for a connection
     Q_X_AWAITING,     // sent, or being sent; waits for the final head
+    Q_X_ASKING,       // a redirect's head is there and waits in the connection for the host's answer
     Q_X_RECEIVING,    // the final head is there; the body comes
     Q_X_DISCARDING,   // a redirect's head is there; its body is thrown away
     Q_X_DECIDING,     // a connection died; to replay or not
@@ -68,6 +74,8 @@ enum q_exchange_event {
     Q_X_EV_LEASED,
     Q_X_EV_LEASE_FAILED,
     Q_X_EV_HEAD,
+    Q_X_EV_QUESTION, // a final head that the host was asked about
+    Q_X_EV_ANSWERED, // by `answer`: the head may be taken now
     Q_X_EV_REDIRECT, // a final head that is followed
     Q_X_EV_END,
     Q_X_EV_CUT,      // the redirect's body is too long to be read
@@ -77,6 +85,14 @@ enum q_exchange_event {
     Q_X_EV_CANCEL,   // the host's word, the total deadline, or the engine's end; `error` says which
     Q_X_EVENTS,
     Q_X_EV_NONE,
+};
+
+// What the host may say to a redirect. Equal to enum quoit_answer_kind of the public header; a test compares the two.
+enum q_exchange_answer {
+    Q_ANSWER_NONE,   // it has not been asked, or has not answered
+    Q_ANSWER_YES,    // follow it
+    Q_ANSWER_STOP,   // deliver it as the response
+    Q_ANSWER_REFUSE, // fail
 };
 
 struct q_exchange {
@@ -90,7 +106,7 @@ struct q_exchange {
     struct q_loop *loop;
     struct q_pool *pool;
     struct q_spec *spec; // one hold
-    struct q_spec *next; // of a redirect that is being followed; one hold
+    struct q_spec *next; // of a redirect that is being followed, or asked about; one hold
     struct q_conn *conn; // while it is on loan to this exchange
     struct q_conn *leased; // handed over with Q_X_EV_LEASED
     struct q_error error;  // why it fails
@@ -108,6 +124,7 @@ struct q_exchange {
     bool is_last_reused;        // of the connection that failed last
     bool is_last_response_begun;
     bool is_maybe_processed; // a connection that was given up may have brought the request to the peer
+    uint8_t answer; // enum q_exchange_answer: about the hop that is next
     uint8_t state; // enum q_exchange_state
 };
 
@@ -125,6 +142,10 @@ void q_exchange_grant(struct q_exchange *exchange, uint64_t bytes);
 
 // q_exchange_resume offers again what the sink refused: it has room now.
 void q_exchange_resume(struct q_exchange *exchange);
+
+// q_exchange_answer gives the host's answer to the question that stands. It does nothing to an exchange that has not
+// asked, or has ended meanwhile. sink->ended may come from inside this call.
+void q_exchange_answer(struct q_exchange *exchange, enum q_exchange_answer answer);
 
 // q_exchange_step feeds one event to the state table. For the exchange itself and its tests.
 void q_exchange_step(struct q_exchange *exchange, enum q_exchange_event event);

@@ -88,8 +88,23 @@ static void release_owner(void *context, const void *data, size_t len) {
     q_spec_release(context);
 }
 
+// Where connections come from and go to is the host's word for every hop; and a part of the origin, so it comes first.
+static struct q_error copy_ends(const struct q_spec *from, struct q_spec *to) {
+    struct q_error error = Q_OK;
+    if (from->origin.local.family != Q_ENDPOINT_NONE) {
+        error = q_origin_set_local(&to->origin, &from->origin.local);
+    }
+    if (!q_error_is(error)) {
+        error = q_detours_copy(&from->detours, to->alloc, &to->detours);
+    }
+    return q_error_is(error) ? error : q_spec_route(to);
+}
+
 static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool drops_body) {
-    struct q_error error = copy_fields(from, to, drops_body);
+    struct q_error error = copy_ends(from, to);
+    if (!q_error_is(error)) {
+        error = copy_fields(from, to, drops_body);
+    }
     if (!q_error_is(error)) {
         error = keep_credentials(from, to);
     }
@@ -102,6 +117,7 @@ static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool dro
     if (!q_error_is(error)) {
         error = q_spec_set_redirects(to, from->redirects_max, from->keeps_scheme);
     }
+    to->asks_redirects = from->asks_redirects;
     to->bounds = from->bounds;
     to->credit = from->credit;
     to->is_credit_manual = from->is_credit_manual;

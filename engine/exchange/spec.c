@@ -161,6 +161,48 @@ struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool ke
     return Q_OK;
 }
 
+// Of the unspecified address nothing is known, and a unix socket has none.
+static bool can_come_from(const struct q_spec *spec, const struct q_endpoint *local) {
+    static const uint8_t k_zeros[sizeof local->ip] = {0};
+    return spec->url.scheme != Q_SCHEME_HTTP_UNIX && memcmp(local->ip, k_zeros, sizeof k_zeros) != 0;
+}
+
+struct q_error q_spec_set_local_address(struct q_spec *spec, struct q_slice literal) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    struct q_address address;
+    if (!q_address_parse(literal, 0, &address)) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    struct q_endpoint local = q_address_endpoint(&address);
+    if (!can_come_from(spec, &local)) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    // Built anew: an earlier one is no part of it any more.
+    struct q_origin origin;
+    struct q_error error = q_origin_build(&origin, spec->alloc, &spec->url);
+    if (q_error_is(error)) {
+        return error;
+    }
+    error = q_origin_set_local(&origin, &local);
+    if (q_error_is(error)) {
+        q_origin_deinit(&origin);
+        return error;
+    }
+    q_origin_deinit(&spec->origin);
+    spec->origin = origin;
+    return Q_OK;
+}
+
+struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    spec->asks_redirects = asks;
+    return Q_OK;
+}
+
 struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual) {
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
@@ -171,6 +213,16 @@ struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_ma
     spec->credit = bytes == 0 && !is_manual ? Q_SPEC_CREDIT_DEFAULT : bytes;
     spec->is_credit_manual = is_manual;
     return Q_OK;
+}
+
+struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule *rule) {
+    return spec->is_frozen ? usage(Q_ERR_FROZEN) : q_detours_add(&spec->detours, spec->alloc, rule);
+}
+
+struct q_error q_spec_route(struct q_spec *spec) {
+    struct q_error error = spec->is_routed ? Q_OK : q_detours_apply(&spec->detours, &spec->origin);
+    spec->is_routed = !q_error_is(error);
+    return error;
 }
 
 // The URL's credentials as an Authorization value in memory of its own, unless the host gives a field of that name.
@@ -192,6 +244,12 @@ static struct q_error make_authorization(const struct q_spec *spec, const struct
     q_url_write_basic(&spec->url, value, size);
     *out = q_slice_make(value, size);
     return Q_OK;
+}
+
+static void drop_head(struct q_spec *spec) {
+    q_alloc_free(spec->alloc, spec->head, spec->head_len);
+    spec->head = NULL;
+    spec->head_len = 0;
 }
 
 static struct q_error write_head(struct q_spec *spec, const struct q_h1_head_in *in) {
@@ -247,6 +305,12 @@ struct q_error q_spec_freeze(struct q_spec *spec) {
         error = serialise(spec, q_headers_builder_freeze(&copy));
     }
     q_headers_builder_deinit(&copy);
+    if (!q_error_is(error)) { // last: a spec that is not frozen may still be given rules
+        error = q_spec_route(spec);
+        if (q_error_is(error)) {
+            drop_head(spec);
+        }
+    }
     spec->is_frozen = !q_error_is(error);
     error.phase = q_error_is(error) ? Q_PHASE_SUBMIT : 0;
     return error;
@@ -264,7 +328,8 @@ static bool let_go(struct q_spec *spec) {
 
 static void destroy(struct q_spec *spec) {
     drop_body(spec);
-    q_alloc_free(spec->alloc, spec->head, spec->head_len);
+    drop_head(spec);
+    q_detours_deinit(&spec->detours, spec->alloc);
     q_headers_builder_deinit(&spec->headers);
     q_origin_deinit(&spec->origin);
     q_url_deinit(&spec->url);

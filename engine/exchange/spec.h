@@ -4,6 +4,7 @@
 #ifndef QUOIT_ENGINE_EXCHANGE_SPEC_H
 #define QUOIT_ENGINE_EXCHANGE_SPEC_H
 
+#include "engine/conn/detour.h"
 #include "engine/conn/origin.h"
 #include "engine/exchange/watch.h"
 #include "engine/loop/loop.h"
@@ -42,6 +43,9 @@ struct q_spec {
     struct q_bounds bounds;
     uint32_t redirects_max; // 0: none is followed
     bool keeps_scheme;      // a redirect to another scheme is not followed
+    bool asks_redirects;    // the host is asked about each
+    bool is_routed;         // the detours have been applied to the origin
+    struct q_detours detours;
     uint64_t credit;
     struct q_task farewell; // the last holder's, when that is a loop
 };
@@ -60,7 +64,14 @@ Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data,
                                           void (*release)(void *context, const void *data, size_t len), void *context);
 Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bounds);
 Q_MUST_USE struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme);
+Q_MUST_USE struct q_error q_spec_set_local_address(struct q_spec *spec, struct q_slice literal);
+Q_MUST_USE struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule *rule);
+Q_MUST_USE struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
+
+// q_spec_route applies the detours to the origin; freezing does it, and who compares origins before that. Fails with
+// NO_MEMORY.
+Q_MUST_USE struct q_error q_spec_route(struct q_spec *spec);
 
 // q_spec_freeze ends building. Errors: FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
 Q_MUST_USE struct q_error q_spec_freeze(struct q_spec *spec);

@@ -53,6 +53,7 @@ int32_t quoit_request_set_bounds(struct quoit_request *request, const struct quo
         .low_speed_bytes = given.low_speed_bytes,
         .total_ns = ns_of_ms(given.total_ms),
         .body_bytes_max = given.body_bytes_max,
+        .answer_ns = ns_of_ms(given.answer_ms),
     };
     return q_spec_set_bounds(spec_of(request), &converted).code;
 }
@@ -63,7 +64,27 @@ int32_t quoit_request_set_redirects(struct quoit_request *request, const struct 
     }
     struct quoit_redirect_options given;
     int32_t code = q_options_read_struct(&given, sizeof given, options);
-    return code != 0 ? code : q_spec_set_redirects(spec_of(request), given.limit, given.same_scheme != 0).code;
+    if (code == 0) {
+        code = q_spec_set_redirects(spec_of(request), given.limit, given.same_scheme != 0).code;
+    }
+    return code != 0 ? code : q_spec_ask_redirects(spec_of(request), given.ask != 0).code;
+}
+
+int32_t quoit_request_set_local_address(struct quoit_request *request, const char *address) {
+    return request == NULL || address == NULL
+               ? Q_ERR_INVALID_ARGUMENT
+               : q_spec_set_local_address(spec_of(request), q_slice_of_string(address)).code;
+}
+
+static struct q_slice slice_of_host(const char *host) {
+    return host == NULL ? (struct q_slice){0} : q_slice_of_string(host);
+}
+
+int32_t quoit_request_connect_to(struct quoit_request *request, const char *host, uint16_t port,
+                                 const char *connect_host, uint16_t connect_port) {
+    struct q_detour_rule rule = {
+        .host = slice_of_host(host), .port = port, .to_host = slice_of_host(connect_host), .to_port = connect_port};
+    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_connect_to(spec_of(request), &rule).code;
 }
 
 int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes, int32_t manual) {

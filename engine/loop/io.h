@@ -26,8 +26,9 @@
 
 enum q_io_kind {
     Q_IO_NONE,
-    Q_IO_SOCKET, // these three make one connect op
+    Q_IO_SOCKET, // these four make one connect op
     Q_IO_OPTION,
+    Q_IO_BIND,
     Q_IO_CONNECT,
     Q_IO_RECV,
     Q_IO_SEND,
@@ -73,6 +74,7 @@ struct q_io_op {
     int32_t result;          // bytes, 0, or a negative errno
     uint8_t kind;
     bool busy;               // from start until `done` is called
+    bool has_bind_failed;    // connect with a negative result: it was the local address that the kernel refused
     bool is_fin;             // recv with result 0: the kernel vouches for it that the peer has ended its stream
 };
 
@@ -87,6 +89,8 @@ struct q_io_option {
 struct q_io_connect {
     const struct sockaddr *address;
     socklen_t address_len;
+    const struct sockaddr *local; // NULL: whichever the kernel takes
+    socklen_t local_len;
     const struct q_io_option *options;
     uint32_t num_options;
 };
@@ -139,7 +143,8 @@ static inline Q_MUST_USE struct q_error q_io_install(struct q_io *io, int fd, st
     return io->v->install(io, fd, out);
 }
 
-// q_io_connect makes a socket in an open slot, sets its options and connects it. op->result: 0, or the errno of the
+// q_io_connect makes a socket in an open slot, sets its options, binds it if it is to have a certain local address, and
+// connects it. op->result: 0, or the errno of the
 // first step that failed.
 static inline void q_io_connect(struct q_io *io, struct q_io_slot slot, struct q_io_op *op,
                                 const struct q_io_connect *params) {

@@ -12,7 +12,7 @@
 #define Q_RING_MEMLOCK_PAUSE_MS 10
 #define Q_RING_MEMLOCK_PAUSES_MAX 20
 #define Q_RING_BUFFER_GROUP 0
-#define Q_RING_CONNECT_SQES_MAX 10 // socket, options, connect: one chain that must go in one submit
+#define Q_RING_CONNECT_SQES_MAX 12 // socket, options, bind, connect: one chain that must go in one submit
 
 enum ring_slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING };
 
@@ -27,6 +27,7 @@ struct ring_slot {
     int32_t connect_error;      // first failure in a connect's chain
     uint16_t in_flight;         // SQEs whose final CQE is outstanding
     uint8_t state;
+    bool has_bind_failed;       // connect_error is what the bind said
     bool has_file;              // something was put in the slot, so it must be closed
     uint32_t signals_due;       // asked for while a write was in flight
     uint64_t signal_value;      // what that write adds
@@ -55,6 +56,7 @@ struct q_ring {
     unsigned setup_flags;
     uint32_t capabilities;
     bool is_enabled;
+    bool has_bind; // the kernel binds sockets in slots
 
     struct ring_slot *slots;
     uint32_t slot_free_first;

@@ -86,14 +86,20 @@ static void finish(struct ring_slot *slot, enum ring_slot_op which, int32_t resu
     q_list_push_back(out_done, &op->link);
 }
 
-// Kernels before 6.7: the socket has a number, but only between these lines, on the loop thread.
-static int make_socket_by_number(struct q_ring *ring, struct q_io_slot name, const struct q_io_connect *params) {
+// Kernels before 6.7, and before 6.11 when it is to be bound: the socket has a number, but only between these lines, on
+// the loop thread.
+static int make_socket_by_number(struct q_ring *ring, struct q_io_slot name, const struct q_io_connect *params,
+                                 bool *out_bind_failed) {
     struct q_sys_uring *sys = ring->sys;
     int fd = sys->socket(sys, params->address->sa_family, SOCK_STREAM, 0);
     int result = fd;
     for (uint32_t i = 0; i < params->num_options && result >= 0; i++) {
         const struct q_io_option *option = &params->options[i];
         result = sys->setsockopt(sys, fd, option->level, option->name, option->value);
+    }
+    if (result >= 0 && params->local != NULL) {
+        result = sys->bind(sys, fd, params->local, params->local_len);
+        *out_bind_failed = result < 0;
     }
     if (result >= 0) {
         struct io_uring_files_update update = {.offset = name.index, .fds = (uint64_t)(uintptr_t)&fd};
@@ -122,20 +128,29 @@ static void chain_socket(struct q_ring *ring, struct q_io_slot name, const struc
         sqe->file_index = sizeof option->value;
         sqe->addr3 = (uint64_t)(uintptr_t)&option->value;
     }
+    if (params->local != NULL) {
+        sqe = q_ring_sqe(ring, Q_IO_BIND, name);
+        sqe->opcode = Q_URING_OP_BIND;
+        sqe->fd = (int)name.index;
+        sqe->flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK;
+        sqe->addr = (uint64_t)(uintptr_t)params->local;
+        sqe->addr2 = params->local_len;
+    }
 }
 
 void q_ring_op_connect(struct q_io *io, struct q_io_slot name, struct q_io_op *op, const struct q_io_connect *params) {
     struct q_ring *ring = q_ring_of(io);
     struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
-    Q_CHECK(!slot->has_file && params->num_options + 2 <= Q_RING_CONNECT_SQES_MAX);
+    Q_CHECK(!slot->has_file && params->num_options + 3 <= Q_RING_CONNECT_SQES_MAX);
     start(slot, SLOT_OP_CONNECT, op, Q_IO_CONNECT);
     // A chain that is cut by a submit in its middle is two chains.
-    q_ring_reserve_sqes(ring, params->num_options + 2);
-    if (ring->capabilities & Q_RING_DIRECT_SOCKET) {
+    q_ring_reserve_sqes(ring, params->num_options + 3);
+    bool is_direct = (ring->capabilities & Q_RING_DIRECT_SOCKET) && (params->local == NULL || ring->has_bind);
+    if (is_direct) {
         chain_socket(ring, name, params);
         slot->has_file = true;
     } else {
-        slot->connect_error = make_socket_by_number(ring, name, params);
+        slot->connect_error = make_socket_by_number(ring, name, params, &slot->has_bind_failed);
         slot->has_file = slot->connect_error == 0;
     }
     // Without a file the connect still runs, and fails with EBADF: one path to the op's end, and the first error wins.
@@ -224,6 +239,7 @@ static void complete_connect_step(struct q_ring *ring, struct q_io_slot name, st
     // ECANCELED is the echo of an earlier member's failure, or of our own close.
     if (cqe->res < 0 && cqe->res != -ECANCELED && slot->connect_error == 0) {
         slot->connect_error = cqe->res;
+        slot->has_bind_failed = q_io_user_data_kind(cqe->user_data) == Q_IO_BIND;
     }
 }
 
@@ -231,6 +247,7 @@ static void complete_connect(struct q_ring *ring, struct q_io_slot name, struct 
                              const struct io_uring_cqe *cqe, struct q_list *out_done) {
     (void)ring;
     (void)name;
+    slot->ops[SLOT_OP_CONNECT]->has_bind_failed = slot->has_bind_failed;
     finish(slot, SLOT_OP_CONNECT, slot->connect_error != 0 ? slot->connect_error : cqe->res, out_done);
 }
 
@@ -312,7 +329,8 @@ static void complete_nothing(struct q_ring *ring, struct q_io_slot name, struct 
 
 static complete_fn *const k_complete[Q_IO_KINDS] = {
     [Q_IO_NONE] = complete_nothing,          [Q_IO_SOCKET] = complete_connect_step,
-    [Q_IO_OPTION] = complete_connect_step,   [Q_IO_CONNECT] = complete_connect,
+    [Q_IO_OPTION] = complete_connect_step,   [Q_IO_BIND] = complete_connect_step,
+    [Q_IO_CONNECT] = complete_connect,
     [Q_IO_RECV] = complete_recv,             [Q_IO_SEND] = complete_send,
     [Q_IO_CANCEL] = complete_cancel,         [Q_IO_CLOSE] = complete_nothing,
     [Q_IO_SIGNAL] = complete_signal,         [Q_IO_WAKE] = complete_wake,

@@ -110,6 +110,11 @@ static int real_setsockopt(struct q_sys_uring *sys, int fd, int level, int name,
     return result_of(setsockopt(fd, level, name, &value, sizeof value));
 }
 
+static int real_bind(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len) {
+    (void)sys;
+    return result_of(bind(fd, address, len));
+}
+
 static void real_futex_wake(struct q_sys_uring *sys, uint32_t *word) {
     (void)sys;
     int saved = errno; // as in real_eventfd_signal
@@ -132,6 +137,7 @@ static struct q_sys_uring the_real_kernel = {
     .pause_ms = real_pause_ms,
     .socket = real_socket,
     .setsockopt = real_setsockopt,
+    .bind = real_bind,
     .futex_wake = real_futex_wake,
 };
 

@@ -13,6 +13,7 @@
 enum {
     Q_URING_OP_URING_CMD = 46,  // 5.19; socket commands 6.7
     Q_URING_OP_FUTEX_WAIT = 51, // 6.7
+    Q_URING_OP_BIND = 56,       // 6.11
     Q_URING_CMD_SETSOCKOPT = 3, // SOCKET_URING_OP_SETSOCKOPT, 6.7
 };
 

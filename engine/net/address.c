@@ -54,6 +54,30 @@ bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out) 
     return false;
 }
 
+struct q_endpoint q_address_endpoint(const struct q_address *address) {
+    struct q_endpoint endpoint = {.family = Q_ENDPOINT_NONE};
+    switch (address->u.any.sa_family) {
+    case AF_UNIX: endpoint.family = Q_ENDPOINT_UNIX; break;
+    case AF_INET:
+        endpoint.family = Q_ENDPOINT_V4;
+        endpoint.port = ntohs(address->u.v4.sin_port);
+        memcpy(endpoint.ip, &address->u.v4.sin_addr, 4);
+        break;
+    case AF_INET6:
+        endpoint.family = Q_ENDPOINT_V6;
+        endpoint.port = ntohs(address->u.v6.sin6_port);
+        memcpy(endpoint.ip, &address->u.v6.sin6_addr, 16);
+        break;
+    default: break;
+    }
+    return endpoint;
+}
+
+struct q_address q_endpoint_address(const struct q_endpoint *endpoint) {
+    return endpoint->family == Q_ENDPOINT_V4 ? q_address_v4(endpoint->ip, endpoint->port)
+                                             : q_address_v6(endpoint->ip, endpoint->port);
+}
+
 static size_t unix_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
     const struct sockaddr_un *local = &address->u.local;
     size_t len = address->len - offsetof(struct sockaddr_un, sun_path);

@@ -19,6 +19,15 @@ struct q_address {
     socklen_t len;
 };
 
+// What a host is told of an address. Equal to struct quoit_address of the public header, but for the names.
+enum q_endpoint_family { Q_ENDPOINT_NONE = 0, Q_ENDPOINT_UNIX = 1, Q_ENDPOINT_V4 = 4, Q_ENDPOINT_V6 = 6 };
+
+struct q_endpoint {
+    uint16_t family; // enum q_endpoint_family
+    uint16_t port;   // host order; 0 for a unix socket
+    uint8_t ip[16];  // network order; of IPv4 the first 4
+};
+
 #define Q_ADDRESS_TEXT_MAX 128 // "[v6]:port", or "unix:" and sun_path; and a NUL
 
 // q_address_v4 and q_address_v6 make an address from bytes in network order and a port in host order.
@@ -31,6 +40,12 @@ bool q_address_unix(struct q_slice name, struct q_address *out);
 
 // q_address_parse reads a literal "1.2.3.4" or "::1" (no brackets, no zone), with `port`. False on anything else.
 bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out);
+
+// q_address_endpoint gives what is told of an address; the zero value for one of another family.
+struct q_endpoint q_address_endpoint(const struct q_address *address);
+
+// q_endpoint_address is the address of an IPv4 or IPv6 endpoint.
+struct q_address q_endpoint_address(const struct q_endpoint *endpoint);
 
 // q_address_text writes "1.2.3.4:80", "[::1]:80", "unix:/run/x" or, for an abstract socket, "unix:@x" with a NUL, and
 // gives the number of characters before it. What is not visible ASCII in a socket's name is written as '?'.

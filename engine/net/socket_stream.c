@@ -6,9 +6,12 @@
 // Set on every TCP socket before it connects. Servers that think for minutes behind a NAT are the common case with
 // LLMs, so keep-alive probes are on: first after 60 s of silence, then every 15 s, four times. TCP_USER_TIMEOUT bounds
 // how long sent data may stay unacknowledged to about the same.
+// The last is for bound sockets alone: the kernel then takes the port when it connects, and ports that are in use towards
+// other peers will do.
 static const struct q_io_option k_tcp_options[] = {
     {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},  {IPPROTO_TCP, TCP_KEEPIDLE, 60},
     {IPPROTO_TCP, TCP_KEEPINTVL, 15}, {IPPROTO_TCP, TCP_KEEPCNT, 4}, {IPPROTO_TCP, TCP_USER_TIMEOUT, 120000},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1},
 };
 
 static struct q_socket_stream *socket_of(struct q_stream *stream) {
@@ -48,6 +51,7 @@ static void connect_done(struct q_io_op *op) {
     struct q_error error = Q_OK;
     if (op->result < 0) {
         error = connect_error(-op->result);
+        error.code = op->has_bind_failed ? Q_ERR_BIND_FAILED : error.code;
     } else {
         socket->state = Q_SOCKET_OPEN;
     }
@@ -133,11 +137,14 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
     socket->is_sending = false;
     socket->has_send_failed = false;
     bool is_tcp = address->u.any.sa_family != AF_UNIX;
+    bool is_bound = is_tcp && socket->local.len > 0;
     socket->connect_params = (struct q_io_connect){
         .address = &address->u.any,
         .address_len = address->len,
+        .local = is_bound ? &socket->local.u.any : NULL,
+        .local_len = is_bound ? socket->local.len : 0,
         .options = k_tcp_options,
-        .num_options = is_tcp ? Q_COUNT_OF(k_tcp_options) : 0, // a unix socket knows none of them
+        .num_options = is_tcp ? Q_COUNT_OF(k_tcp_options) - !is_bound : 0, // a unix socket knows none of them
     };
     q_io_connect(socket->io, socket->slot, &socket->connect_op, &socket->connect_params);
     return Q_OK;
@@ -188,6 +195,11 @@ void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const
         .close_op = {.done = close_done},
         .state = Q_SOCKET_NEW,
     };
+}
+
+void q_socket_stream_bind(struct q_socket_stream *socket, const struct q_address *local) {
+    Q_CHECK(socket->state == Q_SOCKET_NEW);
+    socket->local = *local;
 }
 
 bool q_socket_is_quiet(const struct q_socket_stream *socket) { return socket->state == Q_SOCKET_NEW; }

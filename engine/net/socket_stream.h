@@ -14,6 +14,7 @@ struct q_socket_stream {
     struct q_io *io;
     struct q_io_slot slot;
     struct q_io_connect connect_params;
+    struct q_address local; // len 0: whichever the kernel takes
     struct q_io_op connect_op;
     struct q_io_op recv_op;
     struct q_io_op send_op;
@@ -30,6 +31,9 @@ struct q_socket_stream {
 // q_socket_stream_init prepares a stream on `io`. `events` outlives it. In-place; there is nothing to deinit once it is
 // closed or was never connected.
 void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const struct q_stream_events *events);
+
+// q_socket_stream_bind makes the next connects come from `local`, whose port is 0: the kernel takes one. Not connected.
+void q_socket_stream_bind(struct q_socket_stream *socket, const struct q_address *local);
 
 // q_socket_is_quiet tells whether nothing of the stream is in flight, so that its memory may go.
 bool q_socket_is_quiet(const struct q_socket_stream *socket);

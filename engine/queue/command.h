@@ -12,6 +12,7 @@ enum q_command_kind {
     Q_COMMAND_SUBMIT,       // a request slot's first life sign
     Q_COMMAND_CANCEL,       // its cancel link
     Q_COMMAND_CREDIT,       // its credit link
+    Q_COMMAND_ANSWER,       // its answer link
     Q_COMMAND_CHUNK,        // a chunk with returned slices
     Q_COMMAND_PORT_WAKE,    // a host advanced a port that was short of room
     Q_COMMAND_PORT_OPEN,    // a port was made

@@ -116,6 +116,7 @@ static const char *judge_living(const struct call *call) {
     case SYS_io_uring_register: return judge_ring_call(call);
     case SYS_socket: return has(QUOIT_CAP_DIRECT_SOCKET) ? "sockets have no number here" : NULL;
     case SYS_setsockopt:
+    case SYS_bind:
     case SYS_close:
         return has(QUOIT_CAP_DIRECT_SOCKET) ? "sockets have no number here"
                : is_new_socket(fd)          ? NULL

@@ -19,6 +19,7 @@ MODELS = {
     "mpsc": (11, [[]]),
     "evring": (11, [[]]),
     "slotword": (10, [["-DGRANTERS=1"], ["-DCANCELLERS=1"]]),
+    "askword": (6, [[]]),
     "slotfree": (5, [[]]),
     "pending": (9, [[]]),
     "shutdown": (12, [[]]),

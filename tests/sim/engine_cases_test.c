@@ -41,6 +41,12 @@ struct stand {
     bool has_ended;
     bool is_closed;
     struct quoit_summary summary;
+
+    // What is answered to questions; 0: nothing.
+    uint32_t answer;
+    uint64_t answer_after_ms; // 0: inside the event
+    uint64_t token;
+    bool is_asked;
 };
 
 static void *stand_allocate(void *context, size_t size) {
@@ -67,6 +73,13 @@ static void on_event(void *context, const struct quoit_event *event) {
         stand->received += event->u.data.len;
         break;
     case QUOIT_EVENT_TRAILERS: stand->has_trailers = true; break;
+    case QUOIT_EVENT_QUESTION:
+        stand->is_asked = true;
+        stand->token = event->u.question.token;
+        if (stand->answer != 0 && stand->answer_after_ms == 0) {
+            assert_int_equal(quoit_answer(stand->engine, stand->token, stand->answer), 0);
+        }
+        break;
     case QUOIT_EVENT_DONE:
     case QUOIT_EVENT_FAILED:
         assert_false(stand->has_ended);
@@ -166,6 +179,7 @@ struct ask {
     unsigned port;      // 0: 80
     uint64_t body_len;
     uint64_t total_ms, connect_ms;
+    uint64_t every_ms; // each bound that is about the peer's silence
 };
 
 static void ask(struct stand *stand, struct ask how, const char *format, ...) Q_PRINTF(3, 4);
@@ -185,17 +199,30 @@ static void ask(struct stand *stand, struct ask how, const char *format, ...) {
         free(body);
     }
     struct quoit_request_bounds bounds = {
-        .struct_size = sizeof bounds, .total_ms = how.total_ms, .connect_ms = how.connect_ms};
+        .struct_size = sizeof bounds, .total_ms = how.total_ms, .connect_ms = how.connect_ms,
+        .first_byte_ms = how.every_ms, .idle_ms = how.every_ms, .low_speed_ms = how.every_ms,
+        .low_speed_bytes = how.every_ms > 0 ? 1 : 0};
+    struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = 3, .ask = 1};
+    assert_int_equal(quoit_request_set_redirects(request, &redirects), 0);
     assert_int_equal(quoit_request_set_bounds(request, &bounds), 0);
     stand->status = 0;
     stand->received = 0;
     stand->is_body_right = true;
     stand->has_trailers = false;
     stand->has_ended = false;
+    stand->is_asked = false;
     stand->heads_at_server = 0;
     assert_int_equal(quoit_submit(stand->engine, stand->port, request, 1, NULL), 0);
     quoit_request_release(request);
-    run_until(stand, &stand->has_ended);
+    while (!stand->has_ended) {
+        run_once(stand, UINT64_MAX);
+        if (stand->answer_after_ms > 0 && stand->is_asked) {
+            stand->is_asked = false;
+            run_for(stand, stand->answer_after_ms);
+            assert_false(stand->has_ended);
+            assert_int_equal(quoit_answer(stand->engine, stand->token, stand->answer), 0);
+        }
+    }
     assert_true(stand->is_body_right);
     assert_true(stand->summary.failure.retry_safe == 0 || stand->heads_at_server == 0);
 }
@@ -306,6 +333,65 @@ static void a_server_that_never_answers_ends_at_the_total_timeout(void **state) 
         expect(stand, QUOIT_ERR_TIMEOUT_TOTAL);
         assert_int_equal(stand->summary.failure.phase, i == 1 ? QUOIT_PHASE_BODY : QUOIT_PHASE_HEAD);
         assert_in_range((q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS, 300, 305);
+    }
+}
+
+// A host that thinks for long is no server that is silent; but the total bound is the host's own word.
+static void time_to_think_is_nobodys_silence(void **state) {
+    struct stand *stand = *state;
+    stand->tag = 5;
+    stand->answer = QUOIT_ANSWER_YES;
+    stand->answer_after_ms = 5000;
+    ask(stand, (struct ask){.every_ms = 50}, "/size/10?tag=5&hops=2");
+    expect(stand, 0);
+    assert_int_equal(stand->status, 200);
+    assert_int_equal(stand->heads_at_server, 3);
+    assert_in_range(stand->summary.spent_ns[QUOIT_STAGE_ASKING] / Q_NS_PER_MS, 10000, 10010);
+    stand->answer = QUOIT_ANSWER_STOP;
+    ask(stand, (struct ask){.every_ms = 50}, "/size/10?tag=5&hops=1");
+    expect(stand, 0);
+    assert_int_equal(stand->status, 307);
+    assert_int_equal(stand->received, Q_SIMHTTP_HOP_BYTES);
+    stand->answer_after_ms = 0;
+    stand->answer = 0;
+    uint64_t before_ns = q_sim_now(stand->sim);
+    ask(stand, (struct ask){.total_ms = 300}, "/size/10?tag=5&hops=1");
+    expect(stand, QUOIT_ERR_TIMEOUT_TOTAL);
+    assert_in_range((q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS, 300, 305);
+    before_ns = q_sim_now(stand->sim);
+    ask(stand, (struct ask){0}, "/size/10?tag=5&hops=1");
+    expect(stand, QUOIT_ERR_TIMEOUT_ANSWER);
+    assert_in_range((q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS, 30000, 30010); // unless it was given
+    assert_int_equal(quoit_answer(stand->engine, stand->token, QUOIT_ANSWER_YES), QUOIT_ERR_STALE_HANDLE);
+}
+
+// The redirect's connection dies, behind its head, while the host thinks: of what it said nothing is lost.
+static void a_redirect_that_dies_at_every_byte_of_its_body_is_followed_or_told(void **state) {
+    static const char *const k_deaths[] = {"reset", "cut"};
+    struct stand *stand = *state;
+    stand->tag = 5;
+    for (size_t death = 0; death < Q_COUNT_OF(k_deaths); death++) {
+        stand->answer = QUOIT_ANSWER_STOP;
+        stand->answer_after_ms = 0;
+        ask(stand, (struct ask){0}, "/size/40?tag=5&hops=1&pause=50&%s=999", k_deaths[death]); // it is not that long
+        expect(stand, 0);
+        uint64_t body_at = stand->summary.bytes_in - Q_SIMHTTP_HOP_BYTES;
+        // The pause is in the middle of the body: before it a reset takes the head with it.
+        uint64_t first = death == 0 ? body_at + Q_SIMHTTP_HOP_BYTES / 2 + 1 : body_at;
+        stand->answer_after_ms = 100; // behind the death
+        for (uint64_t at = first; at < body_at + Q_SIMHTTP_HOP_BYTES; at += 7) {
+            stand->answer = QUOIT_ANSWER_STOP;
+            ask(stand, (struct ask){0}, "/size/40?tag=5&hops=1&pause=50&%s=%llu", k_deaths[death],
+                (unsigned long long)at);
+            expect(stand, death == 0 ? QUOIT_ERR_CONNECTION_RESET : QUOIT_ERR_HTTP_TRUNCATED_BODY);
+            assert_int_equal(stand->status, 307);
+            assert_true(stand->received == at - body_at || (death == 0 && stand->received < at - body_at));
+            stand->answer = QUOIT_ANSWER_YES; // only the redirect is so long that it dies
+            ask(stand, (struct ask){0}, "/size/1?tag=5&hops=1&pause=50&%s=%llu", k_deaths[death],
+                (unsigned long long)at);
+            expect(stand, 0);
+            assert_int_equal(stand->status, 200);
+        }
     }
 }
 
@@ -453,6 +539,8 @@ int main(void) {
         CASE(an_end_at_every_byte_is_a_typed_error),
         CASE(connecting_fails_with_its_own_error),
         CASE(a_server_that_never_answers_ends_at_the_total_timeout),
+        CASE(time_to_think_is_nobodys_silence),
+        CASE(a_redirect_that_dies_at_every_byte_of_its_body_is_followed_or_told),
         CASE(statuses_without_a_body_end_with_their_head),
         CASE(a_connection_is_used_again_until_its_server_closes_it),
         CASE(an_idempotent_request_is_sent_again_and_another_is_not),

@@ -30,8 +30,8 @@ static void draw_target(struct world_request *request, char *out, size_t out_siz
     }
     int at = snprintf(out, out_size, "http://127.0.0.1:%u/%s/%llu?tag=%u", 80 + (unsigned)request->origin,
                       k_verbs[request->kind], (unsigned long long)request->count, request->number);
-    const char *more[4] = {"", "", "", ""};
-    char delay[24] = "", fault[32] = "", info[24] = "";
+    const char *more[5] = {"", "", "", "", ""};
+    char delay[24] = "", fault[32] = "", info[24] = "", hops[24] = "";
     if (world_chance(world, 30)) {
         snprintf(delay, sizeof delay, "&%s=%u", world_chance(world, 50) ? "delay" : "pause",
                  (unsigned)world_pick(world, 20));
@@ -55,6 +55,11 @@ static void draw_target(struct world_request *request, char *out, size_t out_siz
     more[1] = fault;
     more[2] = info;
     more[3] = world_chance(world, 10) ? "&last" : "";
+    if (world_chance(world, 20)) {
+        request->hops = 1 + (uint32_t)world_pick(world, WORLD_HOPS_MAX + 1);
+        snprintf(hops, sizeof hops, "&hops=%u", request->hops);
+    }
+    more[4] = hops;
     for (size_t i = 0; i < Q_COUNT_OF(more); i++) {
         at += snprintf(out + at, out_size - (size_t)at, "%s", more[i]);
     }
@@ -98,11 +103,18 @@ static struct quoit_request *build(struct world_request *request) {
     request->credit = 256 * 1024; // the default
     request->has_total_timeout = world_chance(world, 25);
     request->has_connect_timeout = world_chance(world, 25);
+    request->has_answer_timeout = world_chance(world, 25);
+    request->asks = world_chance(world, 70);
     struct quoit_request_bounds bounds = {
         .struct_size = sizeof bounds,
         .total_ms = request->has_total_timeout ? 1 + world_pick(world, 100) : 0,
         .connect_ms = request->has_connect_timeout ? 1 + world_pick(world, 50) : 0,
+        .answer_ms = request->has_answer_timeout ? 1 + world_pick(world, 50) : 0,
     };
+    struct quoit_redirect_options redirects = {
+        .struct_size = sizeof redirects, .limit = WORLD_HOPS_MAX, .ask = request->asks};
+    code = quoit_request_set_redirects(built, &redirects);
+    WORLD_CHECK(code == 0, "set_redirects gave %s", quoit_error_name(code));
     code = quoit_request_set_bounds(built, &bounds);
     WORLD_CHECK(code == 0, "set_bounds gave %s", quoit_error_name(code));
     if (world_chance(world, 30)) {
@@ -198,7 +210,9 @@ static bool has_number(const struct quoit_headers *headers, const char *name, ui
 static void check_head(struct world_request *request, const struct quoit_event *event) {
     WORLD_CHECK(!request->has_head, "request %u got two heads", request->number);
     request->has_head = true;
-    unsigned expected = request->kind == KIND_STATUS ? (unsigned)request->count : 200;
+    unsigned expected = request->was_stopped ? 307 : request->kind == KIND_STATUS ? (unsigned)request->count : 200;
+    WORLD_CHECK(!request->asks || request->is_answered || request->token == 0, "request %u got its head unanswered",
+                request->number);
     WORLD_CHECK(event->u.head.status == expected, "request %u got status %u", request->number, event->u.head.status);
     WORLD_CHECK(has_number(event->u.head.headers, "x-tag", request->number), "request %u got another's head",
                 request->number);
@@ -219,21 +233,27 @@ static void check_data(struct world_request *request, const struct quoit_event *
 }
 
 static uint64_t expected_len(const struct world_request *request) {
-    if (request->is_head_method || request->kind == KIND_STATUS) {
+    if (request->is_head_method || (request->kind == KIND_STATUS && !request->was_stopped)) {
         return 0;
+    }
+    if (request->was_stopped) {
+        return Q_SIMHTTP_HOP_BYTES;
     }
     return request->kind == KIND_ECHO ? request->body_len : request->count;
 }
 
 static void check_done(struct world_request *request) {
-    WORLD_CHECK(request->kind != KIND_GARBAGE && request->kind != KIND_NEVER, "request %u: done without an answer",
-                request->number);
+    WORLD_CHECK(request->was_stopped || (request->kind != KIND_GARBAGE && request->kind != KIND_NEVER),
+                "request %u: done without an answer", request->number);
+    WORLD_CHECK(request->was_stopped || !request->asks || request->questions == request->hops,
+                "request %u: %u questions about %u hops", request->number, request->questions, request->hops);
     WORLD_CHECK(request->has_head && request->received == expected_len(request),
                 "request %u (%s): done with %llu of %llu", request->number, request->target,
                 (unsigned long long)request->received, (unsigned long long)expected_len(request));
-    WORLD_CHECK(request->infos == request->num_infos, "request %u: %u of %u informational heads", request->number,
-                request->infos, request->num_infos);
-    bool wants_trailers = request->kind == KIND_CHUNKED && !request->is_head_method;
+    uint32_t infos = request->was_stopped ? 0 : request->num_infos;
+    WORLD_CHECK(request->infos == infos, "request %u: %u of %u informational heads", request->number,
+                request->infos, infos);
+    bool wants_trailers = request->kind == KIND_CHUNKED && !request->is_head_method && !request->was_stopped;
     WORLD_CHECK(request->has_trailers == wants_trailers, "request %u: trailers %d", request->number,
                 request->has_trailers);
 }
@@ -272,6 +292,9 @@ static bool may_fail_with(const struct world_request *request, int32_t code) {
     case QUOIT_ERR_CONNECT_UNREACHABLE: return request->origin == ORIGIN_UNREACHABLE;
     case QUOIT_ERR_CONNECT_TIMED_OUT: return request->origin == ORIGIN_BLACKHOLE;
     case QUOIT_ERR_NO_MEMORY: return world->has_memory_faults;
+    case QUOIT_ERR_TOO_MANY_REDIRECTS: return request->hops > WORLD_HOPS_MAX && !request->was_stopped;
+    case QUOIT_ERR_REDIRECT_REFUSED: return request->was_refused;
+    case QUOIT_ERR_TIMEOUT_ANSWER: return request->asks && request->questions > 0;
     default: return false;
     }
 }
@@ -282,6 +305,44 @@ static void check_failed(struct world_request *request, const struct quoit_event
     WORLD_CHECK(may_fail_with(request, request->failure.code), "request %u (%s) failed with %s in %s",
                 request->number, request->target, quoit_error_name(request->failure.code),
                 quoit_phase_name(request->failure.phase));
+}
+
+// Gives an answer to the last question of a request, which may be over, or answered already: then it changes nothing.
+static void answer(struct world_request *request) {
+    struct world *world = request->world;
+    uint64_t drawn = world_pick(world, 100);
+    uint32_t answer = drawn < 75 ? QUOIT_ANSWER_YES : drawn < 90 ? QUOIT_ANSWER_STOP : QUOIT_ANSWER_REFUSE;
+    int32_t code = quoit_answer(world->engine, request->token, answer);
+    WORLD_CHECK(code == 0 || code == QUOIT_ERR_STALE_HANDLE, "answer gave %s", quoit_error_name(code));
+    if (code == 0 && !request->is_answered) {
+        request->is_answered = true;
+        request->was_stopped = answer == QUOIT_ANSWER_STOP;
+        request->was_refused = answer == QUOIT_ANSWER_REFUSE;
+    }
+}
+
+static void check_question(struct world_request *request, const struct quoit_event *event) {
+    const struct quoit_question *question = &event->u.question;
+    WORLD_CHECK(request->asks && !request->has_head && request->questions < request->hops,
+                "request %u: a question out of order", request->number);
+    WORLD_CHECK(question->token != request->token && question->status == 307 && question->hop == request->questions + 1,
+                "request %u: question %u is about hop %u", request->number, request->questions, question->hop);
+    WORLD_CHECK(question->method_len == strlen(request->method) &&
+                    memcmp(question->method, request->method, question->method_len) == 0,
+                "request %u: another's method", request->number);
+    request->questions++;
+    request->token = question->token;
+    request->is_answered = false;
+    if (request->world->is_settling || world_chance(request->world, 50)) {
+        answer(request); // from inside the event
+    }
+}
+
+static void answer_any(struct world *world) {
+    struct world_request *request = &world->requests[world_pick(world, world->num_requests)];
+    if (request->token != 0) {
+        answer(request);
+    }
 }
 
 static void check_event_of_request(struct world_port *port, const struct quoit_event *event) {
@@ -298,6 +359,7 @@ static void check_event_of_request(struct world_port *port, const struct quoit_e
                     request->number, event->u.head.status);
         request->infos++;
         break;
+    case QUOIT_EVENT_QUESTION: check_question(request, event); break;
     case QUOIT_EVENT_HEAD: check_head(request, event); break;
     case QUOIT_EVENT_DATA: check_data(request, event); break;
     case QUOIT_EVENT_TRAILERS:
@@ -367,6 +429,11 @@ void world_advance(struct world_port *port) {
         } else if (event->type == QUOIT_EVENT_HEAD) {
             WORLD_CHECK(has_number(event->u.head.headers, "x-tag", event->user_data),
                         "the head of request %llu changed before the host advanced",
+                        (unsigned long long)event->user_data);
+        } else if (event->type == QUOIT_EVENT_QUESTION) {
+            const struct quoit_question *question = &event->u.question;
+            WORLD_CHECK(memcmp(question->url, "http://127.0.0.1", 16) == 0 && question->url_len > 16,
+                        "a question of request %llu changed before the host advanced",
                         (unsigned long long)event->user_data);
         }
     }
@@ -440,6 +507,8 @@ void world_act(struct world *world) {
         world_submit(world);
     } else if (act < 42 && world->num_requests > 0) {
         cancel_any(world);
+    } else if (act < 52 && world->num_requests > 0) {
+        answer_any(world);
     } else if (act < 60 && world->num_requests > 0) {
         grant_any(world);
     } else if (act < 70 && world->num_slices > 0) {

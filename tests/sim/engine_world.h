@@ -22,6 +22,7 @@
 #define WORLD_SLICES 16
 #define WORLD_SERVERS 4
 #define WORLD_BODY_MAX 60000
+#define WORLD_HOPS_MAX 2 // that are followed; some targets have one more
 
 enum world_kind { KIND_SIZE, KIND_CHUNKED, KIND_CLOSE, KIND_STATUS, KIND_ECHO, KIND_GARBAGE, KIND_NEVER, KINDS };
 
@@ -46,6 +47,9 @@ struct world_request {
     bool is_manual;
     bool has_all_credit;
     bool was_canceled;
+    uint32_t hops;       // the target is behind so many redirects
+    bool asks;           // about each of them
+    bool has_answer_timeout;
     char method[8];
     char target[256]; // for people
     char *body;
@@ -53,6 +57,10 @@ struct world_request {
 
     uint32_t heads_at_server;
     bool has_head, has_trailers, has_ended;
+    uint64_t token;      // of its last question; 0: it was not asked any
+    uint32_t questions;
+    bool is_answered;    // the last question
+    bool was_stopped, was_refused;
     uint32_t infos;
     uint64_t received;
     uint64_t credit;  // at its start, and what was granted: no more may be received, but for one buffer

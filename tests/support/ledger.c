@@ -232,7 +232,9 @@ static void note_sqe(struct q_ledger *ledger, struct ring *ring, const struct io
     }
     slot->in_flight++;
     slot->commands += is_command(sqe->opcode);
-    if (is_command(sqe->opcode) || sqe->opcode == IORING_OP_SOCKET || sqe->opcode == Q_URING_OP_URING_CMD) {
+    bool is_setup = sqe->opcode == IORING_OP_SOCKET || sqe->opcode == Q_URING_OP_URING_CMD ||
+                    sqe->opcode == Q_URING_OP_BIND;
+    if (is_command(sqe->opcode) || is_setup) {
         entry->canceled = true; // nothing to cancel: they end by themselves
     } else {
         slot->uncanceled++;
@@ -503,6 +505,11 @@ static int ledger_setsockopt(struct q_sys_uring *sys, int fd, int level, int nam
     return inner->setsockopt(inner, fd, level, name, value);
 }
 
+static int ledger_bind(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len) {
+    struct q_sys_uring *inner = ledger_of(sys)->inner;
+    return inner->bind(inner, fd, address, len);
+}
+
 static void ledger_futex_wake(struct q_sys_uring *sys, uint32_t *word) {
     struct q_sys_uring *inner = ledger_of(sys)->inner;
     inner->futex_wake(inner, word);
@@ -530,6 +537,7 @@ struct q_ledger *q_ledger_new(struct q_sys_uring *inner) {
         .pause_ms = ledger_pause_ms,
         .socket = ledger_socket,
         .setsockopt = ledger_setsockopt,
+        .bind = ledger_bind,
         .futex_wake = ledger_futex_wake,
     };
     return ledger;

@@ -105,6 +105,17 @@ struct io_uring_sqe *q_rawring_option(struct q_rawring *ring, uint64_t user_data
     return sqe;
 }
 
+struct io_uring_sqe *q_rawring_bind(struct q_rawring *ring, uint64_t user_data, unsigned slot,
+                                    const struct sockaddr *address, socklen_t len) {
+    struct io_uring_sqe *sqe = q_rawring_sqe(ring, user_data);
+    sqe->opcode = Q_URING_OP_BIND;
+    sqe->fd = (int)slot;
+    sqe->flags = IOSQE_FIXED_FILE;
+    sqe->addr = (uint64_t)(uintptr_t)address;
+    sqe->addr2 = len;
+    return sqe;
+}
+
 struct io_uring_sqe *q_rawring_connect(struct q_rawring *ring, uint64_t user_data, unsigned slot,
                                        const struct sockaddr *address, socklen_t len) {
     struct io_uring_sqe *sqe = q_rawring_sqe(ring, user_data);

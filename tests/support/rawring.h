@@ -61,6 +61,8 @@ struct io_uring_sqe *q_rawring_sqe(struct q_rawring *ring, uint64_t user_data);
 struct io_uring_sqe *q_rawring_socket(struct q_rawring *ring, uint64_t user_data, unsigned slot);
 struct io_uring_sqe *q_rawring_option(struct q_rawring *ring, uint64_t user_data, unsigned slot, int level, int name,
                                       const int *value);
+struct io_uring_sqe *q_rawring_bind(struct q_rawring *ring, uint64_t user_data, unsigned slot,
+                                    const struct sockaddr *address, socklen_t len);
 struct io_uring_sqe *q_rawring_connect(struct q_rawring *ring, uint64_t user_data, unsigned slot,
                                        const struct sockaddr *address, socklen_t len);
 struct io_uring_sqe *q_rawring_receive(struct q_rawring *ring, uint64_t user_data, unsigned slot);

@@ -22,6 +22,8 @@ struct http_wish {
     uint64_t info;
     uint64_t reset_at, cut_at; // UINT64_MAX: not
     uint64_t extra_ms;
+    uint64_t hops;
+    char next_hop[256]; // target, when there are any
     bool last, drop, early, check, has_extra, has_linger;
 };
 
@@ -148,6 +150,28 @@ static size_t add_response(struct http_conn *http, struct sim_bytes *wire) {
     return body_at;
 }
 
+// The same target with one hop less, as it stands in `target`.
+static void write_next_hop(struct http_wish *wish, const char *target) {
+    const char *option = strstr(target, "hops=");
+    if (option != NULL && wish->hops > 0) {
+        snprintf(wish->next_hop, sizeof wish->next_hop, "%.*shops=%llu%s", (int)(option - target), target,
+                 (unsigned long long)(wish->hops - 1), option + strcspn(option, "&"));
+    }
+}
+
+// Writes a redirect; gives the offset of its body.
+static size_t add_hop(struct http_conn *http, struct sim_bytes *wire) {
+    const struct http_wish *wish = &http->wish;
+    add_text(wire, "HTTP/1.1 307 Further\r\nX-Tag: %llu\r\n", (unsigned long long)wish->tag);
+    add_text(wire, "Location: %s\r\n%s", wish->next_hop, wish->last ? "Connection: close\r\n" : "");
+    add_text(wire, "Content-Length: %d\r\n\r\n", Q_SIMHTTP_HOP_BYTES);
+    size_t body_at = wire->len;
+    if (strcmp(http->method, "HEAD") != 0) {
+        add_body(wire, wish->tag, 0, Q_SIMHTTP_HOP_BYTES);
+    }
+    return body_at;
+}
+
 static void close_later(void *context, uint64_t arg) {
     (void)arg;
     struct q_sim_conn *conn = context;
@@ -160,7 +184,8 @@ static void end_of_response(struct http_conn *http) {
     const struct http_wish *wish = &http->wish;
     struct q_sim *sim = http->server->sim;
     http->server->stats.responses++;
-    bool closes = wish->last || wish->drop || http->client_closes || is_verb(http, "close");
+    bool is_until_close = is_verb(http, "close") && wish->hops == 0;
+    bool closes = wish->last || wish->drop || http->client_closes || is_until_close;
     if (closes) {
         q_sim_conn_close(http->conn);
     } else if (wish->has_linger) {
@@ -174,12 +199,15 @@ static void end_of_response(struct http_conn *http) {
 static void answer(struct http_conn *http) {
     const struct http_wish *wish = &http->wish;
     http->answered = true;
-    if (is_verb(http, "never")) {
+    if (is_verb(http, "never") && wish->hops == 0) {
         return;
     }
     struct sim_bytes wire = {0};
     size_t middle = 0;
-    if (is_verb(http, "garbage")) {
+    if (wish->hops > 0) {
+        middle = add_hop(http, &wire);
+        middle += (wire.len - middle) / 2;
+    } else if (is_verb(http, "garbage")) {
         add_text(&wire, "220 this is not the protocol you expect\r\n\r\n");
     } else {
         middle = add_response(http, &wire);
@@ -221,6 +249,8 @@ static bool read_option(const char *option, const char *name, uint64_t *out) {
 }
 
 static void read_wish(struct http_wish *wish, char *target) {
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%s", target);
     *wish = (struct http_wish){.reset_at = UINT64_MAX, .cut_at = UINT64_MAX};
     char *saved = NULL;
     char *path = strtok_r(target, "?", &saved);
@@ -228,7 +258,7 @@ static void read_wish(struct http_wish *wish, char *target) {
         (void)(read_option(option, "tag", &wish->tag) || read_option(option, "delay", &wish->delay_ms) ||
                read_option(option, "pause", &wish->pause_ms) || read_option(option, "info", &wish->info) ||
                read_option(option, "reset", &wish->reset_at) || read_option(option, "cut", &wish->cut_at) ||
-               read_option(option, "stall", &wish->stall_ms));
+               read_option(option, "stall", &wish->stall_ms) || read_option(option, "hops", &wish->hops));
         wish->has_linger = read_option(option, "linger", &wish->linger_ms) || wish->has_linger;
         wish->last = wish->last || strcmp(option, "last") == 0;
         wish->drop = wish->drop || strcmp(option, "drop") == 0;
@@ -241,6 +271,7 @@ static void read_wish(struct http_wish *wish, char *target) {
         sscanf(path, "/%15[a-z]/%llu", wish->verb, &count);
     }
     wish->count = count;
+    write_next_hop(wish, copy);
 }
 
 static void unstall(void *context, uint64_t arg) {

@@ -13,6 +13,7 @@
 //     last      Connection: close, and a close               drop       a close behind the response, unannounced
 //     stall=MS  the server stops reading the body that long  early      answers before it has read the body
 //     check     the request's body must be that of T         linger=MS  a close that long behind the response
+//     hops=N    a 307 to the same target with N - 1 hops, whose body is Q_SIMHTTP_HOP_BYTES of T's, before what is asked for
 //     extra=MS  a second response that nobody asked for, that long behind the first
 //
 // It also checks its client: a request that is malformed, that comes before the response before it was read whole, or
@@ -22,6 +23,8 @@
 #define QUOIT_TESTS_SUPPORT_SIMHTTP_H
 
 #include "tests/support/simnet.h"
+
+#define Q_SIMHTTP_HOP_BYTES 500
 
 struct q_simhttp;
 

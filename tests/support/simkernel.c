@@ -324,6 +324,25 @@ static int sys_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, 
     return file->kind == SIM_FILE_SOCKET ? sim_sock_set_option(file->sock, level, name, value) : -ENOTSOCK;
 }
 
+static int sys_bind(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len) {
+    struct q_sim *sim = sim_of(sys);
+    int failure = sim_failure_now(&sim->fail_call, 0, "bind");
+    struct sim_file *file = sim_number_get(sim, fd);
+    if (failure != 0) {
+        return failure;
+    }
+    if (file == NULL) {
+        sim_violation(sim, "bind on number %d, which is not open", fd);
+        return -EBADF;
+    }
+    struct sockaddr_storage copy = {0};
+    if (len > sizeof copy) {
+        return -EINVAL;
+    }
+    memcpy(&copy, address, len);
+    return file->kind == SIM_FILE_SOCKET ? sim_sock_bind(file->sock, &copy, len) : -ENOTSOCK;
+}
+
 static void sys_futex_wake(struct q_sys_uring *sys, uint32_t *word) {
     struct q_sim *sim = sim_of(sys);
     sim->stats.futex_wakes++;
@@ -444,6 +463,7 @@ struct q_sim *q_sim_new(const struct q_sim_options *options) {
         .pause_ms = sys_pause_ms,
         .socket = sys_socket,
         .setsockopt = sys_setsockopt,
+        .bind = sys_bind,
         .futex_wake = sys_futex_wake,
     };
     return sim;

@@ -42,6 +42,7 @@ struct q_sim_profile {
     bool no_reg_reg_ring;    // before 6.3: register calls need the ring's number
     bool no_socket_cmd;      // before 6.7: no setsockopt by URING_CMD
     bool no_futex;           // before 6.7
+    bool no_bind_op;         // before 6.11
     bool no_iowait_flag;     // before 6.15
     int setup_errno;         // setup fails with this, positive
     unsigned setup_errno_count; // that many times; 0: always
@@ -135,7 +136,7 @@ uint64_t q_sim_eventfd_take(struct q_sim *sim, int fd);
 uint64_t q_sim_eventfd_count(struct q_sim *sim, int fd);
 
 // q_sim_fail_op makes the `nth` request (1 is the next) with this opcode fail with `os_errno` when it is issued.
-// q_sim_fail_register does the same for io_uring_register; q_sim_fail_call for "socket", "setsockopt", "eventfd",
+// q_sim_fail_register does the same for io_uring_register; q_sim_fail_call for "socket", "setsockopt", "bind", "eventfd",
 // "map_ring", "map_memory", "enter". One per opcode, one register call and one call at a time; a later call replaces
 // an earlier one, and `nth` 0 takes it back.
 void q_sim_fail_op(struct q_sim *sim, unsigned opcode, unsigned nth, int os_errno);

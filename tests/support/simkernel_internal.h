@@ -67,6 +67,7 @@ struct sim_sock {
     struct q_sim_conn *conn;
     struct sim_option options[SIM_OPTIONS_MAX];
     unsigned num_options;
+    struct sockaddr_storage local; // ss_family 0: not bound
     bool shut_write;
     struct q_sim_listener listener; // what was there when it connected
 };
@@ -251,6 +252,7 @@ void sim_request_wait(struct sim_request *request, struct q_list *queue, uint32_
 struct sim_sock *sim_sock_new(struct q_sim *sim, int domain);
 void sim_sock_last_close(struct sim_sock *sock);
 int sim_sock_connect(struct sim_sock *sock, const struct sockaddr_storage *address); // 0, -errno, -EINPROGRESS
+int sim_sock_bind(struct sim_sock *sock, const struct sockaddr_storage *address, socklen_t len); // 0, -errno
 int sim_sock_receive(struct sim_sock *sock, void *out, size_t len);                  // bytes, 0, -EAGAIN, -errno
 bool sim_sock_has_more(const struct sim_sock *sock);
 int sim_sock_send(struct sim_sock *sock, const void *data, size_t len);              // bytes, -EAGAIN, -errno

@@ -101,6 +101,25 @@ static int issue_connect(struct sim_request *request, uint32_t *flags) {
     return result == -EINPROGRESS ? wait_on_file(request, EPOLLOUT) : result;
 }
 
+static int prepare_bind(struct sim_request *request) {
+    const struct io_uring_sqe *sqe = &request->sqe;
+    if (sqe->len != 0 || sqe->buf_index != 0 || sqe->rw_flags != 0 || sqe->splice_fd_in != 0) {
+        return -EINVAL;
+    }
+    if (sqe->addr2 > sizeof request->address) {
+        return -EINVAL;
+    }
+    memcpy(&request->address, (const void *)(uintptr_t)sqe->addr, sqe->addr2); // the kernel copies it now
+    return 0;
+}
+
+static int issue_bind(struct sim_request *request, uint32_t *flags) {
+    (void)flags;
+    return request->file->kind == SIM_FILE_SOCKET
+               ? sim_sock_bind(request->file->sock, &request->address, (socklen_t)request->sqe.addr2)
+               : -ENOTSOCK;
+}
+
 static int issue_shutdown(struct sim_request *request, uint32_t *flags) {
     (void)flags;
     bool is_socket = request->file->kind == SIM_FILE_SOCKET;
@@ -510,6 +529,7 @@ static const struct op k_ops[] = {
     [IORING_OP_SHUTDOWN] = {.issue = issue_shutdown, .needs_file = true},
     [IORING_OP_SOCKET] = {.prepare = prepare_socket, .issue = issue_socket},
     [Q_URING_OP_URING_CMD] = {.issue = issue_command, .needs_file = true},
+    [Q_URING_OP_BIND] = {.prepare = prepare_bind, .issue = issue_bind, .needs_file = true},
     [Q_URING_OP_FUTEX_WAIT] = {.prepare = prepare_futex, .issue = issue_futex},
 };
 

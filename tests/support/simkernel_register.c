@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define SLOTS_MAX (1u << 20)
-#define OP_LAST 52 // as a 6.7: FUTEX_WAITV is 53, the last that it names
+#define OP_LAST 57 // as a 6.11: LISTEN
+#define OP_LAST_WITHOUT_BIND 52 // as a 6.7: FUTEX_WAITV is 53, the last that it names
 
 bool sim_op_is_supported(const struct q_sim *sim, unsigned opcode) {
     const struct q_sim_profile *profile = &sim->options.profile;
@@ -26,6 +27,7 @@ bool sim_op_is_supported(const struct q_sim *sim, unsigned opcode) {
     case IORING_OP_SOCKET: return !profile->no_socket_op;
     case Q_URING_OP_URING_CMD: return true; // 5.19; that sockets know commands is another matter
     case Q_URING_OP_FUTEX_WAIT: return !profile->no_futex;
+    case Q_URING_OP_BIND: return !profile->no_bind_op;
     default: return false;
     }
 }
@@ -35,7 +37,10 @@ static int register_probe(struct sim_ring *ring, void *arg, unsigned num_args) {
     if (num_args > 256 || probe->last_op != 0 || probe->ops_len != 0) {
         return -EINVAL;
     }
-    unsigned last = ring->sim->options.profile.no_futex ? IORING_OP_SENDMSG_ZC : OP_LAST;
+    const struct q_sim_profile *profile = &ring->sim->options.profile;
+    unsigned last = profile->no_futex     ? IORING_OP_SENDMSG_ZC
+                    : profile->no_bind_op ? OP_LAST_WITHOUT_BIND
+                                          : OP_LAST;
     unsigned count = num_args < last + 1 ? num_args : last + 1;
     for (unsigned i = 0; i < count; i++) {
         probe->ops[i] = (struct io_uring_probe_op){.op = (uint8_t)i};

@@ -402,6 +402,8 @@ int q_sim_conn_option(const struct q_sim_conn *conn, int level, int name, int ab
     return absent;
 }
 
+const struct sockaddr_storage *q_sim_conn_local(const struct q_sim_conn *conn) { return &conn->maker->local; }
+
 size_t q_sim_conn_count(const struct q_sim *sim) {
     size_t alive = 0;
     for (size_t i = 0; i < sim->num_conns; i++) {
@@ -475,6 +477,28 @@ static void answer_connect(void *context, uint64_t result) {
         struct q_sim_listener listener = sock->listener;
         finish_connect(sock, -(int)result, &listener);
     }
+}
+
+// This machine's addresses are 127.0.0.0/8 and ::1.
+int sim_sock_bind(struct sim_sock *sock, const struct sockaddr_storage *address, socklen_t len) {
+    bool is_v4 = sock->domain == AF_INET;
+    if (len < (is_v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6))) {
+        return -EINVAL;
+    }
+    if (address->ss_family != sock->domain) {
+        return -EAFNOSUPPORT;
+    }
+    if (sock->local.ss_family != 0 || sock->state != SOCK_NEW) {
+        return -EINVAL;
+    }
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+    bool is_ours = is_v4 ? (ntohl(v4->sin_addr.s_addr) >> 24) == 127 : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    if (!is_ours) {
+        return -EADDRNOTAVAIL;
+    }
+    sock->local = *address;
+    return 0;
 }
 
 int sim_sock_connect(struct sim_sock *sock, const struct sockaddr_storage *address) {

@@ -74,6 +74,9 @@ uint64_t q_sim_conn_received(const struct q_sim_conn *conn); // bytes that the p
 // q_sim_conn_option gives the value of a socket option that the client set, or `absent`.
 int q_sim_conn_option(const struct q_sim_conn *conn, int level, int name, int absent);
 
+// q_sim_conn_local gives the address that the client bound its socket to; ss_family 0: it did not.
+const struct sockaddr_storage *q_sim_conn_local(const struct q_sim_conn *conn);
+
 // q_sim_conn_count counts connections of the run that are alive; q_sim_conn_at gives the n-th of the run, or NULL.
 size_t q_sim_conn_count(const struct q_sim *sim);
 struct q_sim_conn *q_sim_conn_at(const struct q_sim *sim, size_t index);

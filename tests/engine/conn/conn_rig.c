@@ -195,15 +195,20 @@ static bool on_informational(struct q_conn_user *base, const struct q_h1_out *ou
     return true;
 }
 
-static void on_head(struct q_conn_user *base, const struct q_h1_out *out, struct q_chunk *chunk) {
+static bool on_head(struct q_conn_user *base, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct rig_user *user = rig_user_of(base);
     char text[16] = "H";
     char digits[20];
     size_t len = q_u64_to_text(out->status, digits);
     memcpy(text + 1, digits, len);
     assert_non_null(chunk);
+    if (user->head_refusals > 0) {
+        user->head_refusals--;
+        return false;
+    }
     user->status = out->status;
     note(user, text);
+    return true;
 }
 
 static bool on_data(struct q_conn_user *base, struct q_slice data, struct q_chunk *chunk) {
@@ -277,7 +282,7 @@ static const struct q_conn_user_events k_user_events = {.on_informational = on_i
 void conn_rig_user(struct rig_user *user, struct conn_rig *rig) {
     memset(user, 0, offsetof(struct rig_user, data));
     user->data_len = 0;
-    user->refusals = 0;
+    user->refusals = user->head_refusals = 0;
     user->wants_no_more = user->is_over = false;
     user->status = 0;
     user->error = Q_OK;

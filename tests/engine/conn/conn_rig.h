@@ -61,6 +61,7 @@ struct rig_user {
     char data[1 << 17];
     size_t data_len;
     int refusals; // of informational heads, data or trailers that are still to come
+    int head_refusals; // of final heads
     bool wants_no_more;
     bool is_over;
     uint16_t status;

@@ -388,6 +388,71 @@ static void what_the_user_refused_is_offered_again_and_nothing_is_lost(void **st
     }
 }
 
+// A head that is refused holds back everything behind it, and the connection's end too.
+static void a_final_head_may_be_refused_for_as_long_as_it_takes(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct scene s;
+        open_connected(&s, (struct conn_rig_options){.seed = seed});
+        s.rig.response = "HTTP/1.1 302 Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n";
+        start(&s, CONN_RIG_GET, (struct q_slice){0});
+        the_user.head_refusals = 1 + (int)(seed % 4);
+        conn_rig_run_for(&s.rig, 100 * Q_NS_PER_MS);
+        assert_string_equal(the_user.diary, "");
+        if (seed % 2 == 0) {
+            q_sim_conn_fin(s.rig.last);
+            conn_rig_run_for(&s.rig, 100 * Q_NS_PER_MS);
+            assert_string_equal(the_user.diary, "");
+        }
+        resume_until_over(&s);
+        assert_string_equal(the_user.diary, "H302DTE");
+        assert_data("abc");
+        close_scene(&s);
+    }
+}
+
+static void a_refused_head_alone_holds_no_receive_buffer(void **state) {
+    (void)state;
+    struct scene s;
+    open_connected(&s, (struct conn_rig_options){0});
+    s.rig.response = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n";
+    start(&s, CONN_RIG_GET, (struct q_slice){0});
+    the_user.head_refusals = 1;
+    conn_rig_run_for(&s.rig, 100 * Q_NS_PER_MS);
+    assert_null(s.h1.chunk);
+    assert_int_equal(s.rig.heads.num_out, 1);
+    resume_until_over(&s);
+    assert_string_equal(the_user.diary, "H302E");
+    assert_int_equal(s.freed, 1);
+    close_scene(&s);
+}
+
+// The send fails while the head is refused: the head is told first, then the failure; without asking again, nothing.
+static void a_send_that_fails_behind_a_refused_head_is_told_behind_it(void **state) {
+    (void)state;
+    enum { LEN = 4 << 20 };
+    char *body = calloc(1, LEN);
+    struct scene s;
+    open_connected(&s, (struct conn_rig_options){0});
+    s.rig.response = NULL;
+    q_sim_conn_pause(s.rig.last, true);
+    start(&s, "POST / HTTP/1.1\r\nContent-Length: 4194304\r\n\r\n", q_slice_make(body, LEN));
+    the_user.head_refusals = 1;
+    conn_rig_say(&s.rig, "HTTP/1.1 302 Found\r\nContent-Length: 3\r\n\r\n");
+    conn_rig_run_for(&s.rig, 50 * Q_NS_PER_MS);
+    assert_true(s.h1.is_sending);
+    // As the stream would say it; the operation itself goes down with the connection.
+    struct q_stream *stream = &s.h1.socket.stream;
+    stream->events->on_sent(stream, 1000, q_error_os(Q_ERR_CONNECTION_FAILED, Q_PHASE_SEND, ENOBUFS));
+    assert_string_equal(the_user.diary, "");
+    resume_until_over(&s);
+    assert_string_equal(the_user.diary, "H302F");
+    assert_int_equal(the_user.error.os_errno, ENOBUFS);
+    conn_rig_until(&s.rig, &s.is_closed);
+    free(body);
+    close_scene(&s);
+}
+
 static void a_user_that_wants_no_more_stops_the_receive(void **state) {
     (void)state;
     struct scene s;
@@ -477,6 +542,9 @@ int main(void) {
         cmocka_unit_test(an_idle_connection_is_closed_when_its_time_is_up),
         cmocka_unit_test(a_busy_connection_has_no_idle_timeout),
         cmocka_unit_test(what_the_user_refused_is_offered_again_and_nothing_is_lost),
+        cmocka_unit_test(a_final_head_may_be_refused_for_as_long_as_it_takes),
+        cmocka_unit_test(a_refused_head_alone_holds_no_receive_buffer),
+        cmocka_unit_test(a_send_that_fails_behind_a_refused_head_is_told_behind_it),
         cmocka_unit_test(a_user_that_wants_no_more_stops_the_receive),
         cmocka_unit_test(a_resume_that_is_not_needed_does_no_harm),
         cmocka_unit_test(a_head_that_finds_no_memory_waits_for_it),

@@ -74,7 +74,7 @@ static void the_parts_can_be_read_back(void **state) {
     assert_int_equal(origin.port, 8080);
     assert_int_equal(origin.scheme, Q_SCHEME_HTTP);
     assert_int_equal(origin.host_kind, Q_HOST_IPV6);
-    assert_int_equal(origin.address[15], 7);
+    assert_int_equal(origin.peer.address[15], 7);
     q_origin_deinit(&origin);
     assert_null(origin.key.ptr);
     q_origin_deinit(&origin); // the zero value
@@ -153,6 +153,45 @@ static void changing_any_field_changes_the_key(void **state) {
     q_origin_deinit(&left);
 }
 
+static struct q_endpoint random_local(struct q_random *random) {
+    struct q_endpoint local = {.family = q_random_below(random, 2) == 0 ? Q_ENDPOINT_V4 : Q_ENDPOINT_V6};
+    for (size_t i = 0; i < sizeof local.ip; i += 5) {
+        local.ip[i] = (uint8_t)q_random_below(random, 2);
+    }
+    return local;
+}
+
+// With local addresses, or without, as with every other field; and the host stays where it can be read.
+static void a_local_address_is_a_part_of_identity(void **state) {
+    (void)state;
+    struct q_random random;
+    int num_equal = 0;
+    q_random_seed(&random, 5);
+    for (int i = 0; i < 20000; i++) {
+        char host_a[8], host_b[8];
+        struct q_url urls[2] = {random_url(&random, host_a), random_url(&random, host_b)};
+        struct q_endpoint locals[2] = {{0}, {0}};
+        struct q_origin origins[2];
+        if (q_random_below(&random, 2) == 0) {
+            urls[1] = urls[0];
+        }
+        for (int k = 0; k < 2; k++) {
+            assert_false(q_error_is(q_origin_build(&origins[k], q_alloc_libc(), &urls[k])));
+            if (q_random_below(&random, 3) > 0) {
+                locals[k] = random_local(&random);
+                assert_false(q_error_is(q_origin_set_local(&origins[k], &locals[k])));
+                assert_true(q_slice_equal(origins[k].host, urls[k].host));
+            }
+        }
+        bool is_same = same_identity(&urls[0], &urls[1]) && memcmp(&locals[0], &locals[1], sizeof locals[0]) == 0;
+        assert_int_equal(q_origin_equal(&origins[0], &origins[1]), is_same);
+        num_equal += is_same;
+        q_origin_deinit(&origins[0]);
+        q_origin_deinit(&origins[1]);
+    }
+    assert_true(num_equal > 1000);
+}
+
 // No key is the beginning of another one: what a later field adds behind can never make two of them meet.
 static void no_key_is_a_prefix_of_another(void **state) {
     (void)state;
@@ -201,6 +240,11 @@ static void a_failed_allocation_is_no_memory(void **state) {
     assert_int_equal(q_origin_build(&origin, q_failalloc_alloc(memory), &url).code, Q_ERR_NO_MEMORY);
     q_origin_deinit(&origin); // it is the zero value
     assert_false(q_error_is(q_origin_build(&origin, q_failalloc_alloc(memory), &url)));
+    const struct q_endpoint local = {.family = Q_ENDPOINT_V4, .ip = {127}};
+    q_failalloc_fail_at(memory, 1);
+    assert_int_equal(q_origin_set_local(&origin, &local).code, Q_ERR_NO_MEMORY);
+    assert_int_equal(origin.local.family, Q_ENDPOINT_NONE);
+    assert_false(q_error_is(q_origin_set_local(&origin, &local)));
     q_origin_deinit(&origin);
     assert_true(q_failalloc_check(memory, text, sizeof text));
     q_failalloc_free(memory);
@@ -213,6 +257,7 @@ int main(void) {
         cmocka_unit_test(the_parts_can_be_read_back),
         cmocka_unit_test(keys_are_equal_exactly_when_all_fields_are),
         cmocka_unit_test(changing_any_field_changes_the_key),
+        cmocka_unit_test(a_local_address_is_a_part_of_identity),
         cmocka_unit_test(no_key_is_a_prefix_of_another),
         cmocka_unit_test(a_host_cannot_spell_another_field),
         cmocka_unit_test(a_failed_allocation_is_no_memory),

@@ -44,6 +44,11 @@ static void note_request(struct host *host, struct host_record *record, const st
         host->broken = record->num_heads != 1 || record->num_trailers > 0 ? "trailers out of order" : host->broken;
         record->num_trailers++;
         break;
+    case QUOIT_EVENT_QUESTION:
+        host->broken = record->num_heads > 0 ? "a question came behind the head" : host->broken;
+        record->num_questions++;
+        record->token = event->u.question.token;
+        break;
     case QUOIT_EVENT_DONE:
     case QUOIT_EVENT_FAILED:
         record->num_ends++;

@@ -37,9 +37,11 @@ struct host_record {
     uint32_t num_heads;
     uint32_t num_data;
     uint32_t num_trailers;
+    uint32_t num_questions;
     uint32_t num_ends;
     uint32_t end_type;
     uint16_t status;
+    uint64_t token; // of the last question
     uint64_t body_len;
     bool is_foreign;          // a byte of the body is not that of bench/server/body.h
     char text[HOST_TEXT_MAX]; // the body's first bytes, with a NUL

@@ -29,6 +29,9 @@ struct stage {
     int num_resumes;
     int num_abandons;
     int num_heads;
+    int num_questions;
+    bool has_no_room; // for a question
+    char question[128];
     int num_ended;
     struct q_conn_request sent;
     struct q_exchange_summary summary;
@@ -76,14 +79,26 @@ static void sink_ended(struct q_exchange *exchange, const struct q_exchange_summ
     stage_of(exchange)->summary = *summary;
 }
 
-static const struct q_exchange_sink k_sink = {.head = sink_head, .ended = sink_ended};
+static bool sink_ask(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop) {
+    struct stage *stage = stage_of(exchange);
+    if (stage->has_no_room) {
+        return false;
+    }
+    stage->num_questions++;
+    snprintf(stage->question, sizeof stage->question, "%u %u %.*s %.*s", hop, status, (int)next->method.len,
+             next->method.ptr, (int)next->url.href.len, next->url.href.ptr);
+    return true;
+}
 
-static struct q_spec *spec_of(const char *method, uint64_t total_ms) {
+static const struct q_exchange_sink k_sink = {.head = sink_head, .ask = sink_ask, .ended = sink_ended};
+
+static struct q_spec *spec_of(const char *method, uint64_t total_ms, bool asks) {
     struct q_spec *spec = NULL;
     assert_false(q_error_is(q_spec_new(q_alloc_libc(), q_slice_of_string(method), Q_SLICE("http://1.2.3.4/"), &spec)));
     assert_false(q_error_is(q_spec_set_bounds(spec, &(struct q_bounds){.total_ns = total_ms * Q_NS_PER_MS})));
     assert_false(q_error_is(q_spec_set_credit(spec, 1000, false)));
     assert_false(q_error_is(q_spec_set_redirects(spec, 2, false)));
+    assert_false(q_error_is(q_spec_ask_redirects(spec, asks)));
     assert_false(q_error_is(q_spec_freeze(spec)));
     return spec;
 }
@@ -105,10 +120,12 @@ static struct stage *stage_new(void) {
     return stage;
 }
 
-static void stage_start(struct stage *stage, const char *method) {
+static void stage_start_asking(struct stage *stage, const char *method, bool asks) {
     q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_sink, &stage->watch,
-                     spec_of(method, 1000));
+                     spec_of(method, 1000, asks));
 }
+
+static void stage_start(struct stage *stage, const char *method) { stage_start_asking(stage, method, false); }
 
 // Ends whatever is still going on, so that nothing leaks.
 static void stage_free(struct stage *stage) {
@@ -139,16 +156,17 @@ static void answer_failed(struct stage *stage, struct q_error error) {
 
 static void tell_head(struct stage *stage) {
     struct q_h1_out out = {.status = 200};
-    stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
+    assert_true(stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL));
 }
 
-static void tell_redirect(struct stage *stage, const char *location) {
+// False: the head was refused; the connection keeps it and offers it again.
+static bool tell_redirect(struct stage *stage, const char *location) {
     _Alignas(8) char memory[512];
     struct q_headers_builder builder;
     q_headers_builder_init(&builder, memory, sizeof memory, NULL);
     assert_false(q_error_is(q_headers_builder_add(&builder, Q_SLICE("Location"), q_slice_of_string(location))));
     struct q_h1_out out = {.status = 302, .headers = q_headers_builder_freeze(&builder)};
-    stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
+    return stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
 }
 
 static void tell_end(struct stage *stage) {
@@ -171,9 +189,11 @@ static const int k_next[Q_X_STATES][Q_X_EVENTS] = {
     [Q_X_NEW] = {[Q_X_EV_START] = Q_X_LEASING, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_LEASING] = {[Q_X_EV_LEASED] = Q_X_AWAITING, [Q_X_EV_LEASE_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_AWAITING] = {[Q_X_EV_HEAD] = Q_X_RECEIVING,
+                      [Q_X_EV_QUESTION] = Q_X_ASKING,
                       [Q_X_EV_REDIRECT] = Q_X_DISCARDING,
                       [Q_X_EV_CONN_FAILED] = Q_X_DECIDING,
                       [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_ASKING] = {[Q_X_EV_ANSWERED] = Q_X_AWAITING, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_RECEIVING] = {[Q_X_EV_END] = Q_X_ENDED, [Q_X_EV_CONN_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_DISCARDING] = {[Q_X_EV_END] = Q_X_LEASING,
                         [Q_X_EV_CONN_FAILED] = Q_X_LEASING,
@@ -202,19 +222,19 @@ static struct stage *stage_at(int from) {
     if (from == Q_X_NEW) {
         stage->exchange =
             (struct q_exchange){.loop = &stage->loop, .pool = &stage->pool, .sink = &k_sink, .watch = &stage->watch};
-        stage->exchange.spec = spec_of("GET", 0);
+        stage->exchange.spec = spec_of("GET", 0, false);
         q_watch_begin(&stage->watch, &stage->loop, &stage->exchange.bounds, NULL, NULL);
         return stage;
     }
-    stage_start(stage, "GET");
-    if (from == Q_X_AWAITING || from == Q_X_RECEIVING || from == Q_X_DISCARDING) {
+    stage_start_asking(stage, "GET", from == Q_X_ASKING);
+    if (from == Q_X_AWAITING || from == Q_X_ASKING || from == Q_X_RECEIVING || from == Q_X_DISCARDING) {
         answer_leased(stage);
     }
     if (from == Q_X_RECEIVING) {
         tell_head(stage);
     }
-    if (from == Q_X_DISCARDING) {
-        tell_redirect(stage, "/elsewhere");
+    if (from == Q_X_DISCARDING || from == Q_X_ASKING) {
+        assert_int_equal(tell_redirect(stage, "/elsewhere"), from == Q_X_DISCARDING);
     }
     if (from == Q_X_DECIDING) {
         q_pool_cancel(&stage->pool, &stage->exchange.lease);
@@ -268,7 +288,8 @@ static void happen(struct stage *stage, int event) {
     case Q_X_EV_LEASED: answer_leased(stage); break;
     case Q_X_EV_LEASE_FAILED: answer_failed(stage, error); break;
     case Q_X_EV_HEAD: tell_head(stage); break;
-    case Q_X_EV_REDIRECT: tell_redirect(stage, "/elsewhere"); break;
+    case Q_X_EV_REDIRECT: assert_true(tell_redirect(stage, "/elsewhere")); break;
+    case Q_X_EV_ANSWERED: q_exchange_answer(&stage->exchange, Q_ANSWER_YES); break;
     case Q_X_EV_END: tell_end(stage); break;
     case Q_X_EV_CONN_FAILED: tell_failed(stage, error, false, true); break;
     case Q_X_EV_CANCEL: q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE)); break;
@@ -292,7 +313,8 @@ static void every_allowed_step_leads_where_it_should_and_ends_once(void **state)
             assert_int_equal(stage->num_ended, stage->exchange.state == Q_X_ENDED);
             assert_int_equal(stage->num_abandons, (event == Q_X_EV_CANCEL || event == Q_X_EV_CUT) && has_conn);
             assert_int_equal(stage->exchange.conn != NULL,
-                             next == Q_X_AWAITING || next == Q_X_RECEIVING || next == Q_X_DISCARDING);
+                             next == Q_X_AWAITING || next == Q_X_ASKING || next == Q_X_RECEIVING ||
+                                 next == Q_X_DISCARDING);
             assert_int_equal(stage->exchange.lease.origin != NULL, next == Q_X_LEASING);
             assert_int_equal(stage->exchange.spec == NULL, stage->exchange.state == Q_X_ENDED);
             stage_free(stage);
@@ -360,7 +382,8 @@ static void the_total_deadline_says_in_which_phase_it_struck(void **state) {
         int from;
         uint8_t phase;
         uint8_t retry_safe;
-    } k_rows[] = {{Q_X_LEASING, Q_PHASE_CONNECT, 1}, {Q_X_AWAITING, Q_PHASE_HEAD, 0}, {Q_X_RECEIVING, Q_PHASE_BODY, 0}};
+    } k_rows[] = {{Q_X_LEASING, Q_PHASE_CONNECT, 1}, {Q_X_AWAITING, Q_PHASE_HEAD, 0}, {Q_X_ASKING, Q_PHASE_HEAD, 0},
+                  {Q_X_RECEIVING, Q_PHASE_BODY, 0}};
     (void)state;
     for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
         struct stage *stage = stage_at(k_rows[i].from);
@@ -509,6 +532,141 @@ static void what_may_have_been_processed_is_never_called_safe_again(void **state
     }
 }
 
+// --- questions -------------------------------------------------------------------------------------------------------
+
+static struct stage *stage_asking(void) { return stage_at(Q_X_ASKING); }
+
+static void a_redirect_waits_for_the_answer_whatever_else_wakes_it(void **state) {
+    (void)state;
+    struct stage *stage = stage_asking();
+    assert_string_equal(stage->question, "1 302 GET http://1.2.3.4/elsewhere");
+    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_ASKING);
+    q_exchange_resume(&stage->exchange);
+    stage->exchange.credit = 0;
+    q_exchange_grant(&stage->exchange, 1);
+    assert_false(tell_redirect(stage, "/elsewhere"));
+    assert_int_equal(stage->num_questions, 1);
+    assert_int_equal(stage->num_heads, 0);
+    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_ASKING);
+    stage_free(stage);
+}
+
+static void yes_follows_and_the_next_hop_is_asked_about_again(void **state) {
+    (void)state;
+    struct stage *stage = stage_asking();
+    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
+    assert_int_equal(stage->num_resumes, 1);
+    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_RECEIVING); // so the bounds of the answer count again
+    assert_true(tell_redirect(stage, "/elsewhere"));
+    assert_int_equal(stage->exchange.state, Q_X_DISCARDING);
+    tell_end(stage);
+    answer_leased(stage);
+    assert_false(tell_redirect(stage, "/further"));
+    assert_string_equal(stage->question, "2 302 GET http://1.2.3.4/further");
+    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
+    assert_true(tell_redirect(stage, "/further"));
+    tell_end(stage);
+    answer_leased(stage);
+    assert_true(tell_redirect(stage, "/too/far")); // there is nothing to ask: it cannot be followed
+    assert_int_equal(stage->num_questions, 2);
+    assert_int_equal(stage->num_heads, 0);
+    stage_free(stage);
+}
+
+static void a_hop_counts_when_it_was_followed(void **state) {
+    (void)state;
+    struct stage *stage = stage_asking();
+    assert_null(stage->exchange.chain_chunk);
+    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
+    assert_true(tell_redirect(stage, "/elsewhere"));
+    assert_non_null(stage->exchange.chain_chunk);
+    stage_free(stage);
+}
+
+static void stop_delivers_the_redirect_as_the_response(void **state) {
+    (void)state;
+    struct stage *stage = stage_asking();
+    q_exchange_answer(&stage->exchange, Q_ANSWER_STOP);
+    assert_null(stage->exchange.next);
+    assert_true(tell_redirect(stage, "/elsewhere"));
+    assert_int_equal(stage->exchange.state, Q_X_RECEIVING);
+    tell_end(stage);
+    assert_int_equal(stage->num_heads, 1);
+    assert_int_equal(stage->num_ended, 1);
+    assert_int_equal(stage->summary.status, 302);
+    assert_null(stage->summary.redirects);
+    assert_int_equal(stage->summary.error.code, Q_ERR_OK);
+    stage_free(stage);
+}
+
+static void refuse_ends_it_with_an_error_of_its_own(void **state) {
+    (void)state;
+    struct stage *stage = stage_asking();
+    q_exchange_answer(&stage->exchange, Q_ANSWER_REFUSE);
+    assert_int_equal(stage->num_ended, 1);
+    assert_int_equal(stage->num_abandons, 1);
+    assert_int_equal(stage->summary.error.code, Q_ERR_REDIRECT_REFUSED);
+    assert_int_equal(stage->summary.error.retry_safe, 0);
+    stage_free(stage);
+}
+
+static void an_answer_to_nothing_changes_nothing(void **state) {
+    static const int k_states[] = {Q_X_LEASING, Q_X_AWAITING, Q_X_RECEIVING, Q_X_DISCARDING, Q_X_ENDED};
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_states); i++) {
+        struct stage *stage = stage_at(k_states[i]);
+        int ended = stage->num_ended;
+        for (int answer = Q_ANSWER_YES; answer <= Q_ANSWER_REFUSE; answer++) {
+            q_exchange_answer(&stage->exchange, (enum q_exchange_answer)answer);
+            assert_int_equal(stage->exchange.state, k_states[i]);
+            assert_int_equal(stage->exchange.answer, Q_ANSWER_NONE);
+        }
+        assert_int_equal(stage->num_ended, ended);
+        stage_free(stage);
+    }
+}
+
+static void a_question_without_room_is_asked_when_there_is_some(void **state) {
+    (void)state;
+    struct stage *stage = stage_new();
+    stage_start_asking(stage, "GET", true);
+    answer_leased(stage);
+    stage->has_no_room = true;
+    assert_false(tell_redirect(stage, "/elsewhere"));
+    assert_int_equal(stage->exchange.state, Q_X_AWAITING);
+    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_PAUSED);
+    stage->has_no_room = false;
+    q_exchange_resume(&stage->exchange);
+    assert_int_equal(stage->num_resumes, 1);
+    assert_false(tell_redirect(stage, "/elsewhere"));
+    assert_int_equal(stage->num_questions, 1);
+    assert_int_equal(stage->exchange.state, Q_X_ASKING);
+    stage_free(stage);
+}
+
+static void a_connection_that_died_meanwhile_matters_as_far_as_it_was_needed(void **state) {
+    (void)state;
+    struct q_error reset = q_error_make(Q_ERR_CONNECTION_RESET, Q_PHASE_BODY);
+    struct stage *stage = stage_asking();
+    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
+    assert_true(tell_redirect(stage, "/elsewhere"));
+    tell_failed(stage, reset, false, true);
+    assert_int_equal(stage->exchange.state, Q_X_LEASING); // on its way to the next hop
+    answer_leased(stage);
+    tell_head(stage);
+    tell_end(stage);
+    assert_int_equal(stage->summary.error.code, Q_ERR_OK); // nothing is left of that failure
+    stage_free(stage);
+    stage = stage_asking();
+    q_exchange_answer(&stage->exchange, Q_ANSWER_STOP);
+    assert_true(tell_redirect(stage, "/elsewhere"));
+    tell_failed(stage, reset, false, true);
+    assert_int_equal(stage->num_heads, 1);
+    assert_int_equal(stage->num_ended, 1);
+    assert_int_equal(stage->summary.error.code, Q_ERR_CONNECTION_RESET);
+    stage_free(stage);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_allows_what_is_written_and_nothing_else),
@@ -523,6 +681,14 @@ int main(void) {
         cmocka_unit_test(replays_are_bounded_and_their_octets_are_summed),
         cmocka_unit_test(a_replay_that_succeeds_is_a_success),
         cmocka_unit_test(what_may_have_been_processed_is_never_called_safe_again),
+        cmocka_unit_test(a_redirect_waits_for_the_answer_whatever_else_wakes_it),
+        cmocka_unit_test(yes_follows_and_the_next_hop_is_asked_about_again),
+        cmocka_unit_test(a_hop_counts_when_it_was_followed),
+        cmocka_unit_test(stop_delivers_the_redirect_as_the_response),
+        cmocka_unit_test(refuse_ends_it_with_an_error_of_its_own),
+        cmocka_unit_test(an_answer_to_nothing_changes_nothing),
+        cmocka_unit_test(a_question_without_room_is_asked_when_there_is_some),
+        cmocka_unit_test(a_connection_that_died_meanwhile_matters_as_far_as_it_was_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,6 +248,57 @@ static void every_failing_allocation_is_an_error_and_leaves_nothing(void **state
     check_every_failing_allocation(with_credentials);
 }
 
+// The host's word for where it comes from holds for each hop, and does not make two origins of one.
+static void every_hop_comes_from_the_same_local_address(void **state) {
+    static const struct {
+        const char *location;
+        bool is_same;
+    } k_rows[] = {{"/y", true}, {"http://a/y", true}, {"http://b/y", false}};
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_spec *spec = NULL;
+        struct q_spec *next = NULL;
+        assert_false(q_error_is(q_spec_new(q_alloc_libc(), Q_SLICE("GET"), Q_SLICE("http://u:p@a/x"), &spec)));
+        assert_false(q_error_is(q_spec_set_local_address(spec, Q_SLICE("127.0.0.3"))));
+        assert_false(q_error_is(q_spec_freeze(spec)));
+        assert_false(q_error_is(q_redirect_next(spec, 302, text(k_rows[i].location), &next)));
+        assert_int_equal(next->origin.local.family, Q_ENDPOINT_V4);
+        assert_memory_equal(next->origin.local.ip, spec->origin.local.ip, 16);
+        assert_int_equal(q_origin_equal(&next->origin, &spec->origin), k_rows[i].is_same);
+        assert_int_equal(head_has(next, "\r\nAuthorization: Basic dTpw\r\n"), k_rows[i].is_same);
+        q_spec_release(next);
+        q_spec_release(spec);
+    }
+}
+
+// So does its word for where connections go: by the rules, for each hop anew.
+static void every_hop_is_led_by_the_same_rules(void **state) {
+    static const struct {
+        const char *location;
+        uint16_t port;
+        bool is_same;
+    } k_rows[] = {{"/y", 7, true}, {"http://a:80/y", 7, true}, {"http://b/y", 9, false}, {"http://c:81/", 81, false}};
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_detour_rule rules[] = {{.host = Q_SLICE("a"), .to_host = Q_SLICE("127.0.0.1"), .to_port = 7},
+                                        {.port = 80, .to_port = 9}};
+        struct q_spec *spec = NULL;
+        struct q_spec *next = NULL;
+        assert_false(q_error_is(q_spec_new(q_alloc_libc(), Q_SLICE("GET"), Q_SLICE("http://u:p@a/x"), &spec)));
+        assert_false(q_error_is(q_spec_connect_to(spec, &rules[0])));
+        assert_false(q_error_is(q_spec_connect_to(spec, &rules[1])));
+        assert_false(q_error_is(q_spec_freeze(spec)));
+        assert_int_equal(q_spec_connect_to(spec, &rules[1]).code, Q_ERR_FROZEN);
+        assert_int_equal(spec->origin.peer.port, 7);
+        assert_false(q_error_is(q_redirect_next(spec, 302, text(k_rows[i].location), &next)));
+        assert_int_equal(next->origin.peer.port, k_rows[i].port);
+        assert_int_equal(q_origin_equal(&next->origin, &spec->origin), k_rows[i].is_same);
+        assert_int_equal(head_has(next, "\r\nAuthorization: Basic dTpw\r\n"), k_rows[i].is_same);
+        q_spec_release(next);
+        q_spec_release(spec);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(method_and_body_follow_the_status),
@@ -257,6 +308,8 @@ int main(void) {
         cmocka_unit_test(a_field_of_the_users_goes_on_in_place_of_the_urls_credentials),
         cmocka_unit_test(nothing_leads_onto_a_socket_but_what_is_there_already),
         cmocka_unit_test(what_cannot_be_followed_is_a_typed_error),
+        cmocka_unit_test(every_hop_comes_from_the_same_local_address),
+        cmocka_unit_test(every_hop_is_led_by_the_same_rules),
         cmocka_unit_test(only_five_statuses_are_redirects),
         cmocka_unit_test(every_failing_allocation_is_an_error_and_leaves_nothing),
     };

@@ -259,6 +259,8 @@ static void a_frozen_request_cannot_be_changed(void **state) {
     assert_int_equal(q_spec_set_body(spec, "abcd", 4, NULL, NULL).code, Q_ERR_FROZEN);
     assert_int_equal(set_timeouts(spec, 1, 1), Q_ERR_FROZEN);
     assert_int_equal(q_spec_set_credit(spec, 1, false).code, Q_ERR_FROZEN);
+    assert_int_equal(q_spec_ask_redirects(spec, true).code, Q_ERR_FROZEN);
+    assert_int_equal(q_spec_set_local_address(spec, Q_SLICE("127.0.0.1")).code, Q_ERR_FROZEN);
     const char *head = spec->head;
     assert_int_equal(q_spec_freeze(spec).code, Q_ERR_OK);
     assert_ptr_equal(spec->head, head);

@@ -64,6 +64,8 @@ static void a_server_on_a_path_answers(void **state) {
     assert_non_null(strstr(record->text, "\r\nAuthorization: Basic dXNlcjpwYXNz\r\n"));
     assert_null(strstr(record->text, "sock"));
     assert_int_equal(record->summary.reused, 1);
+    assert_int_equal(record->summary.remote.family, QUOIT_ADDRESS_UNIX);
+    assert_int_equal(record->summary.remote.port, 0);
     bench_server_stop(server);
     rig_stop(rig);
 }

@@ -76,7 +76,12 @@ AT(quoit_data, data, 0);
 AT(quoit_data, len, 8);
 AT(quoit_data, offset, 16);
 
-SIZE(quoit_summary, 136);
+SIZE(quoit_address, 20);
+AT(quoit_address, family, 0);
+AT(quoit_address, port, 2);
+AT(quoit_address, ip, 4);
+
+SIZE(quoit_summary, 176);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -89,19 +94,33 @@ AT(quoit_summary, attempts, 62);
 AT(quoit_summary, reused, 63);
 AT(quoit_summary, spent_ns, 64);
 AT(quoit_summary, redirects, 128);
+AT(quoit_summary, remote, 136);
+AT(quoit_summary, local, 156);
 
-SIZE(quoit_request_bounds, 72);
+SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
 AT(quoit_request_bounds, body_bytes_max, 64);
+AT(quoit_request_bounds, answer_ms, 72);
 
 SIZE(quoit_redirect_options, 16);
 AT(quoit_redirect_options, limit, 4);
+AT(quoit_redirect_options, ask, 12);
+
+SIZE(quoit_question, 56);
+AT(quoit_question, kind, 0);
+AT(quoit_question, status, 4);
+AT(quoit_question, token, 8);
+AT(quoit_question, url, 16);
+AT(quoit_question, url_len, 24);
+AT(quoit_question, method, 32);
+AT(quoit_question, method_len, 40);
+AT(quoit_question, hop, 48);
 
 SIZE(quoit_request_state, 80);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 160);
+SIZE(quoit_event, 200);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);
@@ -125,6 +144,11 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_EVENT_DONE, 5);
     assert_int_equal(QUOIT_EVENT_FAILED, 6);
     assert_int_equal(QUOIT_EVENT_CLOSED, 7);
+    assert_int_equal(QUOIT_EVENT_QUESTION, 10);
+    assert_int_equal(QUOIT_QUESTION_REDIRECT, 1);
+    assert_int_equal(QUOIT_ANSWER_YES, 1);
+    assert_int_equal(QUOIT_ANSWER_STOP, 2);
+    assert_int_equal(QUOIT_ANSWER_REFUSE, 3);
     assert_int_equal(QUOIT_ENGINE_THREAD, 0);
     assert_int_equal(QUOIT_ENGINE_HOST_DRIVEN, 1);
     assert_int_equal(QUOIT_PORT_EVENTFD, 0);

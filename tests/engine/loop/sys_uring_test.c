@@ -38,6 +38,7 @@ static void failures_are_results_and_not_errno(void **state) {
     assert_true(sys->reg(sys, -1, IORING_REGISTER_PROBE, NULL, 0) < 0);
     assert_int_equal(sys->socket(sys, -1, SOCK_STREAM, 0), -EAFNOSUPPORT);
     assert_int_equal(sys->setsockopt(sys, -1, IPPROTO_TCP, TCP_NODELAY, 1), -EBADF);
+    assert_int_equal(sys->bind(sys, -1, &(struct sockaddr){.sa_family = AF_INET}, sizeof(struct sockaddr)), -EBADF);
     assert_null(sys->map_ring(sys, -1, 4096, 0));
 }
 
@@ -149,6 +150,19 @@ static void a_socket_is_closed_by_exec_and_takes_options(void **state) {
     sys->close(sys, fd);
 }
 
+static void a_socket_is_bound_to_an_address(void **state) {
+    (void)state;
+    struct q_sys_uring *sys = q_sys_uring_real();
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = sys->socket(sys, AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(sys->bind(sys, fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(ntohl(address.sin_addr.s_addr), INADDR_LOOPBACK);
+    assert_int_equal(sys->bind(sys, fd, (struct sockaddr *)&address, sizeof address), -EINVAL);
+    sys->close(sys, fd);
+}
+
 static void a_pause_lets_time_pass(void **state) {
     (void)state;
     struct q_sys_uring *sys = q_sys_uring_real();
@@ -169,6 +183,7 @@ int main(void) {
         cmocka_unit_test(a_futex_wake_wakes_one_that_waits_on_the_word),
         cmocka_unit_test(mapped_memory_is_zero_and_does_not_reach_a_child),
         cmocka_unit_test(a_socket_is_closed_by_exec_and_takes_options),
+        cmocka_unit_test(a_socket_is_bound_to_an_address),
         cmocka_unit_test(a_pause_lets_time_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

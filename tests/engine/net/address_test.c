@@ -52,6 +52,28 @@ static void what_is_no_literal_is_refused(void **state) {
     }
 }
 
+static void what_is_told_of_an_address_is_its_family_port_and_octets(void **state) {
+    (void)state;
+    struct q_address address;
+    assert_true(q_address_parse(Q_SLICE("192.0.2.7"), 8080, &address));
+    struct q_endpoint endpoint = q_address_endpoint(&address);
+    assert_int_equal(endpoint.family, Q_ENDPOINT_V4);
+    assert_int_equal(endpoint.port, 8080);
+    assert_memory_equal(endpoint.ip, "\xc0\x00\x02\x07\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    assert_true(q_address_parse(Q_SLICE("2001:db8::7"), 443, &address));
+    endpoint = q_address_endpoint(&address);
+    assert_int_equal(endpoint.family, Q_ENDPOINT_V6);
+    assert_int_equal(endpoint.port, 443);
+    assert_memory_equal(endpoint.ip, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07", 16);
+    struct q_address back = q_endpoint_address(&endpoint);
+    assert_int_equal(back.len, address.len);
+    assert_memory_equal(&back.u.v6, &address.u.v6, sizeof address.u.v6);
+    assert_true(q_address_unix(Q_SLICE("/run/x"), &address));
+    endpoint = q_address_endpoint(&address);
+    assert_int_equal(endpoint.family, Q_ENDPOINT_UNIX);
+    assert_int_equal(endpoint.port, 0);
+}
+
 static void a_literal_with_a_nul_inside_is_refused(void **state) {
     (void)state;
     struct q_address address;
@@ -130,6 +152,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_literal_is_read_and_written_back),
         cmocka_unit_test(what_is_no_literal_is_refused),
+        cmocka_unit_test(what_is_told_of_an_address_is_its_family_port_and_octets),
         cmocka_unit_test(a_literal_with_a_nul_inside_is_refused),
         cmocka_unit_test(bytes_and_literals_give_the_same_address),
         cmocka_unit_test(a_unix_address_is_a_path_with_a_nul_or_an_abstract_name_without),

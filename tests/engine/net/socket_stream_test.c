@@ -334,6 +334,34 @@ static void every_tcp_socket_gets_its_options(void **state) {
     finish(&puppet, &ear);
 }
 
+static void a_bound_socket_takes_its_port_late_and_its_failure_has_a_name(void **state) {
+    (void)state;
+    for (int is_bound = 0; is_bound < 2; is_bound++) {
+        struct puppet puppet = {.io = {.v = &k_puppet}};
+        struct ear ear = {0};
+        struct q_address local = loopback(0);
+        the_address = loopback(80);
+        q_socket_stream_init(&ear.socket, &puppet.io, &k_events);
+        if (is_bound) {
+            q_socket_stream_bind(&ear.socket, &local);
+        }
+        assert_false(q_error_is(q_stream_connect(&ear.socket.stream, &the_address)));
+        const struct q_io_option *last = &puppet.params->options[puppet.params->num_options - 1];
+        assert_int_equal(last->level == IPPROTO_IP && last->name == IP_BIND_ADDRESS_NO_PORT, is_bound);
+        assert_int_equal(puppet.params->local != NULL, is_bound);
+        if (is_bound) {
+            assert_int_equal(puppet.params->local_len, local.len);
+            assert_memory_equal(puppet.params->local, &local.u.any, local.len);
+        }
+        puppet.connect->has_bind_failed = is_bound;
+        end(&puppet.connect, -EADDRNOTAVAIL);
+        assert_int_equal(ear.error.code, is_bound ? Q_ERR_BIND_FAILED : Q_ERR_CONNECT_FAILED);
+        assert_int_equal(ear.error.os_errno, EADDRNOTAVAIL);
+        assert_int_equal(ear.error.retry_safe, 1);
+        finish(&puppet, &ear);
+    }
+}
+
 static void a_unix_socket_gets_none(void **state) {
     (void)state;
     struct puppet puppet = {.io = {.v = &k_puppet}};
@@ -570,6 +598,7 @@ int main(void) {
         cmocka_unit_test(a_failed_connect_is_typed_and_safe_to_retry),
         cmocka_unit_test(without_a_slot_nothing_is_begun),
         cmocka_unit_test(every_tcp_socket_gets_its_options),
+        cmocka_unit_test(a_bound_socket_takes_its_port_late_and_its_failure_has_a_name),
         cmocka_unit_test(a_unix_socket_gets_none),
         cmocka_unit_test(a_close_while_connecting_silences_the_connect),
         cmocka_unit_test(a_close_silences_what_is_under_way),

@@ -101,6 +101,34 @@ static void a_chain_that_fails(struct stage *stage) {
     stage_end_slot(stage, 0);
 }
 
+static struct io_uring_sqe *bind_to(struct stage *stage, uint64_t user_data, unsigned slot, uint32_t ip, size_t len) {
+    static struct sockaddr_in address;
+    address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(ip)};
+    return q_rawring_bind(&stage->ring, user_data, slot, (const struct sockaddr *)&address, (socklen_t)len);
+}
+
+static void a_bound_chain(struct stage *stage) {
+    link_last(q_rawring_socket(&stage->ring, 1, 3));
+    link_last(bind_to(stage, 2, 3, INADDR_LOOPBACK + 4, sizeof(struct sockaddr_in)));
+    connect_to(stage, 3, 3, &stage->address);
+    stage_note_cqes_in_order(stage, 3);
+    bind_to(stage, 4, 3, INADDR_LOOPBACK + 4, sizeof(struct sockaddr_in));
+    stage_note_cqes(stage, 1);
+    stage_end_slot(stage, 3);
+}
+
+static void a_bind_that_fails(struct stage *stage) {
+    link_last(q_rawring_socket(&stage->ring, 1, 0));
+    link_last(bind_to(stage, 2, 0, 0xc0000201, sizeof(struct sockaddr_in))); // 192.0.2.1
+    connect_to(stage, 3, 0, &stage->address);
+    stage_note_cqes_in_order(stage, 3);
+    bind_to(stage, 4, 0, INADDR_LOOPBACK, sizeof(struct sockaddr_in) - 1);
+    stage_note_cqes(stage, 1);
+    bind_to(stage, 5, 1, INADDR_LOOPBACK, sizeof(struct sockaddr_in));
+    stage_note_cqes(stage, 1);
+    stage_end_slot(stage, 0);
+}
+
 static void a_chain_that_swallows(struct stage *stage) {
     link_last(q_rawring_socket(&stage->ring, 1, 0));
     struct io_uring_sqe *sqe = q_rawring_option(&stage->ring, 2, 0, 9999, 1, &k_on);
@@ -446,6 +474,10 @@ static const struct stage_script k_scripts[] = {
     {"a refused connect cancels what is behind it", a_refused_connect, 0, "1=0 2=ECONNREFUSED 3=ECANCELED "},
     {"a failed member cancels the rest of its chain", a_chain_that_fails, ALL_SOCKETS,
      "1=0 2=ENOPROTOOPT 3=ECANCELED "},
+    {"a chain binds a socket before it connects", a_bound_chain, ALL_SOCKETS | STAGE_NEEDS_BIND,
+     "1=0 2=0 3=0 4=EINVAL "},
+    {"an address that is not this machine's is not bound", a_bind_that_fails, ALL_SOCKETS | STAGE_NEEDS_BIND,
+     "1=0 2=EADDRNOTAVAIL 3=ECANCELED 4=EINVAL 5=EBADF "},
     {"a failed member that skips its completion swallows those behind it", a_chain_that_swallows, ALL_SOCKETS,
      "1=0 2=ENOPROTOOPT quiet "},
     {"a chain with a malformed member does not start", a_chain_with_a_bad_member, 0,

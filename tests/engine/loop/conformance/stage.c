@@ -98,6 +98,7 @@ static bool has_socket_command(struct stage *stage) {
 static bool has_all(struct stage *stage, unsigned needs) {
     bool has = true;
     has = has && ((needs & STAGE_NEEDS_FUTEX) == 0 || has_op(stage, Q_URING_OP_FUTEX_WAIT, true));
+    has = has && ((needs & STAGE_NEEDS_BIND) == 0 || has_op(stage, Q_URING_OP_BIND, true));
     has = has && ((needs & STAGE_NEEDS_MULTISHOT) == 0 || has_op(stage, IORING_OP_SEND_ZC, false)); // 6.0
     has = has && ((needs & STAGE_NEEDS_REG_REG_RING) == 0 ||
                   (stage->ring.params.features & Q_URING_FEAT_REG_REG_RING) != 0);

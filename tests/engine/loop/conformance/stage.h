@@ -36,6 +36,7 @@ enum stage_need {
     STAGE_NEEDS_FUTEX = 2,
     STAGE_NEEDS_REG_REG_RING = 4,
     STAGE_NEEDS_MULTISHOT = 8,
+    STAGE_NEEDS_BIND = 16,
 };
 
 struct stage_script {
