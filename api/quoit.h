@@ -516,7 +516,8 @@ enum quoit_question_kind {
 };
 
 // A question to the host, answered by quoit_answer. Until then the request stands still: what follows the redirect's
-// head stays unread, and no bound runs but answer_ms and total_ms. It waits for room in the port like a piece of body.
+// head stays unread, and no bound runs but answer_ms and total_ms; it holds its connection, and one or two buffers of
+// memory_max. A question waits for room in the port like a piece of body.
 // An answer that is late, or comes when the request has ended, is refused by its token and does no harm.
 struct quoit_question {
     uint32_t kind;      // enum quoit_question_kind

@@ -168,6 +168,7 @@ static int call_on_old_handles(void) {
         EXPECT(is_one_of(quoit_engine_info(engine, &info), k_maybe));
         EXPECT(is_one_of(quoit_cancel(engine, handle), k_maybe));
         EXPECT(is_one_of(quoit_grant(engine, handle, 1), k_maybe));
+        EXPECT(is_one_of(quoit_answer(engine, handle.id, QUOIT_ANSWER_YES), k_maybe));
         (void)quoit_port_fd(port);
         EXPECT(is_one_of(quoit_engine_close(engine, 5), k_maybe));
     }

@@ -45,6 +45,7 @@ static int every_call_is_refused(const struct inheritance *of) {
     EXPECT(quoit_submit(of->engine, of->port, of->request, 1, NULL) == QUOIT_ERR_FORKED);
     EXPECT(quoit_cancel(of->engine, of->handle) == QUOIT_ERR_FORKED);
     EXPECT(quoit_grant(of->engine, of->handle, 1) == QUOIT_ERR_FORKED);
+    EXPECT(quoit_answer(of->engine, 1, QUOIT_ANSWER_YES) == QUOIT_ERR_FORKED);
     EXPECT(quoit_slice_release(of->engine, &slice) == QUOIT_ERR_FORKED);
     EXPECT(quoit_port_fd(of->port) == -1);
     EXPECT(quoit_port_drain(of->port, &event, sizeof event, 1) == -QUOIT_ERR_FORKED);

@@ -113,6 +113,13 @@ static struct quoit_request *build(struct world_request *request) {
     };
     struct quoit_redirect_options redirects = {
         .struct_size = sizeof redirects, .limit = WORLD_HOPS_MAX, .ask = request->asks};
+    if (world_chance(world, 15)) {
+        char local[16];
+        request->local = (uint8_t)(2 + world_pick(world, 2));
+        snprintf(local, sizeof local, "127.0.0.%u", request->local);
+        code = quoit_request_set_local_address(built, local);
+        WORLD_CHECK(code == 0, "set_local_address gave %s", quoit_error_name(code));
+    }
     code = quoit_request_set_redirects(built, &redirects);
     WORLD_CHECK(code == 0, "set_redirects gave %s", quoit_error_name(code));
     code = quoit_request_set_bounds(built, &bounds);
@@ -370,6 +377,9 @@ static void check_event_of_request(struct world_port *port, const struct quoit_e
         break;
     case QUOIT_EVENT_DONE:
     case QUOIT_EVENT_FAILED:
+        WORLD_CHECK(event->u.summary.remote.family == QUOIT_ADDRESS_NONE ||
+                        event->u.summary.local.ip[3] == request->local,
+                    "request %u came from 127.0.0.%u", request->number, event->u.summary.local.ip[3]);
         if (event->type == QUOIT_EVENT_DONE) {
             check_done(request);
             world->done++;
@@ -522,7 +532,7 @@ void world_act(struct world *world) {
         q_failalloc_fail_at(world->failalloc, world_pick(world, 4));
     } else if (act >= 90 && world->has_kernel_faults) {
         static const unsigned k_opcodes[] = {IORING_OP_SOCKET, Q_URING_OP_URING_CMD, IORING_OP_CONNECT, IORING_OP_RECV,
-                                             IORING_OP_SEND,   IORING_OP_SENDMSG};
+                                             IORING_OP_SEND,   IORING_OP_SENDMSG,    Q_URING_OP_BIND};
         static const int k_errors[] = {EMFILE, ENOBUFS, EIO, ENETDOWN, EINTR, EAGAIN, ENOMEM};
         q_sim_fail_op(world->sim, k_opcodes[world_pick(world, Q_COUNT_OF(k_opcodes))],
                       (unsigned)world_pick(world, 4), k_errors[world_pick(world, Q_COUNT_OF(k_errors))]);

@@ -128,7 +128,8 @@ static void the_engine_keeps_its_promises_for_every_seed(void **state) {
             QUOIT_ERR_MAYBE_PROCESSED,     QUOIT_ERR_HTTP_BAD_STATUS_LINE, QUOIT_ERR_HTTP_TRUNCATED_HEAD,
             QUOIT_ERR_HTTP_TRUNCATED_BODY, QUOIT_ERR_WAITERS_MAX,         QUOIT_ERR_TIMEOUT_CONNECT,
             QUOIT_ERR_TIMEOUT_TOTAL,       QUOIT_ERR_CANCELED,            QUOIT_ERR_CLOSED,
-            QUOIT_ERR_TIMEOUT_ANSWER,      QUOIT_ERR_REDIRECT_REFUSED,    QUOIT_ERR_TOO_MANY_REDIRECTS};
+            QUOIT_ERR_BIND_FAILED,         QUOIT_ERR_TIMEOUT_ANSWER,      QUOIT_ERR_REDIRECT_REFUSED,
+            QUOIT_ERR_TOO_MANY_REDIRECTS};
         for (size_t i = 0; i < Q_COUNT_OF(k_errors); i++) {
             if (seen.failed_by_code[k_errors[i]] == 0) {
                 fail_msg("these seeds do not reach %s any more", quoit_error_name(k_errors[i]));

@@ -55,7 +55,8 @@ struct world *world_new(uint64_t seed) {
         options.profile = (struct q_sim_profile){.no_futex = (bits & 4) != 0,
                                                  .no_socket_cmd = (bits & 8) != 0,
                                                  .no_reg_reg_ring = (bits & 16) != 0,
-                                                 .no_iowait_flag = (bits & 32) != 0};
+                                                 .no_iowait_flag = (bits & 32) != 0,
+                                                 .no_bind_op = (bits & 64) != 0};
     }
     world->sim = q_sim_new(&options);
     world->ledger = q_ledger_new(q_sim_sys(world->sim));

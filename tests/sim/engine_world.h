@@ -50,6 +50,7 @@ struct world_request {
     uint32_t hops;       // the target is behind so many redirects
     bool asks;           // about each of them
     bool has_answer_timeout;
+    uint8_t local;       // it comes from 127.0.0.`local`; 0: from wherever
     char method[8];
     char target[256]; // for people
     char *body;

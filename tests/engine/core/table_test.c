@@ -142,6 +142,7 @@ static int every_call_is_refused(struct parent *parent) {
     EXPECT(quoit_submit(parent->engine, parent->port, parent->request, 9, NULL) == QUOIT_ERR_FORKED);
     EXPECT(quoit_cancel(parent->engine, parent->handle) == QUOIT_ERR_FORKED);
     EXPECT(quoit_grant(parent->engine, parent->handle, 1) == QUOIT_ERR_FORKED);
+    EXPECT(quoit_answer(parent->engine, 1, QUOIT_ANSWER_YES) == QUOIT_ERR_FORKED);
     return 0;
 }
 

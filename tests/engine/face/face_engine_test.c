@@ -66,6 +66,7 @@ static void handles_that_name_nothing_are_refused(void **state) {
             assert_int_equal(quoit_submit(engine, port, request, 0, NULL), QUOIT_ERR_STALE_HANDLE);
             assert_int_equal(quoit_cancel(engine, (struct quoit_handle){0}), QUOIT_ERR_STALE_HANDLE);
             assert_int_equal(quoit_grant(engine, (struct quoit_handle){0}, 1), QUOIT_ERR_STALE_HANDLE);
+            assert_int_equal(quoit_answer(engine, 1, QUOIT_ANSWER_YES), QUOIT_ERR_STALE_HANDLE);
             assert_int_equal(quoit_slice_release(engine, &slice), QUOIT_ERR_STALE_HANDLE);
             quoit_request_release(request);
         }
