@@ -8,6 +8,7 @@
 
 #include "api/quoit.h"
 #include "engine/exchange/exchange.h"
+#include "engine/queue/feedword.h"
 #include "engine/queue/slotfree.h"
 #include "engine/queue/slotword.h"
 
@@ -20,6 +21,7 @@ struct q_request {
     struct q_command submit;
     struct q_command cancel;
     struct q_command credit;
+    struct q_feedword feeds;
 
     // The submitter until the push, then the loop.
     struct q_port *port;

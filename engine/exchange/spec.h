@@ -7,6 +7,7 @@
 #include "engine/conn/origin.h"
 #include "engine/exchange/watch.h"
 #include "engine/loop/loop.h"
+#include "engine/queue/feedword.h"
 #include "engine/wire/headers.h"
 #include "engine/wire/url.h"
 
@@ -14,6 +15,8 @@
 
 #define Q_SPEC_CREDIT_DEFAULT (256u * 1024u)
 #define Q_SPEC_CONNECT_NS_DEFAULT (30 * Q_NS_PER_S)
+#define Q_SPEC_FEED_DEFAULT (256u * 1024u)
+#define Q_SPEC_PROTOCOL_MAX 64 // bytes; no registered protocol comes near
 #define Q_SPEC_METHOD_MAX 64        // bytes; no method is longer, and logs show it whole
 #define Q_SPEC_ANSWER_NS_DEFAULT (30 * Q_NS_PER_S)
 #define Q_SPEC_REDIRECTS_MAX 64 // more are a loop
@@ -42,6 +45,8 @@ struct q_spec {
     struct q_bounds bounds;
     uint32_t redirects_max; // 0: none is followed
     bool keeps_scheme;      // a redirect to another scheme is not followed
+    struct q_slice upgrade; // the protocol that is asked for; empty: none
+    uint32_t feed_max;      // bytes fed and not sent yet, once it is upgraded
     uint64_t credit;
     struct q_task farewell; // the last holder's, when that is a loop
 };
@@ -61,8 +66,10 @@ Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data,
 Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bounds);
 Q_MUST_USE struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
+Q_MUST_USE struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol);
+Q_MUST_USE struct q_error q_spec_set_feed_max(struct q_spec *spec, uint64_t bytes);
 
-// q_spec_freeze ends building. Errors: FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
+// q_spec_freeze ends building. Errors: INVALID_ARGUMENT (upgrade and close), FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
 Q_MUST_USE struct q_error q_spec_freeze(struct q_spec *spec);
 
 // q_spec_acquire and q_spec_release count holders. The last release frees. Any thread.

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "engine/conn/feed.h"
 #include "engine/exchange/exchange.h"
 
 // struct stage is everything around one exchange, and what the exchange did to it.
@@ -30,6 +31,11 @@ struct stage {
     int num_abandons;
     int num_heads;
     int num_ended;
+    int num_feeds;
+    int num_room_offers;
+    bool is_room_wanted;
+    bool has_port_room;
+    uint64_t fed_left;
     struct q_conn_request sent;
     struct q_exchange_summary summary;
     struct q_watch watch;
@@ -62,8 +68,13 @@ static void conn_abandon(struct q_conn *conn, struct q_conn_progress *out_progre
     stage_of_conn(conn)->num_abandons++;
 }
 
+static void conn_feed(struct q_conn *conn, struct q_feed *feed) {
+    stage_of_conn(conn)->num_feeds++;
+    q_feed_free(feed);
+}
+
 static const struct q_conn_vtable k_conn = {
-    .start = conn_start, .resume = conn_resume, .abandon = conn_abandon, .close = NULL};
+    .start = conn_start, .resume = conn_resume, .feed = conn_feed, .abandon = conn_abandon, .close = NULL};
 
 static void sink_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
     (void)out;
@@ -76,7 +87,27 @@ static void sink_ended(struct q_exchange *exchange, const struct q_exchange_summ
     stage_of(exchange)->summary = *summary;
 }
 
-static const struct q_exchange_sink k_sink = {.head = sink_head, .ended = sink_ended};
+static bool sink_fed(struct q_exchange *exchange, uint64_t bytes, uint64_t *out_left) {
+    struct stage *stage = stage_of(exchange);
+    assert_true(bytes <= stage->fed_left);
+    stage->fed_left -= bytes;
+    *out_left = stage->fed_left;
+    return stage->is_room_wanted;
+}
+
+static bool sink_room(struct q_exchange *exchange) {
+    struct stage *stage = stage_of(exchange);
+    stage->num_room_offers++;
+    return stage->has_port_room;
+}
+
+static uint64_t sink_stop_feeds(struct q_exchange *exchange) { return stage_of(exchange)->fed_left; }
+
+static const struct q_exchange_sink k_sink = {.head = sink_head,
+                                              .fed = sink_fed,
+                                              .room = sink_room,
+                                              .stop_feeds = sink_stop_feeds,
+                                              .ended = sink_ended};
 
 static struct q_spec *spec_of(const char *method, uint64_t total_ms) {
     struct q_spec *spec = NULL;
@@ -141,6 +172,13 @@ static void tell_head(struct stage *stage) {
     stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
 }
 
+static void tell_upgrade(struct stage *stage) {
+    struct q_h1_out out = {.status = 101, .body = Q_H1_BODY_TUNNEL};
+    stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
+}
+
+static void tell_peer_end(struct stage *stage) { stage->exchange.user.events->on_peer_end(&stage->exchange.user); }
+
 static void tell_redirect(struct stage *stage, const char *location) {
     _Alignas(8) char memory[512];
     struct q_headers_builder builder;
@@ -170,10 +208,17 @@ static const int k_next[Q_X_STATES][Q_X_EVENTS] = {
     [Q_X_NEW] = {[Q_X_EV_START] = Q_X_LEASING, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_LEASING] = {[Q_X_EV_LEASED] = Q_X_AWAITING, [Q_X_EV_LEASE_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_AWAITING] = {[Q_X_EV_HEAD] = Q_X_RECEIVING,
+                      [Q_X_EV_UPGRADE] = Q_X_UPGRADED,
                       [Q_X_EV_REDIRECT] = Q_X_DISCARDING,
                       [Q_X_EV_CONN_FAILED] = Q_X_DECIDING,
                       [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_RECEIVING] = {[Q_X_EV_END] = Q_X_ENDED, [Q_X_EV_CONN_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_UPGRADED] = {[Q_X_EV_PEER_END] = Q_X_FLUSHING,
+                      [Q_X_EV_CONN_FAILED] = Q_X_ENDED,
+                      [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_FLUSHING] = {[Q_X_EV_FLUSHED] = Q_X_ENDED,
+                      [Q_X_EV_CONN_FAILED] = Q_X_ENDED,
+                      [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_DISCARDING] = {[Q_X_EV_END] = Q_X_LEASING,
                         [Q_X_EV_CONN_FAILED] = Q_X_LEASING,
                         [Q_X_EV_CUT] = Q_X_LEASING,
@@ -195,6 +240,11 @@ static void the_table_allows_what_is_written_and_nothing_else(void **state) {
     }
 }
 
+static bool has_connection(int state) {
+    return state == Q_X_AWAITING || state == Q_X_RECEIVING || state == Q_X_DISCARDING || state == Q_X_UPGRADED ||
+           state == Q_X_FLUSHING;
+}
+
 // An exchange that has come to `from` by the ways of its life. Deciding is passed through and never stayed in.
 static struct stage *stage_at(int from) {
     struct stage *stage = stage_new();
@@ -206,7 +256,7 @@ static struct stage *stage_at(int from) {
         return stage;
     }
     stage_start(stage, "GET");
-    if (from == Q_X_AWAITING || from == Q_X_RECEIVING || from == Q_X_DISCARDING) {
+    if (has_connection(from)) {
         answer_leased(stage);
     }
     if (from == Q_X_RECEIVING) {
@@ -214,6 +264,13 @@ static struct stage *stage_at(int from) {
     }
     if (from == Q_X_DISCARDING) {
         tell_redirect(stage, "/elsewhere");
+    }
+    if (from == Q_X_UPGRADED || from == Q_X_FLUSHING) {
+        tell_upgrade(stage);
+    }
+    if (from == Q_X_FLUSHING) {
+        stage->fed_left = 10;
+        tell_peer_end(stage);
     }
     if (from == Q_X_DECIDING) {
         q_pool_cancel(&stage->pool, &stage->exchange.lease);
@@ -268,6 +325,8 @@ static void happen(struct stage *stage, int event) {
     case Q_X_EV_LEASE_FAILED: answer_failed(stage, error); break;
     case Q_X_EV_HEAD: tell_head(stage); break;
     case Q_X_EV_REDIRECT: tell_redirect(stage, "/elsewhere"); break;
+    case Q_X_EV_UPGRADE: tell_upgrade(stage); break;
+    case Q_X_EV_PEER_END: tell_peer_end(stage); break;
     case Q_X_EV_END: tell_end(stage); break;
     case Q_X_EV_CONN_FAILED: tell_failed(stage, error, false, true); break;
     case Q_X_EV_CANCEL: q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE)); break;
@@ -289,9 +348,9 @@ static void every_allowed_step_leads_where_it_should_and_ends_once(void **state)
             // Deciding is left in the same step; here, with a response begun, by giving up.
             assert_int_equal(stage->exchange.state, next == Q_X_DECIDING ? Q_X_ENDED : next);
             assert_int_equal(stage->num_ended, stage->exchange.state == Q_X_ENDED);
-            assert_int_equal(stage->num_abandons, (event == Q_X_EV_CANCEL || event == Q_X_EV_CUT) && has_conn);
-            assert_int_equal(stage->exchange.conn != NULL,
-                             next == Q_X_AWAITING || next == Q_X_RECEIVING || next == Q_X_DISCARDING);
+            bool abandons = event == Q_X_EV_CANCEL || event == Q_X_EV_CUT || event == Q_X_EV_FLUSHED;
+            assert_int_equal(stage->num_abandons, abandons && has_conn);
+            assert_int_equal(stage->exchange.conn != NULL, has_connection(next));
             assert_int_equal(stage->exchange.lease.origin != NULL, next == Q_X_LEASING);
             assert_int_equal(stage->exchange.spec == NULL, stage->exchange.state == Q_X_ENDED);
             stage_free(stage);
