@@ -19,12 +19,12 @@ bool q_h1_upgrade_matches(const struct q_headers *headers, struct q_slice protoc
         }
         struct q_slice name, list, member;
         (void)q_headers_at(headers, i, &name, &list);
-        // A second member would be a layer that nobody asked for.
         while (q_list_next(&list, &member)) {
-            if (!q_slice_equal_nocase(member, protocol)) {
+            // A second member would be a layer that nobody asked for.
+            if (member.len > 0 && !q_slice_equal_nocase(member, protocol)) {
                 return false;
             }
-            num_members++;
+            num_members += member.len > 0;
         }
     }
     return num_members == 1 && q_headers_has_member(headers, Q_KNOWN_CONNECTION, Q_SLICE("upgrade"));

@@ -20,6 +20,7 @@ MODELS = {
     "evring": (11, [[]]),
     "slotword": (10, [["-DGRANTERS=1"], ["-DCANCELLERS=1"]]),
     "slotfree": (5, [[]]),
+    "feedword": (6, [[]]),
     "pending": (9, [[]]),
     "shutdown": (12, [[]]),
 }
