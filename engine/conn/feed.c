@@ -26,7 +26,9 @@ struct q_feed *q_feed_new(const struct q_alloc *alloc, struct q_handle request, 
     return feed;
 }
 
-void q_feed_free(struct q_feed *feed) { q_alloc_free(feed->alloc, feed, feed->size); }
+void q_feed_free(struct q_feed *feed) {
+    q_alloc_free(feed->alloc, feed, feed->size);
+}
 
 void q_feed_drop(struct q_feed *feed) {
     if (feed->release != NULL) {
@@ -35,7 +37,9 @@ void q_feed_drop(struct q_feed *feed) {
     q_feed_free(feed);
 }
 
-static void say_farewell(struct q_task *task) { q_feed_drop(q_container_of(task, struct q_feed, farewell)); }
+static void say_farewell(struct q_task *task) {
+    q_feed_drop(q_container_of(task, struct q_feed, farewell));
+}
 
 void q_feed_drop_on_loop(struct q_feed *feed, struct q_loop *loop) {
     feed->farewell.run = say_farewell;

@@ -1,8 +1,8 @@
 // Feeds of one upgraded connection: what waits to be sent, what is being sent, and the end of our direction behind it.
 // It knows nothing of sockets: the connection asks what to send next and says what became of it.
 //
-// Life: a zeroed struct is initialised by the first q_h1_feeds_begin; everything left is dropped by q_h1_feeds_drop once
-// nothing is in flight. Loop thread only.
+// Life: a zeroed struct is initialised by the first q_h1_feeds_begin; everything left is dropped by q_h1_feeds_drop
+// once nothing is in flight. Loop thread only.
 #ifndef QUOIT_ENGINE_CONN_H1_FEEDS_H
 #define QUOIT_ENGINE_CONN_H1_FEEDS_H
 
@@ -23,9 +23,9 @@ enum q_h1_feeds_next {
 struct q_h1_feeds {
     struct q_list waiting;
     struct q_list sending;
-    bool is_open;     // upgraded; feeds are taken
-    bool is_broken;   // a send has failed: whatever comes is given up
-    bool is_end_due;  // the host has ended our direction; nothing more is taken
+    bool is_open;    // upgraded; feeds are taken
+    bool is_broken;  // a send has failed: whatever comes is given up
+    bool is_end_due; // the host has ended our direction; nothing more is taken
     bool has_ended;
 };
 
@@ -40,8 +40,8 @@ Q_MUST_USE uint64_t q_h1_feeds_take(struct q_h1_feeds *feeds, struct q_feed *fee
 enum q_h1_feeds_next q_h1_feeds_next(struct q_h1_feeds *feeds, struct iovec *parts, unsigned max,
                                      unsigned *out_num_parts);
 
-// q_h1_feeds_sent says that the send is over; with `has_failed` everything that waits is given up too. It gives how many
-// bytes are done with.
+// q_h1_feeds_sent says that the send is over; with `has_failed` everything that waits is given up too. It gives how
+// many bytes are done with.
 uint64_t q_h1_feeds_sent(struct q_h1_feeds *feeds, bool has_failed, struct q_loop *loop);
 
 // q_h1_feeds_drop gives everything up. Nothing is in flight. Legal on a zeroed struct, which it becomes.

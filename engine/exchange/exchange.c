@@ -181,8 +181,8 @@ bool q_exchange_feed(struct q_exchange *x, struct q_feed *feed) {
 
 // --- redirects -------------------------------------------------------------------------------------------------------
 
-// Ends the exchange, flushed or doomed, or the redirect's body, from the run queue: a connection that is telling us something must not be
-// abandoned from inside its own event.
+// Ends the exchange, flushed or doomed, or the redirect's body, from the run queue: a connection that is telling us
+// something must not be abandoned from inside its own event.
 static void meet_doom(struct q_task *task) {
     struct q_exchange *x = q_container_of(task, struct q_exchange, doom);
     if (q_error_is(x->error_of_doom)) {

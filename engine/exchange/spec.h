@@ -69,7 +69,8 @@ Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes,
 Q_MUST_USE struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol);
 Q_MUST_USE struct q_error q_spec_set_feed_max(struct q_spec *spec, uint64_t bytes);
 
-// q_spec_freeze ends building. Errors: INVALID_ARGUMENT (upgrade and close), FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
+// q_spec_freeze ends building. Errors: INVALID_ARGUMENT (an upgrade together with Connection: close), FORBIDDEN_HEADER,
+// INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
 Q_MUST_USE struct q_error q_spec_freeze(struct q_spec *spec);
 
 // q_spec_acquire and q_spec_release count holders. The last release frees. Any thread.

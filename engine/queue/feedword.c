@@ -12,9 +12,13 @@
 
 #define GENERATION_SHIFT 32
 
-static uint32_t generation_of(uint64_t word) { return (uint32_t)(word >> GENERATION_SHIFT); }
+static uint32_t generation_of(uint64_t word) {
+    return (uint32_t)(word >> GENERATION_SHIFT);
+}
 
-static uint64_t bytes_of(uint64_t word) { return (word & BYTES_MASK) >> BYTES_SHIFT; }
+static uint64_t bytes_of(uint64_t word) {
+    return (word & BYTES_MASK) >> BYTES_SHIFT;
+}
 
 static uint64_t word_of(uint32_t generation, uint64_t flags) {
     return (uint64_t)generation << GENERATION_SHIFT | flags;
@@ -43,7 +47,9 @@ static enum q_feed_result judge(uint64_t word, uint32_t generation, uint64_t byt
 }
 
 // Acquire, before the word is looked at for good: see `limit` in the header. The release is in open.
-static uint64_t limit_of(const struct q_feedword *w) { return atomic_load_explicit(&w->limit, memory_order_acquire); }
+static uint64_t limit_of(const struct q_feedword *w) {
+    return atomic_load_explicit(&w->limit, memory_order_acquire);
+}
 
 void q_feedword_open(struct q_feedword *w, uint32_t generation, uint32_t limit) {
     Q_CHECK(limit > 0 && limit <= Q_FEEDWORD_LIMIT_MAX);
@@ -69,8 +75,8 @@ static enum q_feed_result settle(struct q_feedword *w, uint32_t generation, uint
         wanted = asks ? seen | WANTS_ROOM : seen + (bytes << BYTES_SHIFT);
         Q_HOOK("feedword.add.before_cas");
         // Acquire on failure: as at the load. On success nothing is handed over, the node brings the bytes.
-    } while (!atomic_compare_exchange_weak_explicit(&w->word, &seen, wanted, memory_order_acquire,
-                                                    memory_order_acquire));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&w->word, &seen, wanted, memory_order_acquire, memory_order_acquire));
     Q_HOOK("feedword.add.after_cas");
     return result;
 }

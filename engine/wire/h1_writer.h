@@ -4,7 +4,8 @@
 // the loop thread, with the same input, first gives the size, then writes it. Nothing is allocated.
 //
 // What is written, in this order: request line, Host, the given fields in their order, Authorization, User-Agent
-// and Accept unless given, Connection: close or Upgrade when asked for, Content-Length where it belongs. Thread-free: pure functions.
+// and Accept unless given, Connection: close or Upgrade when asked for, Content-Length where it belongs. Thread-free:
+// pure functions.
 #ifndef QUOIT_ENGINE_WIRE_H1_WRITER_H
 #define QUOIT_ENGINE_WIRE_H1_WRITER_H
 

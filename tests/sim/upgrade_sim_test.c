@@ -1,9 +1,9 @@
-// Upgraded requests on the simulated kernel, for every seed: peers that echo, talk, listen slowly, end, reset, refuse or
-// switch to something else; a host that feeds from pieces lent and copied, from inside callbacks and outside, ends its
-// direction, cancels and closes when it likes. What arrives is compared with what was taken, both ways.
+// Upgraded requests on the simulated kernel, for every seed: peers that echo, talk, listen slowly, end, reset, refuse
+// or switch to something else; a host that feeds from pieces lent and copied, from inside callbacks and outside, ends
+// its direction, cancels and closes when it likes. What arrives is compared with what was taken, both ways.
 //
-// The host is strict, as in engine_world.h: it ticks and drains only when it is told to, and who was told FEED_FULL feeds
-// again only when it was told ROOM. So a lost word is a hang, and a hang is a failure.
+// The host is strict, as in engine_world.h: it ticks and drains only when it is told to, and who was told FEED_FULL
+// feeds again only when it was told ROOM. So a lost word is a hang, and a hang is a failure.
 #define _GNU_SOURCE
 #include "api/quoit.h"
 #include "engine/core/engine.h"
@@ -21,14 +21,14 @@
 
 #include <cmocka.h>
 
-#define SEEDS 3000
-#define TALKS 8
-#define STEPS 150
+#define SEEDS           3000
+#define TALKS           8
+#define STEPS           150
 #define STEPS_TO_SETTLE 50000
-#define FED_MAX 60000
-#define PEER_ACTS 12
-#define PEER_TAG 1000 // what the peer of talk N says is the body of N + PEER_TAG
-#define DRAIN 8
+#define FED_MAX         60000
+#define PEER_ACTS       12
+#define PEER_TAG        1000 // what the peer of talk N says is the body of N + PEER_TAG
+#define DRAIN           8
 
 #define CHECK(condition, ...) Q_SEEDS_CHECK(condition, __VA_ARGS__)
 
@@ -79,8 +79,12 @@ static struct {
     uint64_t by_code[1000];
 } seen;
 
-static uint64_t pick(struct world *world, uint64_t bound) { return q_random_below(q_sim_random(world->sim), bound); }
-static bool chance(struct world *world, unsigned percent) { return pick(world, 100) < percent; }
+static uint64_t pick(struct world *world, uint64_t bound) {
+    return q_random_below(q_sim_random(world->sim), bound);
+}
+static bool chance(struct world *world, unsigned percent) {
+    return pick(world, 100) < percent;
+}
 
 // --- peers -----------------------------------------------------------------------------------------------------------
 
@@ -242,7 +246,8 @@ static void submit(struct world *world) {
     CHECK(quoit_request_set_upgrade(request, "raw/1", 5) == 0, "set_upgrade");
     CHECK(quoit_request_set_feed_max(request, talk->feed_max) == 0, "set_feed_max");
     CHECK(quoit_request_set_credit(request, 1 + pick(world, 40000), talk->is_manual) == 0, "set_credit");
-    struct quoit_request_bounds bounds = {.struct_size = sizeof bounds, .body_bytes_max = 5, // of the refusal
+    struct quoit_request_bounds bounds = {.struct_size = sizeof bounds,
+                                          .body_bytes_max = 5, // of the refusal
                                           .idle_ms = talk->has_idle_bound ? 1 + pick(world, 5) : 0};
     CHECK(quoit_request_set_bounds(request, &bounds) == 0, "set_bounds");
     world->num_talks++;
@@ -396,7 +401,9 @@ static void world_release(void *context, void *ptr, size_t size) {
     q_failalloc_alloc(context)->release(q_failalloc_alloc(context)->context, ptr, size);
 }
 
-static bool is_readable(struct world *world, int fd) { return fd >= 0 && q_sim_eventfd_count(world->sim, fd) > 0; }
+static bool is_readable(struct world *world, int fd) {
+    return fd >= 0 && q_sim_eventfd_count(world->sim, fd) > 0;
+}
 
 static bool wants_tick(struct world *world) {
     return world->ticks_again || q_sim_now(world->sim) >= world->tick_at_ns ||
@@ -490,10 +497,10 @@ static void describe(struct world *world) {
         if (!talk->has_ended) {
             (void)quoit_request_state(world->engine, talk->handle, &state);
             print_error("talk %u: mode %d, upgraded %d finished %d waits %d, fed %llu got %llu, said %llu received "
-                        "%llu, %s\n", talk->number, (int)talk->mode, talk->is_upgraded, talk->has_finished,
-                        talk->must_wait, (unsigned long long)talk->fed, (unsigned long long)talk->got,
-                        (unsigned long long)talk->said, (unsigned long long)talk->received,
-                        quoit_stage_name((int32_t)state.stage));
+                        "%llu, %s\n",
+                        talk->number, (int)talk->mode, talk->is_upgraded, talk->has_finished, talk->must_wait,
+                        (unsigned long long)talk->fed, (unsigned long long)talk->got, (unsigned long long)talk->said,
+                        (unsigned long long)talk->received, quoit_stage_name((int32_t)state.stage));
         }
     }
 }
@@ -524,9 +531,12 @@ static struct world *world_new(uint64_t seed) {
     world->failalloc = q_failalloc_new();
     world->allocator = (struct quoit_allocator){world_allocate, world_release, world->failalloc};
     q_sim_listen(world->sim, "127.0.0.1", 80, &(struct q_sim_listener){.peer = &k_peer, .context = world});
-    struct quoit_engine_options options = {
-        .struct_size = sizeof options, .mode = QUOIT_ENGINE_HOST_DRIVEN, .requests_max = 16,
-        .memory_max = UINT64_C(2) << 20, .allocator = &world->allocator, .hosts_file = "/nonexistent"};
+    struct quoit_engine_options options = {.struct_size = sizeof options,
+                                           .mode = QUOIT_ENGINE_HOST_DRIVEN,
+                                           .requests_max = 16,
+                                           .memory_max = UINT64_C(2) << 20,
+                                           .allocator = &world->allocator,
+                                           .hosts_file = "/nonexistent"};
     struct q_engine_seams seams = {
         .sys = q_ledger_sys(world->ledger), .clock = q_sim_clock(world->sim), .has_seed = true, .seed = seed};
     struct q_error error = q_engine_create(&options, &seams, &world->engine);

@@ -46,7 +46,9 @@ static uint64_t take(const char *text) {
     return q_h1_feeds_take(&feeds, feed_of(failalloc, text, strlen(text)), &the_loop);
 }
 
-static enum q_h1_feeds_next next(void) { return q_h1_feeds_next(&feeds, parts, 8, &num_parts); }
+static enum q_h1_feeds_next next(void) {
+    return q_h1_feeds_next(&feeds, parts, 8, &num_parts);
+}
 
 static void pieces_go_in_order_and_together(void **state) {
     (void)state;
@@ -91,7 +93,7 @@ static void the_end_comes_behind_everything_and_once(void **state) {
     (void)state;
     open_list();
     assert_int_equal(take("one"), 0);
-    assert_int_equal(take(""), 0); // the end
+    assert_int_equal(take(""), 0);       // the end
     assert_int_equal(take("late"), 128); // given up
     assert_int_equal(next(), Q_H1_FEEDS_SEND);
     assert_int_equal(num_parts, 1);
@@ -137,7 +139,9 @@ static void on_fed(struct q_conn_user *user, uint64_t bytes) {
     heard.fed += bytes;
 }
 
-static bool has_diary(const char *text) { return strncmp(the_user.diary, text, strlen(text)) == 0; }
+static bool has_diary(const char *text) {
+    return strncmp(the_user.diary, text, strlen(text)) == 0;
+}
 
 // A connection on which the server has switched, and said `text` behind its head.
 static void open_switched(struct scene *s, const char *text) {

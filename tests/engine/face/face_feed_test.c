@@ -129,8 +129,10 @@ static void a_long_stream_is_echoed_whole_to_a_host_that_drives(void **state) {
 
 static void what_comes_behind_the_head_is_the_streams(void **state) {
     (void)state;
-    static const struct bench_step k_script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED "HTTP/1.1 200 OK\r\n\r\n"}, {.kind = BENCH_FIN}, {0}};
+    static const struct bench_step k_script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                                 {.kind = BENCH_SEND, .bytes = SWITCHED "HTTP/1.1 200 OK\r\n\r\n"},
+                                                 {.kind = BENCH_FIN},
+                                                 {0}};
     struct bench_scripted *scripted = script_start(k_script);
     host_start(&host, NULL, NULL);
     host_submit(&host, 0, upgrade_request());
@@ -154,7 +156,8 @@ static void a_switch_that_was_not_asked_for_so_fails(void **state) {
         SWITCHED, // to a plain request
     };
     for (size_t i = 0; i < sizeof k_heads / sizeof k_heads[0]; i++) {
-        const struct bench_step script[] = {{.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = k_heads[i]}, {0}};
+        const struct bench_step script[] = {
+            {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = k_heads[i]}, {0}};
         struct bench_scripted *scripted = script_start(script);
         host_start(&host, NULL, NULL);
         host_submit(&host, 0, i < 4 ? upgrade_request() : host_request("GET", the_url));
@@ -172,9 +175,13 @@ static void an_upgrade_that_is_refused_is_an_ordinary_response(void **state) {
     static struct bench_gate gate;
     bench_gate_init(&gate);
     static const struct bench_step k_script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"},
-        {.kind = BENCH_WAIT, .gate = &gate}, {.kind = BENCH_SEND, .bytes = "no"},
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, {0}};
+        {.kind = BENCH_EXPECT_REQUEST},
+        {.kind = BENCH_SEND, .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"},
+        {.kind = BENCH_WAIT, .gate = &gate},
+        {.kind = BENCH_SEND, .bytes = "no"},
+        {.kind = BENCH_EXPECT_REQUEST},
+        {.kind = BENCH_SEND, .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
+        {0}};
     struct bench_scripted *scripted = script_start(k_script);
     host_start(&host, NULL, NULL);
     host_submit(&host, 0, upgrade_request());
@@ -195,8 +202,12 @@ static void an_upgrade_that_is_refused_is_an_ordinary_response(void **state) {
 static void a_redirect_is_followed_and_asks_again(void **state) {
     (void)state;
     static const struct bench_step k_script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = "HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"},
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED "hi"}, {.kind = BENCH_FIN}, {0}};
+        {.kind = BENCH_EXPECT_REQUEST},
+        {.kind = BENCH_SEND, .bytes = "HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"},
+        {.kind = BENCH_EXPECT_REQUEST},
+        {.kind = BENCH_SEND, .bytes = SWITCHED "hi"},
+        {.kind = BENCH_FIN},
+        {0}};
     struct bench_scripted *scripted = script_start(k_script);
     host_start(&host, NULL, NULL);
     struct quoit_request *request = upgrade_request();
@@ -249,8 +260,11 @@ static void feeding_is_bounded_and_room_is_told(void **state) {
     static struct bench_gate gate;
     bench_gate_init(&gate);
     static char big[16 << 20]; // more than the kernel buffers on the way to a peer that does not read
-    const struct bench_step script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED}, {.kind = BENCH_WAIT, .gate = &gate}, {.kind = BENCH_FIN}, {0}};
+    const struct bench_step script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                        {.kind = BENCH_SEND, .bytes = SWITCHED},
+                                        {.kind = BENCH_WAIT, .gate = &gate},
+                                        {.kind = BENCH_FIN},
+                                        {0}};
     struct bench_scripted *scripted = script_start(script);
     host_start(&host, NULL, NULL);
     struct quoit_request *request = upgrade_request();
@@ -284,8 +298,11 @@ static void room_is_told_when_the_peer_reads_again(void **state) {
     static struct bench_gate gate;
     bench_gate_init(&gate);
     static char big[16 << 20];
-    const struct bench_step script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED}, {.kind = BENCH_WAIT, .gate = &gate}, {.kind = BENCH_EXPECT_CLOSE}, {0}};
+    const struct bench_step script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                        {.kind = BENCH_SEND, .bytes = SWITCHED},
+                                        {.kind = BENCH_WAIT, .gate = &gate},
+                                        {.kind = BENCH_EXPECT_CLOSE},
+                                        {0}};
     struct bench_scripted *scripted = script_start(script);
     host_start(&host, NULL, NULL);
     struct quoit_request *request = upgrade_request();
@@ -333,9 +350,10 @@ static void a_canceled_stream_gives_everything_back(void **state) {
     (void)state;
     static struct bench_gate gate; // the peer does not read
     bench_gate_init(&gate);
-    const struct bench_step script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED "abc"},
-        {.kind = BENCH_WAIT, .gate = &gate}, {0}};
+    const struct bench_step script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                        {.kind = BENCH_SEND, .bytes = SWITCHED "abc"},
+                                        {.kind = BENCH_WAIT, .gate = &gate},
+                                        {0}};
     struct bench_scripted *scripted = script_start(script);
     static char big[16 << 20];
     host_start(&host, NULL, NULL);
@@ -377,8 +395,11 @@ static void closing_lets_a_stream_live_until_the_deadline(void **state) {
 
 static void a_reset_by_the_peer_is_a_failure(void **state) {
     (void)state;
-    static const struct bench_step k_script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED "abc"}, {.kind = BENCH_EXPECT_BYTES, .bytes = "go"}, {.kind = BENCH_RST}, {0}};
+    static const struct bench_step k_script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                                 {.kind = BENCH_SEND, .bytes = SWITCHED "abc"},
+                                                 {.kind = BENCH_EXPECT_BYTES, .bytes = "go"},
+                                                 {.kind = BENCH_RST},
+                                                 {0}};
     struct bench_scripted *scripted = script_start(k_script);
     host_start(&host, NULL, NULL);
     upgrade();
@@ -480,8 +501,11 @@ static void a_feed_that_was_taken_before_the_peers_end_is_sent(void **state) {
     };
     struct race race = {0};
     bench_gate_init(&race.gate);
-    const struct bench_step script[] = {
-        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED}, {.kind = BENCH_WAIT, .gate = &race.gate}, {.kind = BENCH_FIN}, {0}};
+    const struct bench_step script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                        {.kind = BENCH_SEND, .bytes = SWITCHED},
+                                        {.kind = BENCH_WAIT, .gate = &race.gate},
+                                        {.kind = BENCH_FIN},
+                                        {0}};
     struct bench_scripted *scripted = script_start(script);
     host_start(&host, NULL, NULL);
     upgrade();

@@ -79,7 +79,7 @@ static void room_is_told_once_and_when_half_is_free(void **state) {
     take_off(&s, 1);
     assert_true(s.is_room_told);
     take_off(&s, 1);
-    assert_false(s.is_room_told); // once is enough
+    assert_false(s.is_room_told);                                   // once is enough
     assert_int_equal(q_feedword_ask(&s.word, 1, 600), Q_FEED_FULL); // to ask is enough
     take_off(&s, 1);
     assert_true(s.is_room_told);
@@ -123,7 +123,9 @@ static void a_tenant_that_was_never_upgraded_ends_shut(void **state) {
     assert_int_equal(q_feedword_add(&word, 6, 1), Q_FEED_UNOPENED);
 }
 
-static void open_twice(void *context) { q_feedword_open(context, 2, 1); }
+static void open_twice(void *context) {
+    q_feedword_open(context, 2, 1);
+}
 static void open_without_room(void *context) {
     q_feedword_end(context, 1);
     q_feedword_open(context, 2, 0);
@@ -136,7 +138,9 @@ static void take_off_what_is_not_there(void *context) {
     uint64_t left;
     Q_CHECK(!q_feedword_take_off(context, 1, &left));
 }
-static void add_nothing(void *context) { Q_CHECK(q_feedword_add(context, 1, 0) == Q_FEED_TAKEN); }
+static void add_nothing(void *context) {
+    Q_CHECK(q_feedword_add(context, 1, 0) == Q_FEED_TAKEN);
+}
 
 static void misuse_dies(void **state) {
     (void)state;
@@ -161,8 +165,12 @@ static void add_second(void *context) {
     s->added[1] = q_feedword_add(&s->word, 1, 600);
 }
 
-static void take_off_all(void *context) { take_off(context, LIMIT); }
-static void take_off_most(void *context) { take_off(context, 700); }
+static void take_off_all(void *context) {
+    take_off(context, LIMIT);
+}
+static void take_off_most(void *context) {
+    take_off(context, 700);
+}
 
 static void change_tenants(void *context) {
     struct scene *s = context;
