@@ -407,8 +407,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_credit(struct quoit_request *
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_upgrade(struct quoit_request *request, const char *protocol,
                                                            size_t protocol_len);
 
-// quoit_request_set_feed_max sets how many bytes may be fed and not sent yet (default 256 KiB, at most 128 MiB; 0: the
-// default). Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
+// quoit_request_set_feed_max sets how many bytes may be fed and not sent yet (default 256 KiB, 128 bytes to 128 MiB; 0:
+// the default). They are beside the engine's memory_max. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_feed_max(struct quoit_request *request, uint64_t bytes);
 
 // quoit_request_freeze ends building: the request is checked, serialised, and immutable from here on. Any thread may
@@ -505,9 +505,9 @@ enum quoit_event_type {
     QUOIT_EVENT_FAILED = 6,        // terminal: the request failed
     QUOIT_EVENT_CLOSED = 7,        // the port's last event: its engine has closed. It belongs to no request.
     QUOIT_EVENT_UPGRADED = 8,      // instead of HEAD: the 101 that was asked for. Every byte of the peer's follows as DATA,
-                                   // under the request's credit and idle bound (body_bytes_max does not apply); DONE
-                                   // comes when the peer ends its direction and what was fed before is sent, FAILED when
-                                   // it resets.
+                                   // under the request's credit, idle and low-speed bounds (body_bytes_max does not
+                                   // apply); DONE comes when the peer ends its direction and what was fed before is sent
+                                   // (the bounds then watch the sending), FAILED when it resets.
     QUOIT_EVENT_ROOM = 9,          // quoit_feed said FEED_FULL, and there is room again
 };
 

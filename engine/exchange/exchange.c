@@ -417,7 +417,11 @@ static void on_fed(struct q_conn_user *user, uint64_t bytes) {
     uint64_t left;
     x->is_room_due |= x->sink->fed(x, bytes, &left);
     offer_room(x);
-    if (x->state == Q_X_FLUSHING && left == 0) {
+    if (x->state != Q_X_FLUSHING) {
+        return;
+    }
+    q_watch_bytes(x->watch, bytes); // nothing else can be a sign of life now
+    if (left == 0) {
         q_loop_post(x->loop, &x->doom);
     }
 }

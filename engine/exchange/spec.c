@@ -1,6 +1,7 @@
 #include "engine/exchange/spec.h"
 
 #include "engine/base/clock.h"
+#include "engine/conn/feed.h"
 #include "engine/wire/h1_upgrade.h"
 #include "engine/wire/h1_writer.h"
 #include "engine/wire/token.h"
@@ -202,7 +203,7 @@ struct q_error q_spec_set_feed_max(struct q_spec *spec, uint64_t bytes) {
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
     }
-    if (bytes > Q_FEEDWORD_LIMIT_MAX) {
+    if (bytes > Q_FEEDWORD_LIMIT_MAX || (bytes > 0 && bytes < Q_FEED_BYTES_MIN)) { // not one piece would ever fit
         return usage(Q_ERR_INVALID_ARGUMENT);
     }
     spec->feed_max = bytes == 0 ? Q_SPEC_FEED_DEFAULT : (uint32_t)bytes;

@@ -226,6 +226,7 @@ static void an_upgrade_is_one_protocol_and_the_last_one_set(void **state) {
     assert_int_equal(q_spec_set_upgrade(spec, Q_SLICE("raw/1")).code, Q_ERR_OK);
     assert_int_equal(q_spec_set_feed_max(spec, 12345).code, Q_ERR_OK);
     assert_int_equal(q_spec_set_feed_max(spec, (uint64_t)Q_FEEDWORD_LIMIT_MAX + 1).code, Q_ERR_INVALID_ARGUMENT);
+    assert_int_equal(q_spec_set_feed_max(spec, 127).code, Q_ERR_INVALID_ARGUMENT);
     assert_int_equal(spec->feed_max, 12345);
     assert_int_equal(q_spec_set_feed_max(spec, 0).code, Q_ERR_OK);
     assert_int_equal(spec->feed_max, Q_SPEC_FEED_DEFAULT);

@@ -1,65 +1,12 @@
 // Upgraded requests from outside: the raw stream both ways, its bounds, and all of its ends.
-#include "tests/engine/core/host.h"
-
-#include <poll.h>
-#include <stdatomic.h>
+#include "tests/engine/face/streams.h"
 
 #include "bench/server/body.h"
 #include "bench/server/gate.h"
 #include "bench/server/scripted.h"
 #include "bench/server/server.h"
-#include "tests/support/failalloc.h"
-#include "tests/support/schedule.h"
-
-#define SWITCHED "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw/1\r\n\r\n"
 
 enum { PIECE = 10000, LONG = 4 << 20, SHORT_MS = 100 };
-
-static struct host host;
-static char the_url[HOST_URL_MAX];
-static _Atomic(uint32_t) num_released;
-
-static struct bench_server *echo_start(void) {
-    struct bench_server *server = bench_server_start(NULL);
-    assert_non_null(server);
-    bench_server_url(server, "/upgrade", the_url, sizeof the_url);
-    return server;
-}
-
-static struct bench_scripted *script_start(const struct bench_step *script) {
-    struct bench_scripted *scripted = bench_scripted_start_one(script);
-    assert_non_null(scripted);
-    bench_scripted_url(scripted, "/", the_url, sizeof the_url);
-    return scripted;
-}
-
-static struct quoit_request *upgrade_request(void) {
-    struct quoit_request *request = host_request("GET", the_url);
-    assert_int_equal(quoit_request_set_upgrade(request, "raw/1", 5), QUOIT_OK);
-    return request;
-}
-
-// Submits an upgrade as request 0 and waits until it has happened.
-static struct quoit_handle upgrade(void) {
-    host_submit(&host, 0, upgrade_request());
-    host_wait_head(&host, 0);
-    assert_int_equal(host.records[0].status, 101);
-    return host.records[0].handle;
-}
-
-static void count_release(void *context, const void *data, size_t len) {
-    assert_ptr_equal(context, &host);
-    assert_true(data != NULL && len > 0);
-    num_released++;
-}
-
-static int32_t feed(const void *data, size_t len) {
-    return quoit_feed(host.engine, host.records[0].handle, data, len, NULL, NULL);
-}
-
-static int32_t lend(const void *data, size_t len) {
-    return quoit_feed(host.engine, host.records[0].handle, data, len, count_release, &host);
-}
 
 // Feeds `len` bytes of the body that the host expects; every other piece is lent. Waits for room when it must.
 static void feed_body(uint64_t len, uint32_t *out_num_full, uint32_t *out_num_lent) {
@@ -78,10 +25,6 @@ static void feed_body(uint64_t len, uint32_t *out_num_full, uint32_t *out_num_le
         *out_num_lent += i % 2;
         at += piece;
     }
-}
-
-static void end_feeds(void) {
-    assert_int_equal(quoit_feed_end(host.engine, host.records[0].handle), QUOIT_OK);
 }
 
 static void echo_a_long_stream(uint32_t engine_mode, uint32_t port_mode) {
@@ -440,128 +383,6 @@ static void handles_that_name_nobody_are_refused(void **state) {
     bench_server_stop(server);
 }
 
-// --- at the very moment of the end -----------------------------------------------------------------------------------
-
-struct race {
-    struct bench_gate gate;
-    int32_t fed;
-    size_t num_small;
-};
-
-static void lend_once(void *context) {
-    struct race *race = context;
-    race->fed = lend(bench_body_at(0), 1000);
-}
-
-static void cancel_and_wait(void *context) {
-    (void)context;
-    (void)quoit_cancel(host.engine, host.records[0].handle);
-    host_wait(&host, 0);
-    q_schedule_point("ended");
-}
-
-// The node is pushed when its request is over: the loop drops it, and gives back what was lent.
-static void a_feed_that_comes_behind_the_end_is_given_back(void **state) {
-    (void)state;
-    static const struct q_schedule_rule k_rules[] = {
-        {"host:start", "feeder:face.feed.before_push"},
-        {"feeder:face.feed.before_push", "host:ended"},
-    };
-    struct bench_server *server = echo_start();
-    struct race race = {0};
-    num_released = 0;
-    host_start(&host, NULL, NULL);
-    upgrade();
-    const struct q_schedule_actor actors[] = {{"feeder", lend_once, &race}, {"host", cancel_and_wait, &race}};
-    assert_true(q_schedule_run(k_rules, 2, actors, 2));
-    assert_int_equal(race.fed, QUOIT_OK);
-    host_stop(&host);
-    assert_int_equal(num_released, 1);
-    bench_server_stop(server);
-}
-
-static void let_the_peer_end(void *context) {
-    struct race *race = context;
-    bench_gate_open(&race->gate);
-    int32_t code;
-    while ((code = feed("x", 1)) == QUOIT_OK) { // until the loop has seen it
-        race->num_small++;
-        poll(NULL, 0, 1);
-    }
-    assert_int_equal(code, QUOIT_ERR_STALE_HANDLE);
-    q_schedule_point("shut");
-}
-
-// The piece was counted before the peer's end was seen, so it is sent, though its node comes later.
-static void a_feed_that_was_taken_before_the_peers_end_is_sent(void **state) {
-    (void)state;
-    static const struct q_schedule_rule k_rules[] = {
-        {"host:start", "feeder:face.feed.before_push"},
-        {"feeder:face.feed.before_push", "host:shut"},
-    };
-    struct race race = {0};
-    bench_gate_init(&race.gate);
-    const struct bench_step script[] = {{.kind = BENCH_EXPECT_REQUEST},
-                                        {.kind = BENCH_SEND, .bytes = SWITCHED},
-                                        {.kind = BENCH_WAIT, .gate = &race.gate},
-                                        {.kind = BENCH_FIN},
-                                        {0}};
-    struct bench_scripted *scripted = script_start(script);
-    host_start(&host, NULL, NULL);
-    upgrade();
-    const struct q_schedule_actor actors[] = {{"feeder", lend_once, &race}, {"host", let_the_peer_end, &race}};
-    assert_true(q_schedule_run(k_rules, 2, actors, 2));
-    assert_int_equal(race.fed, QUOIT_OK);
-    const struct host_record *record = host_wait(&host, 0);
-    host_assert_done(record, 0);
-    assert_true(bench_scripted_wait_closed(scripted, 0, HOST_WAIT_MS));
-    char head[4096] = {0};
-    size_t received = bench_scripted_received(scripted, 0, head, sizeof head - 1);
-    const char *end = strstr(head, "\r\n\r\n");
-    assert_non_null(end);
-    assert_int_equal(received - (size_t)(end + 4 - head), 1000 + race.num_small);
-    host_stop(&host);
-    bench_scripted_stop(scripted);
-}
-
-// --- memory ----------------------------------------------------------------------------------------------------------
-
-static void an_allocation_that_fails_costs_one_feed(void **state) {
-    (void)state;
-    struct bench_server *server = echo_start();
-    struct q_failalloc *failalloc = q_failalloc_new();
-    const struct q_alloc *alloc = q_failalloc_alloc(failalloc);
-    struct quoit_allocator allocator = {
-        .allocate = alloc->allocate, .release = alloc->release, .context = alloc->context};
-    host_start(&host, &(struct quoit_engine_options){.allocator = &allocator}, NULL);
-    struct quoit_request *request = upgrade_request();
-    assert_int_equal(quoit_request_set_feed_max(request, 1000), QUOIT_OK);
-    host_submit(&host, 0, request);
-    host_wait_head(&host, 0);
-    num_released = 0;
-    for (int i = 0; i < 5; i++) { // more than would fit, were they counted
-        q_failalloc_fail_at(failalloc, 1);
-        assert_int_equal(lend(bench_body_at(0), 500), QUOIT_ERR_NO_MEMORY);
-        q_failalloc_fail_at(failalloc, 1);
-        assert_int_equal(feed(bench_body_at(0), 500), QUOIT_ERR_NO_MEMORY);
-    }
-    assert_int_equal(num_released, 0);
-    q_failalloc_fail_at(failalloc, 1);
-    assert_int_equal(quoit_feed_end(host.engine, host.records[0].handle), QUOIT_ERR_NO_MEMORY);
-    q_failalloc_fail_at(failalloc, 0);
-    assert_int_equal(feed(bench_body_at(0), 1000), QUOIT_OK);
-    host_wait_body(&host, 0, 1000);
-    end_feeds();
-    host_assert_done(host_wait(&host, 0), 1000);
-    host_stop(&host);
-    char text[512];
-    if (!q_failalloc_check(failalloc, text, sizeof text)) {
-        fail_msg("%s", text);
-    }
-    q_failalloc_free(failalloc);
-    bench_server_stop(server);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_stream_is_echoed_whole_to_a_draining_host),
@@ -579,9 +400,6 @@ int main(void) {
         cmocka_unit_test(closing_lets_a_stream_live_until_the_deadline),
         cmocka_unit_test(a_reset_by_the_peer_is_a_failure),
         cmocka_unit_test(handles_that_name_nobody_are_refused),
-        cmocka_unit_test(a_feed_that_comes_behind_the_end_is_given_back),
-        cmocka_unit_test(a_feed_that_was_taken_before_the_peers_end_is_sent),
-        cmocka_unit_test(an_allocation_that_fails_costs_one_feed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
