@@ -21,11 +21,11 @@
 
 #include <cmocka.h>
 
-#define SEEDS           3000
+#define SEEDS           1500
 #define TALKS           8
 #define STEPS           150
 #define STEPS_TO_SETTLE 50000
-#define FED_MAX         60000
+#define FED_MAX         20000
 #define PEER_ACTS       12
 #define PEER_TAG        1000 // what the peer of talk N says is the body of N + PEER_TAG
 #define DRAIN           8
@@ -236,7 +236,7 @@ static void submit(struct world *world) {
     struct talk *talk = &world->talks[world->num_talks];
     *talk = (struct talk){.world = world, .number = world->num_talks + 1, .code = -1};
     talk->mode = chance(world, 80) ? (enum mode)pick(world, 3) : (enum mode)pick(world, MODES);
-    talk->feed_max = 200 + pick(world, 20000);
+    talk->feed_max = 200 + pick(world, 8000);
     talk->is_manual = chance(world, 20);
     talk->has_idle_bound = chance(world, 5);
     char url[64];
