@@ -213,7 +213,9 @@ static void take_event(struct fetch *fetch, const struct quoit_event *event) {
         break;
     case QUOIT_EVENT_CLOSED: fetch->is_closed = true; break;
     case QUOIT_EVENT_INFORMATIONAL:
-    case QUOIT_EVENT_TRAILERS: break;
+    case QUOIT_EVENT_TRAILERS:
+    case QUOIT_EVENT_UPGRADED: // these two come only to who asked for an upgrade
+    case QUOIT_EVENT_ROOM: break;
     }
 }
 
