@@ -81,6 +81,7 @@ enum quoit_error {
     QUOIT_ERR_NOT_CLOSED = 114, // the engine must have closed before it is destroyed
     QUOIT_ERR_FORKED = 115, // the object belongs to the parent process; create a new engine in the child
     QUOIT_ERR_HEADERS_CHANGED = 116, // the header block changed under its iterator
+    QUOIT_ERR_NOT_UPGRADED = 117, // the connection was not upgraded, so nothing can be fed into it
     QUOIT_ERR_NO_MEMORY = 200, // out of memory
     QUOIT_ERR_RING_NOT_SUPPORTED = 201, // the kernel has no io_uring; Linux 6.1 or later is needed
     QUOIT_ERR_RING_TOO_OLD = 202, // the kernel's io_uring lacks what is needed; Linux 6.1 or later is needed
@@ -127,6 +128,7 @@ enum quoit_error {
     QUOIT_ERR_REQUESTS_MAX = 710, // too many requests are pending on this engine
     QUOIT_ERR_PORT_FULL = 711, // the port has no room for the head and the terminal event of one more request
     QUOIT_ERR_WAITERS_MAX = 712, // too many requests wait for a connection to this origin
+    QUOIT_ERR_FEED_FULL = 713, // too much was fed and is not sent yet; an event tells when there is room
     QUOIT_ERR_TIMEOUT_CONNECT = 720, // connecting took longer than the limit
     QUOIT_ERR_TIMEOUT_TOTAL = 721, // the request took longer than the limit
     QUOIT_ERR_TIMEOUT_QUEUE = 722, // the request waited longer for a connection than its bound
@@ -422,9 +424,25 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_connect_to(struct quoit_request *
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes,
                                                           int32_t manual);
 
+// quoit_request_set_upgrade asks the server to go on with another protocol on this connection (RFC 9110 section 7.8):
+// `protocol` is its name, or name and version ("websocket", "h2c", "IRC/6.9"); it is copied. Connection and Upgrade are
+// then the engine's to write; `Connection: close` beside it is refused by freeze. Any method.
+// A server that switches answers 101 with this protocol alone in Upgrade, and Connection: upgrade; the host gets
+// QUOIT_EVENT_UPGRADED instead of HEAD, and the connection is the host's until the terminal event (quoit_feed). Any other
+// 101 is QUOIT_ERR_HTTP_UNEXPECTED_UPGRADE. Any other final status is an ordinary response: the upgrade was refused.
+// A redirect that is followed asks again. Builder's thread. Errors: INVALID_ARGUMENT (no protocol, or longer than 64),
+// FROZEN, NO_MEMORY.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_upgrade(struct quoit_request *request, const char *protocol,
+                                                           size_t protocol_len);
+
+// quoit_request_set_feed_max sets how many bytes may be fed and not sent yet (default 256 KiB, 128 bytes to 128 MiB; 0:
+// the default). They are beside the engine's memory_max. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_feed_max(struct quoit_request *request, uint64_t bytes);
+
 // quoit_request_freeze ends building: the request is checked, serialised, and immutable from here on. Any thread may
 // then submit it, any number of times, on any engine. A submit freezes a request that is not frozen yet, which must
-// then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT, INVALID_URL,
+// then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT (an upgrade together with
+// Connection: close), INVALID_URL,
 // NO_MEMORY; the request can then still be corrected.
 // A second call does nothing.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_freeze(struct quoit_request *request);
@@ -455,6 +473,25 @@ QUOIT_API int32_t quoit_cancel(struct quoit_engine engine, struct quoit_handle h
 // quoit_grant gives `bytes` more credit to a request with manual credit. Any thread, as quoit_cancel.
 // Errors: STALE_HANDLE, FORKED.
 QUOIT_API int32_t quoit_grant(struct quoit_engine engine, struct quoit_handle handle, uint64_t bytes);
+
+// quoit_feed sends `len` bytes (above 0) to the peer of an upgraded request, behind what was fed before; what several
+// threads feed at a time goes in some order, each piece whole. Any thread, also inside a callback; never blocks.
+// With `release` NULL the bytes are copied; otherwise they stay the host's, must not change, and `release(context, data,
+// len)` is called once, at the publish step, when they are sent or given up: maybe behind the terminal event, at the
+// latest in quoit_engine_destroy. On an error it is not called, and nothing was sent.
+// Memory is bounded: beyond the request's quoit_request_set_feed_max of bytes fed and not sent yet (a piece of less than
+// 128 counts as 128) it says FEED_FULL, and QUOIT_EVENT_ROOM follows when at least half of that is free again, unless
+// the request ends first. What cannot be sent, because the peer has closed, is dropped; the terminal event tells.
+// Errors: FEED_FULL, NOT_UPGRADED (QUOIT_EVENT_UPGRADED has not come), STALE_HANDLE (the request, or the peer's
+// direction, has ended), FROZEN (after quoit_feed_end), INVALID_ARGUMENT (no bytes, or more than the bound can hold),
+// NO_MEMORY, FORKED.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_feed(struct quoit_engine engine, struct quoit_handle handle, const void *data,
+                                            size_t len, quoit_release_fn release, void *context);
+
+// quoit_feed_end ends our direction of an upgraded request behind all that was fed: the peer reads its end, and may go on
+// sending. What another thread feeds at the same moment may be dropped. A second call does nothing. Any thread; never
+// blocks. Errors: NOT_UPGRADED, STALE_HANDLE, NO_MEMORY, FORKED.
+QUOIT_API int32_t quoit_feed_end(struct quoit_engine engine, struct quoit_handle handle);
 
 // What a request is doing now.
 enum quoit_stage {
@@ -495,6 +532,11 @@ enum quoit_event_type {
     QUOIT_EVENT_DONE = 5,          // terminal: the response is complete, whatever its status
     QUOIT_EVENT_FAILED = 6,        // terminal: the request failed
     QUOIT_EVENT_CLOSED = 7,        // the port's last event: its engine has closed. It belongs to no request.
+    QUOIT_EVENT_UPGRADED = 8,      // instead of HEAD: the 101 that was asked for. Every byte of the peer's follows as DATA,
+                                    // under the request's credit, idle and low-speed bounds (body_bytes_max does not
+                                    // apply); DONE comes when the peer ends its direction and what was fed before is sent
+                                    // (the bounds then watch the sending), FAILED when it resets.
+    QUOIT_EVENT_ROOM = 9,          // quoit_feed said FEED_FULL, and there is room again
     QUOIT_EVENT_QUESTION = 10,     // the request waits for quoit_answer; before HEAD, once per redirect
 };
 
@@ -571,7 +613,7 @@ struct quoit_event {
     struct quoit_handle request;
     uint64_t user_data;
     union {
-        struct quoit_head head;       // INFORMATIONAL, HEAD, TRAILERS (status 0)
+        struct quoit_head head;       // INFORMATIONAL, HEAD, UPGRADED, TRAILERS (status 0)
         struct quoit_data data;       // DATA
         struct quoit_question question; // QUESTION
         struct quoit_summary summary; // DONE, FAILED

@@ -213,7 +213,10 @@ static void take_event(struct fetch *fetch, const struct quoit_event *event) {
         break;
     case QUOIT_EVENT_CLOSED: fetch->is_closed = true; break;
     case QUOIT_EVENT_INFORMATIONAL:
-    case QUOIT_EVENT_TRAILERS: break;
+    case QUOIT_EVENT_TRAILERS:
+    case QUOIT_EVENT_UPGRADED: // these three come only to who asked for them
+    case QUOIT_EVENT_ROOM:
+    case QUOIT_EVENT_QUESTION: break;
     }
 }
 

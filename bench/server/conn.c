@@ -289,6 +289,7 @@ static enum step end_response(struct bench_conn *conn) {
         conn->drain_until_ns = conn->worker->now_ns + DRAIN_MS * MS;
         break;
     case BENCH_END_SILENCE: conn->state = BENCH_CONN_SILENT; break;
+    case BENCH_END_ECHO: conn->state = BENCH_CONN_ECHO; break;
     }
     return STEP_ON;
 }
@@ -352,6 +353,29 @@ static enum step step_linger(struct bench_conn *conn, struct window *window) {
     return read_more(conn, window) ? STEP_ON : STEP_BLOCKED;
 }
 
+// step_echo reads again only when everything was sent back: a client that does not read is not read from.
+static enum step step_echo(struct bench_conn *conn, struct window *window) {
+    window_load(conn, window);
+    if (window->begin == window->end)
+        return read_more(conn, window) ? STEP_ON : STEP_BLOCKED;
+    if (!conn->writable)
+        return STEP_BLOCKED;
+    if (window->num_octets >= TURN_OCTETS_MAX)
+        return yield(conn);
+    ssize_t len = send(conn->fd, window->begin, (size_t)(window->end - window->begin), MSG_NOSIGNAL);
+    if (len < 0) {
+        if (errno == EAGAIN)
+            conn->writable = false;
+        else if (errno != EINTR)
+            bench_conn_close(conn, false);
+        return errno == EINTR ? STEP_ON : STEP_BLOCKED;
+    }
+    window->begin += len;
+    window->num_octets += (uint64_t)len;
+    bench_worker_count(conn->worker, BENCH_BYTES_OUT, (uint64_t)len);
+    return STEP_ON;
+}
+
 static enum step step_silent(struct bench_conn *conn, struct window *window) {
     (void)window;
     if (conn->peer_fin) {
@@ -364,7 +388,7 @@ static enum step step_silent(struct bench_conn *conn, struct window *window) {
 static enum step (*const k_steps[BENCH_CONN_NUM_STATES])(struct bench_conn *, struct window *) = {
     [BENCH_CONN_HEAD] = step_head,     [BENCH_CONN_BODY] = step_body,   [BENCH_CONN_WAIT] = step_wait,
     [BENCH_CONN_SEND] = step_send,     [BENCH_CONN_DRAIN] = step_drain, [BENCH_CONN_LINGER] = step_linger,
-    [BENCH_CONN_SILENT] = step_silent,
+    [BENCH_CONN_SILENT] = step_silent, [BENCH_CONN_ECHO] = step_echo,
 };
 
 static void advance(struct bench_conn *conn) {

@@ -16,6 +16,7 @@ enum bench_conn_state {
     BENCH_CONN_SEND,   // sending up to `stop`
     BENCH_CONN_DRAIN,  // all is sent; waits until the kernel has passed it on, then resets
     BENCH_CONN_LINGER, // our direction is shut down; reads and drops until the client closes
+    BENCH_CONN_ECHO,   // upgraded: sends back what it reads
     BENCH_CONN_SILENT, // does nothing until the client closes
     BENCH_CONN_CLOSED, // on the worker's dead list
     BENCH_CONN_NUM_STATES

@@ -81,6 +81,10 @@ static int parse_field(struct bench_request *out, struct bench_text name, struct
             else if (out->http10 && text_is_nocase(item, "keep-alive"))
                 out->keep_alive = true;
         }
+    } else if (text_is_nocase(name, "upgrade")) {
+        if (out->upgrade.len > 0 || value.len == 0)
+            return -400;
+        out->upgrade = value;
     } else if (text_is_nocase(name, "expect")) {
         if (!text_is_nocase(value, "100-continue"))
             return -417;

@@ -25,6 +25,7 @@ struct bench_text {
 struct bench_request {
     struct bench_text head; // all of it, with the empty line
     struct bench_text method;
+    struct bench_text upgrade; // the protocols that are asked for, "" for none
     struct bench_text target; // path and query: scheme and authority of an absolute target are cut off
     uint64_t content_length;
     bool has_content_length;

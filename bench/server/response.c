@@ -54,6 +54,7 @@ static const struct {
     unsigned status;
     const char *phrase;
 } k_phrases[] = {
+    {101, "Switching Protocols"},
     {200, "OK"},
     {204, "No Content"},
     {206, "Partial Content"},
@@ -177,6 +178,14 @@ static void path_headers(struct build *b, uint64_t number) {
         b->failed = true;
 }
 
+static void path_upgrade(struct build *b, uint64_t number) {
+    (void)number;
+    b->response->cacheable = false;
+    b->status = 101;
+    if (b->request->upgrade.len == 0 || b->request->http10)
+        b->bad_name = "/upgrade is for requests that ask for a protocol\n";
+}
+
 static void path_echo(struct build *b, uint64_t number) {
     (void)number;
     b->type = "application/octet-stream";
@@ -201,6 +210,7 @@ static const struct {
 } k_paths[] = {
     {"/size/", true, path_size},       {"/status/", true, path_status}, {"/redirect/", true, path_redirect},
     {"/headers", false, path_headers}, {"/echo", false, path_echo},     {"/sse", false, path_sse},
+    {"/upgrade", false, path_upgrade},
 };
 
 // fill_by_path finds the row of the path; what is wrong with the target becomes a plain 400 or 404.
@@ -255,6 +265,11 @@ static void add_head(struct build *b, bool no_body, bool close_delimited) {
             b->failed = !bench_bytes_add(&r->head, "x", 1);
         add_text(b, &r->head, "\r\n");
     }
+    if (b->status == 101) {
+        add_text(b, &r->head, "Connection: Upgrade\r\nUpgrade: %.*s\r\n\r\n", (int)b->request->upgrade.len,
+                 b->request->upgrade.at);
+        return;
+    }
     if (b->type && !no_body)
         add_text(b, &r->head, "Content-Type: %s\r\n", b->type);
     if (r->chunk_len > 0)
@@ -296,7 +311,7 @@ static void finish(struct build *b) {
     if (!r->body_is_pattern)
         r->body_len = r->body.len;
     bool is_head = b->request && bench_text_is(b->request->method, "HEAD");
-    bool bodiless = b->status == 204 || b->status == 304;
+    bool bodiless = b->status == 101 || b->status == 204 || b->status == 304;
     bool http10 = b->request && b->request->http10;
     if (p->trailers && p->chunked == 0)
         p->chunked = 4096;
@@ -304,7 +319,7 @@ static void finish(struct build *b) {
     if (close_delimited || bodiless)
         p->chunked = 0;
     bool keep = b->request && b->request->keep_alive && p->close == 0 && !close_delimited && !p->nowait;
-    r->end = keep ? BENCH_END_KEEP : BENCH_END_FIN;
+    r->end = b->status == 101 ? BENCH_END_ECHO : keep ? BENCH_END_KEEP : BENCH_END_FIN;
     if (p->chunked > 0)
         set_chunks(b, p->chunked);
     if (http10)

@@ -22,6 +22,7 @@ enum bench_end {
     BENCH_END_FIN,     // shut down our direction, then wait for the client to close
     BENCH_END_RST,     // close with a reset
     BENCH_END_SILENCE, // nothing more, ever
+    BENCH_END_ECHO,    // send back whatever comes, until the client ends its direction
 };
 
 struct bench_response {

@@ -17,6 +17,7 @@
 #include "engine/wire/h1_reader.h"
 
 struct q_conn;
+struct q_feed;
 struct q_conn_user;
 struct q_loop;
 struct q_pool_origin;
@@ -27,6 +28,7 @@ struct q_conn_request {
     struct q_slice head; // serialised request head
     struct q_slice body;
     unsigned reader_flags; // enum q_h1_request_flags
+    struct q_slice upgrade; // the protocol that the request asks for, valid until the head is there; empty: none
     bool asks_close;       // the request says Connection: close
     void (*release)(void *context, struct q_loop *loop); // NULL: they outlive the connection
     void *release_context;
@@ -53,6 +55,10 @@ struct q_conn_user_events {
     // `data` lies in `chunk`; who keeps it acquires the chunk.
     bool (*on_data)(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk);
     bool (*on_trailers)(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk);
+    // Upgraded only. The peer has ended its direction; the connection stays the user's, who abandons it when it is done.
+    void (*on_peer_end)(struct q_conn_user *user);
+    // Upgraded only. `bytes` of what was fed are sent or given up. Maybe from inside q_conn_feed.
+    void (*on_fed)(struct q_conn_user *user, uint64_t bytes);
     // The response is complete. The connection is not the user's any more when this is called.
     void (*on_end)(struct q_conn_user *user, const struct q_conn_progress *progress);
     // The connection failed. It is not the user's any more when this is called.
@@ -83,6 +89,7 @@ enum q_conn_state { Q_CONN_NEW, Q_CONN_CONNECTING, Q_CONN_IDLE, Q_CONN_BUSY, Q_C
 struct q_conn_vtable {
     void (*start)(struct q_conn *conn, struct q_conn_user *user, const struct q_conn_request *request);
     void (*resume)(struct q_conn *conn);
+    void (*feed)(struct q_conn *conn, struct q_feed *feed);
     void (*abandon)(struct q_conn *conn, struct q_conn_progress *out_progress);
     void (*close)(struct q_conn *conn);
 };
@@ -111,6 +118,10 @@ static inline void q_conn_start(struct q_conn *conn, struct q_conn_user *user,
 // q_conn_resume offers what was refused once more, and receives again if the user wants more. Events may come from
 // inside this call; the caller is the user's own, in a step of the tick.
 static inline void q_conn_resume(struct q_conn *conn) { conn->v->resume(conn); }
+
+// q_conn_feed sends a piece, or ends our direction, on an upgraded connection: one whose head, by on_head, was a 101. From
+// there on every byte of the peer's comes by on_data, and there is no on_end. The connection takes the feed over.
+static inline void q_conn_feed(struct q_conn *conn, struct q_feed *feed) { conn->v->feed(conn, feed); }
 
 // q_conn_abandon ends the loan of a busy connection in the middle: the user hears nothing more but how far it got, and
 // the connection dies.

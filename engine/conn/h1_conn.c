@@ -103,6 +103,7 @@ static struct q_error dial(struct q_h1_conn *h1) {
 static void on_closed(struct q_stream *stream) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     release_request(h1);
+    q_h1_feeds_drop(&h1->feeds, h1->env->loop);
     if (h1->conn.state == Q_CONN_CONNECTING) {
         struct q_error error = dial(h1);
         if (!q_error_is(error)) {
@@ -194,7 +195,8 @@ typedef enum pump_next event_fn(struct q_h1_conn *h1);
 static enum pump_next on_need_more(struct q_h1_conn *h1) {
     drop_chunk(&h1->chunk);
     // Credit is for bytes of the body: until the final head is there the answer is received without any.
-    if (h1->out.status < 200 || h1->user->events->wants_more(h1->user)) {
+    bool has_head = h1->out.status >= 200 || h1->feeds.is_open;
+    if (!has_head || h1->user->events->wants_more(h1->user)) {
         receive(h1);
     }
     return PUMP_STOP;
@@ -223,6 +225,9 @@ static bool ends_exchange(struct q_error send_error) {
 }
 
 static enum pump_next on_head(struct q_h1_conn *h1) {
+    if (h1->out.body == Q_H1_BODY_TUNNEL) {
+        q_h1_feeds_begin(&h1->feeds); // first: the user may feed at once
+    }
     if (!h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk)) {
         if (h1->input.len == 0) {
             drop_chunk(&h1->chunk); // a host may take long to decide, and the head does not lie in it
@@ -319,10 +324,41 @@ static void on_ended(struct q_stream *stream, struct q_error error) {
         fail(h1, error);
         return;
     }
+    if (h1->feeds.is_open) {
+        h1->has_peer_ended = true;
+        h1->user->events->on_peer_end(h1->user);
+        return;
+    }
     if (q_h1_reader_eof(&h1->reader, &h1->out) == Q_H1_END) {
         finish(h1, false);
     } else {
         fail(h1, h1->out.error);
+    }
+}
+
+// Sends the next of what was fed, unless something is being sent.
+static void send_feeds(struct q_h1_conn *h1) {
+    if (h1->is_sending || !h1->feeds.is_open) {
+        return;
+    }
+    struct iovec parts[Q_IO_SEND_PARTS_MAX];
+    unsigned num_parts;
+    switch (q_h1_feeds_next(&h1->feeds, parts, Q_IO_SEND_PARTS_MAX, &num_parts)) {
+    case Q_H1_FEEDS_SEND:
+        h1->is_sending = true;
+        q_stream_send(&h1->socket.stream, parts, num_parts);
+        break;
+    case Q_H1_FEEDS_END: q_stream_shutdown(&h1->socket.stream); break;
+    case Q_H1_FEEDS_NOTHING: break;
+    }
+}
+
+// A send on an upgraded connection is over: of the request's rest, or of what was fed.
+static void feeds_sent(struct q_h1_conn *h1, bool has_failed) {
+    uint64_t bytes = q_h1_feeds_sent(&h1->feeds, has_failed, h1->env->loop);
+    send_feeds(h1);
+    if (bytes > 0) {
+        h1->user->events->on_fed(h1->user, bytes);
     }
 }
 
@@ -335,6 +371,10 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     }
     h1->progress.bytes_out += len;
     h1->send_error = error;
+    if (h1->feeds.is_open && (!q_error_is(error) || error.code == Q_ERR_CONNECTION_RESET)) {
+        feeds_sent(h1, q_error_is(error));
+        return;
+    }
     if (ends_exchange(error)) {
         if (h1->refused != Q_H1_HEAD) {
             fail(h1, error);
@@ -368,7 +408,11 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     h1->release_context = request->release_context;
     h1->send_error = Q_OK;
     h1->out = (struct q_h1_out){0};
+    h1->has_peer_ended = false;
     q_h1_reader_begin(&h1->reader, request->reader_flags, NULL, 0, &h1->env->limits);
+    if (request->upgrade.len > 0) {
+        q_h1_reader_ask_upgrade(&h1->reader, request->upgrade);
+    }
     struct iovec parts[2] = {
         {.iov_base = (char *)(uintptr_t)request->head.ptr, .iov_len = request->head.len},
         {.iov_base = (char *)(uintptr_t)request->body.ptr, .iov_len = request->body.len},
@@ -386,8 +430,18 @@ static void h1_resume(struct q_conn *conn) {
     h1->is_short_of_memory = false;
     if (h1->chunk != NULL || h1->refused != Q_H1_NEED_MORE) {
         pump(h1);
-    } else if (h1->user->events->wants_more(h1->user)) {
+    } else if (!h1->has_peer_ended && h1->user->events->wants_more(h1->user)) {
         receive(h1);
+    }
+}
+
+static void h1_feed(struct q_conn *conn, struct q_feed *feed) {
+    struct q_h1_conn *h1 = h1_of_conn(conn);
+    Q_CHECK(conn->state == Q_CONN_BUSY);
+    uint64_t bytes = q_h1_feeds_take(&h1->feeds, feed, h1->env->loop);
+    send_feeds(h1);
+    if (bytes > 0) {
+        h1->user->events->on_fed(h1->user, bytes);
     }
 }
 
@@ -430,6 +484,7 @@ static void timer_fired(struct q_timer *timer) {
 static const struct q_conn_vtable k_h1_vtable = {
     .start = h1_start,
     .resume = h1_resume,
+    .feed = h1_feed,
     .abandon = h1_abandon,
     .close = h1_close,
 };

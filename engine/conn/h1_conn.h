@@ -4,6 +4,7 @@
 #define QUOIT_ENGINE_CONN_H1_CONN_H
 
 #include "engine/conn/conn.h"
+#include "engine/conn/h1_feeds.h"
 #include "engine/loop/loop.h"
 #include "engine/net/hosts.h"
 #include "engine/net/socket_stream.h"
@@ -42,8 +43,10 @@ struct q_h1_conn {
     struct q_error send_error;
     void (*release)(void *context, struct q_loop *loop); // of what is being sent, until nothing of it is in flight
     void *release_context;
+    struct q_h1_feeds feeds; // open once the connection is upgraded
     uint8_t refused; // enum q_h1_event, or Q_H1_NEED_MORE: none
     bool is_receiving;
+    bool has_peer_ended; // upgraded: nothing more comes
     bool is_sending;
     bool asks_close;
     bool is_short_of_memory;

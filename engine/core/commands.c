@@ -2,6 +2,7 @@
 #include "engine/core/engine.h"
 
 #include "engine/base/hook.h"
+#include "engine/conn/feed.h"
 
 void q_engine_push(struct q_engine *engine, struct q_command *command) {
     if (q_mpsc_push(&engine->queue, &command->node) == Q_MPSC_PUSHED_WAKE) {
@@ -91,6 +92,17 @@ static void run_chunk(struct q_engine *engine, struct q_command *command) {
     }
 }
 
+// A feed has memory of its own and pins nothing: whom it names may be long gone.
+static void run_feed(struct q_engine *engine, struct q_command *command) {
+    struct q_feed *feed = q_container_of(command, struct q_feed, command);
+    struct q_request *request = &engine->port_env.requests.slots[feed->request.index];
+    // By the word first: the slot may be a submitter's by now, who writes its other fields.
+    bool is_live = q_slotword_is_live(&request->word, feed->request.generation) && request->is_started;
+    if (!is_live || !q_exchange_feed(&request->exchange, feed)) {
+        q_feed_drop_on_loop(feed, &engine->loop);
+    }
+}
+
 static void run_port_wake(struct q_engine *engine, struct q_command *command) {
     engine->must_publish = true; // that step collects
     q_evring_wake_drained(&q_container_of(command, struct q_port, wake)->ring);
@@ -126,6 +138,7 @@ static void (*const k_run[Q_COMMAND_KINDS])(struct q_engine *engine, struct q_co
     [Q_COMMAND_CREDIT] = run_credit,         [Q_COMMAND_CHUNK] = run_chunk,
     [Q_COMMAND_PORT_WAKE] = run_port_wake,   [Q_COMMAND_PORT_OPEN] = run_port_open,
     [Q_COMMAND_ENGINE_CLOSE] = run_engine_close, [Q_COMMAND_ANSWER] = q_engine_run_answer,
+    [Q_COMMAND_FEED] = run_feed,
 };
 
 void q_engine_run_command(struct q_engine *engine, struct q_command *command) {

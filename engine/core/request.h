@@ -9,6 +9,7 @@
 #include "api/quoit.h"
 #include "engine/exchange/exchange.h"
 #include "engine/queue/askword.h"
+#include "engine/queue/feedword.h"
 #include "engine/queue/slotfree.h"
 #include "engine/queue/slotword.h"
 
@@ -23,6 +24,7 @@ struct q_request {
     struct q_command credit;
     struct q_askword ask; // the question that stands
     struct q_command answer;
+    struct q_feedword feeds;
 
     // The submitter until the push, then the loop.
     struct q_port *port;

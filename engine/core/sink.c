@@ -76,7 +76,12 @@ static void on_head(struct q_exchange *exchange, const struct q_h1_out *out, str
     struct q_request *request = q_request_of(exchange);
     Q_CHECK(!request->has_head);
     request->has_head = true;
-    struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_HEAD, true);
+    bool is_upgrade = out->status == 101;
+    if (is_upgrade) {
+        q_feedword_open(&request->feeds, request->generation, exchange->spec->feed_max);
+    }
+    struct q_port_entry *entry =
+        q_port_produce(request->port, request, is_upgrade ? QUOIT_EVENT_UPGRADED : QUOIT_EVENT_HEAD, true);
     fill_head(entry, out, chunk);
     shrink_head(request, entry);
 }
@@ -184,9 +189,25 @@ static struct quoit_address address_of(const struct q_endpoint *endpoint) {
     return address;
 }
 
+static bool on_fed(struct q_exchange *exchange, uint64_t bytes, uint64_t *out_left) {
+    return q_feedword_take_off(&q_request_of(exchange)->feeds, bytes, out_left);
+}
+
+static bool on_room(struct q_exchange *exchange) {
+    struct q_request *request = q_request_of(exchange);
+    if (q_port_produce(request->port, request, QUOIT_EVENT_ROOM, false) == NULL) {
+        q_port_refuse(request->port, request);
+        return false;
+    }
+    return true;
+}
+
+static uint64_t on_stop_feeds(struct q_exchange *exchange) { return q_feedword_shut(&q_request_of(exchange)->feeds); }
+
 static void on_ended(struct q_exchange *exchange, const struct q_exchange_summary *summary) {
     struct q_request *request = q_request_of(exchange);
     struct q_engine *engine = request->engine;
+    q_feedword_end(&request->feeds, request->generation);
     bool has_failed = q_error_is(summary->error);
     struct q_port_entry *entry =
         q_port_produce(request->port, request, has_failed ? QUOIT_EVENT_FAILED : QUOIT_EVENT_DONE, true);
@@ -234,5 +255,8 @@ const struct q_exchange_sink q_engine_sink = {
     .ask = q_engine_ask,
     .data = on_data,
     .trailers = on_trailers,
+    .fed = on_fed,
+    .room = on_room,
+    .stop_feeds = on_stop_feeds,
     .ended = on_ended,
 };

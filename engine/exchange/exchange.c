@@ -1,5 +1,7 @@
 #include "engine/exchange/exchange.h"
 
+#include "engine/conn/feed.h"
+
 typedef enum q_exchange_event action_fn(struct q_exchange *x);
 
 struct transition {
@@ -43,6 +45,7 @@ static enum q_exchange_event start_on_connection(struct q_exchange *x) {
         .head = q_slice_make(x->spec->head, x->spec->head_len),
         .body = q_slice_make(x->spec->body, x->spec->body_len),
         .reader_flags = x->spec->is_head ? Q_H1_REQUEST_HEAD : Q_H1_REQUEST_PLAIN,
+        .upgrade = x->spec->upgrade,
         .asks_close = x->spec->asks_close,
         .release = release_spec, // a hold of the connection's own: its send may outlive this exchange
         .release_context = q_spec_acquire(x->spec),
@@ -147,16 +150,49 @@ static enum q_exchange_event abandon_and_end(struct q_exchange *x) {
     return end(x);
 }
 
+// --- upgraded --------------------------------------------------------------------------------------------------------
+
+// What was fed before the peer's end is sent all the same: half of a closed connection still carries.
+static enum q_exchange_event start_flushing(struct q_exchange *x) {
+    q_watch_enter(x->watch, Q_STAGE_RECEIVING); // bounded as the stream is: a peer that does not read is silent, too
+    if (x->sink->stop_feeds(x) == 0) {
+        q_loop_post(x->loop, &x->doom);
+    }
+    return Q_X_EV_NONE;
+}
+
+// The peer had ended before: what became of our last bytes is not known, as at any end of a connection.
+static enum q_exchange_event end_all_the_same(struct q_exchange *x) {
+    x->error = Q_OK;
+    return end(x);
+}
+
+static void offer_room(struct q_exchange *x) {
+    if (x->is_room_due && x->state == Q_X_UPGRADED) {
+        x->is_room_due = !x->sink->room(x);
+    }
+}
+
+bool q_exchange_feed(struct q_exchange *x, struct q_feed *feed) {
+    if (x->state != Q_X_UPGRADED && x->state != Q_X_FLUSHING) {
+        return false;
+    }
+    q_conn_feed(x->conn, feed);
+    return true;
+}
+
 // --- redirects -------------------------------------------------------------------------------------------------------
 
-// Ends the exchange, or the redirect's body, from the run queue: a connection that is telling us something must not be
-// abandoned from inside its own event.
+// Ends the exchange, flushed or doomed, or the redirect's body, from the run queue: a connection that is telling us
+// something must not be abandoned from inside its own event.
 static void meet_doom(struct q_task *task) {
     struct q_exchange *x = q_container_of(task, struct q_exchange, doom);
     if (q_error_is(x->error_of_doom)) {
         q_exchange_cancel(x, x->error_of_doom);
     } else if (x->state == Q_X_DISCARDING) {
         q_exchange_step(x, Q_X_EV_CUT);
+    } else if (x->state == Q_X_FLUSHING) {
+        q_exchange_step(x, Q_X_EV_FLUSHED);
     }
 }
 
@@ -293,6 +329,7 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
     [Q_X_AWAITING] = {
         [Q_X_EV_HEAD] = GO(Q_X_RECEIVING, note_head),
         [Q_X_EV_QUESTION] = GO(Q_X_ASKING, wait_for_answer),
+        [Q_X_EV_UPGRADE] = GO(Q_X_UPGRADED, note_head),
         [Q_X_EV_REDIRECT] = GO(Q_X_DISCARDING, start_discarding),
         [Q_X_EV_CONN_FAILED] = GO(Q_X_DECIDING, decide_about_replay),
         [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
@@ -304,6 +341,16 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
     [Q_X_RECEIVING] = {
         [Q_X_EV_END] = GO(Q_X_ENDED, end),
         [Q_X_EV_CONN_FAILED] = GO(Q_X_ENDED, end),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
+    },
+    [Q_X_UPGRADED] = {
+        [Q_X_EV_PEER_END] = GO(Q_X_FLUSHING, start_flushing),
+        [Q_X_EV_CONN_FAILED] = GO(Q_X_ENDED, end),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
+    },
+    [Q_X_FLUSHING] = {
+        [Q_X_EV_FLUSHED] = GO(Q_X_ENDED, abandon_and_end),
+        [Q_X_EV_CONN_FAILED] = GO(Q_X_ENDED, end_all_the_same),
         [Q_X_EV_CANCEL] = GO(Q_X_ENDED, abandon_and_end),
     },
     [Q_X_DISCARDING] = {
@@ -325,12 +372,14 @@ static const char *const k_state_names[Q_X_STATES] = {
     [Q_X_ASKING] = "asking",
     [Q_X_NEW] = "new",           [Q_X_LEASING] = "leasing",   [Q_X_AWAITING] = "awaiting",
     [Q_X_RECEIVING] = "receiving", [Q_X_DISCARDING] = "discarding", [Q_X_DECIDING] = "deciding", [Q_X_ENDED] = "ended",
+    [Q_X_UPGRADED] = "upgraded", [Q_X_FLUSHING] = "flushing",
 };
 
 static const char *const k_event_names[Q_X_EVENTS] = {
     [Q_X_EV_QUESTION] = "question", [Q_X_EV_ANSWERED] = "answered",
     [Q_X_EV_START] = "start",       [Q_X_EV_LEASED] = "leased",           [Q_X_EV_LEASE_FAILED] = "lease failed",
     [Q_X_EV_HEAD] = "head",         [Q_X_EV_REDIRECT] = "redirect",       [Q_X_EV_CUT] = "cut",
+    [Q_X_EV_UPGRADE] = "upgrade",   [Q_X_EV_PEER_END] = "peer end",       [Q_X_EV_FLUSHED] = "flushed",
     [Q_X_EV_END] = "end",                 [Q_X_EV_CONN_FAILED] = "connection failed",
     [Q_X_EV_REPLAY] = "replay",     [Q_X_EV_GIVE_UP] = "give up",         [Q_X_EV_CANCEL] = "cancel",
 };
@@ -378,6 +427,10 @@ static bool on_head(struct q_conn_user *user, const struct q_h1_out *out, struct
         return true;
     }
     x->sink->head(x, out, chunk);
+    if (out->status == 101) {
+        q_exchange_step(x, Q_X_EV_UPGRADE);
+        return true;
+    }
     q_exchange_step(x, Q_X_EV_HEAD);
     uint64_t most = x->bounds.body_bytes_max;
     if (most > 0 && out->body == Q_H1_BODY_LENGTH && out->content_length > most) {
@@ -398,7 +451,8 @@ static bool on_data(struct q_conn_user *user, struct q_slice data, struct q_chun
     if (q_error_is(x->error_of_doom)) {
         return false; // nothing more is told; the run queue ends it
     }
-    if (x->bounds.body_bytes_max > 0 && data.len > x->bounds.body_bytes_max - x->body_bytes) {
+    bool is_body = x->state != Q_X_UPGRADED; // a stream has no end that a bound could be about
+    if (is_body && x->bounds.body_bytes_max > 0 && data.len > x->bounds.body_bytes_max - x->body_bytes) {
         doom(x, q_error_make(Q_ERR_BODY_TOO_LARGE, Q_PHASE_BODY));
         return false;
     }
@@ -414,6 +468,22 @@ static bool on_data(struct q_conn_user *user, struct q_slice data, struct q_chun
 static bool on_trailers(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
     return x->state == Q_X_DISCARDING || x->sink->trailers(x, trailers, chunk);
+}
+
+static void on_peer_end(struct q_conn_user *user) { q_exchange_step(exchange_of_user(user), Q_X_EV_PEER_END); }
+
+static void on_fed(struct q_conn_user *user, uint64_t bytes) {
+    struct q_exchange *x = exchange_of_user(user);
+    uint64_t left;
+    x->is_room_due |= x->sink->fed(x, bytes, &left);
+    offer_room(x);
+    if (x->state != Q_X_FLUSHING) {
+        return;
+    }
+    q_watch_bytes(x->watch, bytes); // nothing else can be a sign of life now
+    if (left == 0) {
+        q_loop_post(x->loop, &x->doom);
+    }
 }
 
 static void on_end(struct q_conn_user *user, const struct q_conn_progress *progress) {
@@ -460,6 +530,8 @@ static const struct q_conn_user_events k_user_events = {
     .on_head = on_head,
     .on_data = on_data,
     .on_trailers = on_trailers,
+    .on_peer_end = on_peer_end,
+    .on_fed = on_fed,
     .on_end = on_end,
     .on_failed = on_failed,
     .on_sent = on_sent,
@@ -494,7 +566,8 @@ static const struct q_lease_events k_lease_events = {
 static void deadline_passed(struct q_timer *timer) {
     static const uint8_t k_phase_of_state[Q_X_STATES] = {
         [Q_X_LEASING] = Q_PHASE_CONNECT, [Q_X_AWAITING] = Q_PHASE_HEAD, [Q_X_RECEIVING] = Q_PHASE_BODY,
-        [Q_X_ASKING] = Q_PHASE_HEAD, [Q_X_DISCARDING] = Q_PHASE_HEAD};
+        [Q_X_ASKING] = Q_PHASE_HEAD,    [Q_X_UPGRADED] = Q_PHASE_BODY, [Q_X_FLUSHING] = Q_PHASE_BODY,
+        [Q_X_DISCARDING] = Q_PHASE_HEAD};
     struct q_exchange *x = q_container_of(timer, struct q_exchange, deadline);
     q_exchange_cancel(x, q_error_make(Q_ERR_TIMEOUT_TOTAL, k_phase_of_state[x->state]));
 }
@@ -555,6 +628,7 @@ void q_exchange_answer(struct q_exchange *x, enum q_exchange_answer answer) {
 }
 
 void q_exchange_resume(struct q_exchange *x) {
+    offer_room(x);
     if (x->conn != NULL) {
         if (q_watch_stage(x->watch) == Q_STAGE_PAUSED) {
             q_watch_enter(x->watch, Q_STAGE_RECEIVING); // the silence so far was ours

@@ -6,6 +6,9 @@
 // or when a re-used connection died without a byte of response and the method is idempotent. Anything else that dies so
 // is `maybe processed`. (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1.)
 //
+// Upgrade (RFC 9110 section 7.8). When the request asked for another protocol and the server switched, the connection is
+// the host's: bytes come as data and go as feeds, until the peer ends its direction and what was fed before is sent.
+//
 // Embedded in core's request slot. Loop thread only.
 #ifndef QUOIT_ENGINE_EXCHANGE_EXCHANGE_H
 #define QUOIT_ENGINE_EXCHANGE_EXCHANGE_H
@@ -46,6 +49,7 @@ struct q_exchange_summary {
 // A chunk is borrowed for the call: who keeps bytes of it acquires it.
 struct q_exchange_sink {
     bool (*informational)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
+    // A status of 101 is an upgrade that was asked for: feeds may come from now on.
     void (*head)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
     // Asks the host whether to go on to `next`, which would be hop number `hop` (from 1); `status` leads there. Taken, it
     // ends in q_exchange_answer, or with the exchange. Who keeps `next` acquires it.
@@ -53,6 +57,11 @@ struct q_exchange_sink {
     // Charges exchange->credit with what the host now holds on to.
     bool (*data)(struct q_exchange *exchange, struct q_slice data, struct q_chunk *chunk);
     bool (*trailers)(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk);
+    // `bytes` that were fed are sent or given up. True: the host is to be told of room.
+    bool (*fed)(struct q_exchange *exchange, uint64_t bytes, uint64_t *out_left);
+    bool (*room)(struct q_exchange *exchange);
+    // Nothing more may be fed; gives what was before, and is on its way still.
+    uint64_t (*stop_feeds)(struct q_exchange *exchange);
     // The last call. The exchange holds nothing any more.
     void (*ended)(struct q_exchange *exchange, const struct q_exchange_summary *summary);
 };
@@ -63,6 +72,8 @@ enum q_exchange_state {
     Q_X_AWAITING,     // sent, or being sent; waits for the final head
     Q_X_ASKING,       // a redirect's head is there and waits in the connection for the host's answer
     Q_X_RECEIVING,    // the final head is there; the body comes
+    Q_X_UPGRADED,     // the connection is the host's, both ways
+    Q_X_FLUSHING,     // likewise, but the peer has ended its direction; what was fed before is being sent
     Q_X_DISCARDING,   // a redirect's head is there; its body is thrown away
     Q_X_DECIDING,     // a connection died; to replay or not
     Q_X_ENDED,
@@ -77,6 +88,9 @@ enum q_exchange_event {
     Q_X_EV_QUESTION, // a final head that the host was asked about
     Q_X_EV_ANSWERED, // by `answer`: the head may be taken now
     Q_X_EV_REDIRECT, // a final head that is followed
+    Q_X_EV_UPGRADE,  // a 101 that was asked for
+    Q_X_EV_PEER_END, // no more bytes of the peer's
+    Q_X_EV_FLUSHED,  // what was fed before that is sent or given up
     Q_X_EV_END,
     Q_X_EV_CUT,      // the redirect's body is too long to be read
     Q_X_EV_CONN_FAILED,
@@ -99,7 +113,8 @@ struct q_exchange {
     struct q_conn_user user;
     struct q_lease lease;
     struct q_timer deadline;
-    struct q_task doom; // ends it with `error_of_doom`, or cuts a redirect's body, from outside its connection's events
+    struct q_task doom; // ends it with `error_of_doom`, cuts a redirect's body, or ends what is flushed, from outside
+                        // its connection's events
     struct q_watch *watch;
     struct q_bounds bounds;
     const struct q_exchange_sink *sink;
@@ -121,6 +136,7 @@ struct q_exchange {
     uint32_t hop_attempts; // connections used for this hop
     int64_t credit; // bytes of body that may still be received
     bool is_credit_manual; // credit comes from the host's grants alone; for core
+    bool is_room_due;       // the host is to be told that it may feed again
     bool is_last_reused;        // of the connection that failed last
     bool is_last_response_begun;
     bool is_maybe_processed; // a connection that was given up may have brought the request to the peer
@@ -146,6 +162,10 @@ void q_exchange_resume(struct q_exchange *exchange);
 // q_exchange_answer gives the host's answer to the question that stands. It does nothing to an exchange that has not
 // asked, or has ended meanwhile. sink->ended may come from inside this call.
 void q_exchange_answer(struct q_exchange *exchange, enum q_exchange_answer answer);
+
+// q_exchange_feed sends a piece, or the end of our direction, to the peer of an upgraded exchange, which takes the feed
+// over. False: it was never upgraded, or is over; the feed is the caller's still.
+Q_MUST_USE bool q_exchange_feed(struct q_exchange *exchange, struct q_feed *feed);
 
 // q_exchange_step feeds one event to the state table. For the exchange itself and its tests.
 void q_exchange_step(struct q_exchange *exchange, enum q_exchange_event event);

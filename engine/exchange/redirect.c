@@ -118,6 +118,10 @@ static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool dro
         error = q_spec_set_redirects(to, from->redirects_max, from->keeps_scheme);
     }
     to->asks_redirects = from->asks_redirects;
+    if (!q_error_is(error) && from->upgrade.len > 0) {
+        error = q_spec_set_upgrade(to, from->upgrade);
+    }
+    to->feed_max = from->feed_max;
     to->bounds = from->bounds;
     to->credit = from->credit;
     to->is_credit_manual = from->is_credit_manual;

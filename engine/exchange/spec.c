@@ -1,6 +1,8 @@
 #include "engine/exchange/spec.h"
 
 #include "engine/base/clock.h"
+#include "engine/conn/feed.h"
+#include "engine/wire/h1_upgrade.h"
 #include "engine/wire/h1_writer.h"
 #include "engine/wire/token.h"
 #include "engine/wire/url_basic.h"
@@ -56,6 +58,7 @@ struct q_error q_spec_of_url(const struct q_alloc *alloc, struct q_slice method,
     spec->bounds.connect_ns = Q_SPEC_CONNECT_NS_DEFAULT;
     spec->bounds.answer_ns = Q_SPEC_ANSWER_NS_DEFAULT;
     spec->credit = Q_SPEC_CREDIT_DEFAULT;
+    spec->feed_max = Q_SPEC_FEED_DEFAULT;
     q_headers_builder_init_growing(&spec->headers, alloc, NULL);
     struct q_error error = build(spec, method, url);
     if (q_error_is(error)) {
@@ -225,6 +228,40 @@ struct q_error q_spec_route(struct q_spec *spec) {
     return error;
 }
 
+static void drop_upgrade(struct q_spec *spec) {
+    if (spec->upgrade.ptr != NULL) {
+        q_alloc_free(spec->alloc, (void *)(uintptr_t)spec->upgrade.ptr, spec->upgrade.len + 1);
+    }
+    spec->upgrade = (struct q_slice){0};
+}
+
+struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    if (protocol.len > Q_SPEC_PROTOCOL_MAX || !q_h1_is_protocol(protocol)) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    char *copy = q_alloc_copy(spec->alloc, protocol.ptr, protocol.len);
+    if (copy == NULL) {
+        return usage(Q_ERR_NO_MEMORY);
+    }
+    drop_upgrade(spec);
+    spec->upgrade = q_slice_make(copy, protocol.len);
+    return Q_OK;
+}
+
+struct q_error q_spec_set_feed_max(struct q_spec *spec, uint64_t bytes) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    if (bytes > Q_FEEDWORD_LIMIT_MAX || (bytes > 0 && bytes < Q_FEED_BYTES_MIN)) { // not one piece would ever fit
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    spec->feed_max = bytes == 0 ? Q_SPEC_FEED_DEFAULT : (uint32_t)bytes;
+    return Q_OK;
+}
+
 // The URL's credentials as an Authorization value in memory of its own, unless the host gives a field of that name.
 static struct q_error make_authorization(const struct q_spec *spec, const struct q_headers *headers,
                                          struct q_slice *out) {
@@ -274,6 +311,7 @@ static struct q_error serialise(struct q_spec *spec, const struct q_headers *hea
         .authority = spec->url.authority,
         .headers = headers,
         .user_agent = Q_SLICE(USER_AGENT),
+        .upgrade = spec->upgrade,
         .body_len = spec->body_len,
         .has_body = spec->has_body || is_one_of(spec->method, k_with_length, Q_COUNT_OF(k_with_length)),
     };
@@ -328,6 +366,7 @@ static bool let_go(struct q_spec *spec) {
 
 static void destroy(struct q_spec *spec) {
     drop_body(spec);
+    drop_upgrade(spec);
     drop_head(spec);
     q_detours_deinit(&spec->detours, spec->alloc);
     q_headers_builder_deinit(&spec->headers);

@@ -8,6 +8,7 @@
 #include "engine/conn/origin.h"
 #include "engine/exchange/watch.h"
 #include "engine/loop/loop.h"
+#include "engine/queue/feedword.h"
 #include "engine/wire/headers.h"
 #include "engine/wire/url.h"
 
@@ -15,6 +16,8 @@
 
 #define Q_SPEC_CREDIT_DEFAULT (256u * 1024u)
 #define Q_SPEC_CONNECT_NS_DEFAULT (30 * Q_NS_PER_S)
+#define Q_SPEC_FEED_DEFAULT (256u * 1024u)
+#define Q_SPEC_PROTOCOL_MAX 64 // bytes; no registered protocol comes near
 #define Q_SPEC_METHOD_MAX 64        // bytes; no method is longer, and logs show it whole
 #define Q_SPEC_ANSWER_NS_DEFAULT (30 * Q_NS_PER_S)
 #define Q_SPEC_REDIRECTS_MAX 64 // more are a loop
@@ -46,6 +49,8 @@ struct q_spec {
     bool asks_redirects;    // the host is asked about each
     bool is_routed;         // the detours have been applied to the origin
     struct q_detours detours;
+    struct q_slice upgrade; // the protocol that is asked for; empty: none
+    uint32_t feed_max;      // bytes fed and not sent yet, once it is upgraded
     uint64_t credit;
     struct q_task farewell; // the last holder's, when that is a loop
 };
@@ -68,12 +73,15 @@ Q_MUST_USE struct q_error q_spec_set_local_address(struct q_spec *spec, struct q
 Q_MUST_USE struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule *rule);
 Q_MUST_USE struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
+Q_MUST_USE struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol);
+Q_MUST_USE struct q_error q_spec_set_feed_max(struct q_spec *spec, uint64_t bytes);
 
 // q_spec_route applies the detours to the origin; freezing does it, and who compares origins before that. Fails with
 // NO_MEMORY.
 Q_MUST_USE struct q_error q_spec_route(struct q_spec *spec);
 
-// q_spec_freeze ends building. Errors: FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
+// q_spec_freeze ends building. Errors: INVALID_ARGUMENT (an upgrade together with Connection: close), FORBIDDEN_HEADER,
+// INVALID_URL, NO_MEMORY; the spec then stays unfrozen.
 Q_MUST_USE struct q_error q_spec_freeze(struct q_spec *spec);
 
 // q_spec_acquire and q_spec_release count holders. The last release frees. Any thread.

@@ -31,4 +31,22 @@ static inline struct q_port *q_call_enter_port(struct quoit_port handle, int32_t
     return port;
 }
 
+// q_call_enter_slot makes the caller a user of the engine and gives the slot that a request's handle points at; NULL
+// with a code otherwise.
+static inline struct q_request *q_call_enter_slot(struct quoit_engine handle, struct quoit_handle request_handle,
+                                                  struct q_engine **out_engine, uint32_t *out_generation,
+                                                  int32_t *out_code) {
+    struct q_engine *engine = q_table_enter(handle, out_code);
+    if (engine == NULL) {
+        return NULL;
+    }
+    struct q_request *request = q_requests_find(&engine->port_env.requests, request_handle, out_generation);
+    if (request == NULL) {
+        *out_code = Q_ERR_STALE_HANDLE;
+        q_table_leave(engine->entry);
+    }
+    *out_engine = engine;
+    return request;
+}
+
 #endif

@@ -87,6 +87,16 @@ int32_t quoit_request_connect_to(struct quoit_request *request, const char *host
     return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_connect_to(spec_of(request), &rule).code;
 }
 
+int32_t quoit_request_set_upgrade(struct quoit_request *request, const char *protocol, size_t protocol_len) {
+    bool is_given = request != NULL && protocol != NULL;
+    return is_given ? q_spec_set_upgrade(spec_of(request), q_slice_make(protocol, protocol_len)).code
+                    : Q_ERR_INVALID_ARGUMENT;
+}
+
+int32_t quoit_request_set_feed_max(struct quoit_request *request, uint64_t bytes) {
+    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_feed_max(spec_of(request), bytes).code;
+}
+
 int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes, int32_t manual) {
     return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_credit(spec_of(request), bytes, manual != 0).code;
 }
@@ -141,28 +151,11 @@ int32_t quoit_submit(struct quoit_engine handle, struct quoit_port port_handle, 
     return code;
 }
 
-// Makes the caller a user of the engine and gives the slot that a request's handle points at; NULL with a code
-// otherwise.
-static struct q_request *enter_slot(struct quoit_engine handle, struct quoit_handle request_handle,
-                                    struct q_engine **out_engine, uint32_t *out_generation, int32_t *out_code) {
-    struct q_engine *engine = q_table_enter(handle, out_code);
-    if (engine == NULL) {
-        return NULL;
-    }
-    struct q_request *request = q_requests_find(&engine->port_env.requests, request_handle, out_generation);
-    if (request == NULL) {
-        *out_code = Q_ERR_STALE_HANDLE;
-        q_table_leave(engine->entry);
-    }
-    *out_engine = engine;
-    return request;
-}
-
 int32_t quoit_cancel(struct quoit_engine handle, struct quoit_handle request_handle) {
     int32_t code;
     uint32_t generation;
     struct q_engine *engine;
-    struct q_request *request = enter_slot(handle, request_handle, &engine, &generation, &code);
+    struct q_request *request = q_call_enter_slot(handle, request_handle, &engine, &generation, &code);
     if (request == NULL) {
         return code;
     }
@@ -178,7 +171,7 @@ int32_t quoit_grant(struct quoit_engine handle, struct quoit_handle request_hand
     int32_t code;
     uint32_t generation;
     struct q_engine *engine;
-    struct q_request *request = enter_slot(handle, request_handle, &engine, &generation, &code);
+    struct q_request *request = q_call_enter_slot(handle, request_handle, &engine, &generation, &code);
     if (request == NULL) {
         return code;
     }
@@ -198,7 +191,7 @@ int32_t quoit_request_state(struct quoit_engine handle, struct quoit_handle requ
     int32_t code;
     uint32_t generation;
     struct q_engine *engine;
-    struct q_request *request = enter_slot(handle, request_handle, &engine, &generation, &code);
+    struct q_request *request = q_call_enter_slot(handle, request_handle, &engine, &generation, &code);
     if (request == NULL) {
         return code;
     }

@@ -37,6 +37,7 @@ enum q_io_kind {
     Q_IO_SIGNAL,
     Q_IO_WAKE,
     Q_IO_PROBE,
+    Q_IO_SHUTDOWN,
     Q_IO_KINDS,
 };
 
@@ -121,6 +122,7 @@ struct q_io_vtable {
     void (*connect)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_connect *params);
     void (*recv)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*send)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
+    void (*shutdown)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*close)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*signal)(struct q_io *io, struct q_io_slot slot);
     bool (*has_started)(const struct q_io *io);
@@ -162,6 +164,12 @@ static inline void q_io_recv(struct q_io *io, struct q_io_slot slot, struct q_io
 static inline void q_io_send(struct q_io *io, struct q_io_slot slot, struct q_io_op *op,
                              const struct msghdr *message) {
     io->v->send(io, slot, op, message);
+}
+
+// q_io_shutdown ends our direction of a connected socket: the peer reads its end behind what was sent. It takes the place
+// of a send, so none may be in flight, and none follows. op->result: 0 or an errno.
+static inline void q_io_shutdown(struct q_io *io, struct q_io_slot slot, struct q_io_op *op) {
+    io->v->shutdown(io, slot, op);
 }
 
 // q_io_close ends a slot as described at the top. op->result is 0.

@@ -188,6 +188,7 @@ const struct q_io_vtable q_ring_vtable = {
     .connect = q_ring_op_connect,
     .recv = q_ring_op_recv,
     .send = q_ring_op_send,
+    .shutdown = q_ring_op_shutdown,
     .close = q_ring_op_close,
     .signal = q_ring_op_signal,
     .has_started = has_started,

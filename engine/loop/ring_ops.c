@@ -184,6 +184,15 @@ void q_ring_op_send(struct q_io *io, struct q_io_slot name, struct q_io_op *op, 
     sqe->flags |= IOSQE_FIXED_FILE;
 }
 
+void q_ring_op_shutdown(struct q_io *io, struct q_io_slot name, struct q_io_op *op) {
+    struct q_ring *ring = q_ring_of(io);
+    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    start(slot, SLOT_OP_SEND, op, Q_IO_SHUTDOWN); // in the place of the send that may not be under way
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SHUTDOWN, name);
+    io_uring_prep_shutdown(sqe, (int)name.index, SHUT_WR);
+    sqe->flags |= IOSQE_FIXED_FILE;
+}
+
 static void prepare_cancel_and_close(struct q_ring *ring, struct q_io_slot name) {
     // One batch, in this order: closed first, the file could no longer be found by its slot, its receive would stay
     // alive, and the peer would see no FIN.
@@ -334,7 +343,7 @@ static complete_fn *const k_complete[Q_IO_KINDS] = {
     [Q_IO_RECV] = complete_recv,             [Q_IO_SEND] = complete_send,
     [Q_IO_CANCEL] = complete_cancel,         [Q_IO_CLOSE] = complete_nothing,
     [Q_IO_SIGNAL] = complete_signal,         [Q_IO_WAKE] = complete_wake,
-    [Q_IO_PROBE] = complete_nothing,
+    [Q_IO_PROBE] = complete_nothing,         [Q_IO_SHUTDOWN] = complete_send,
 };
 
 static void drop_stale(struct q_ring *ring, const struct io_uring_cqe *cqe) {

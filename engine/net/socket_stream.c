@@ -118,6 +118,9 @@ static void send_done(struct q_io_op *op) {
     socket->stream.events->on_sent(&socket->stream, socket->sent_len, Q_OK);
 }
 
+// What became of it a receive tells; close waits for it.
+static void shutdown_done(struct q_io_op *op) { (void)op; }
+
 static void close_done(struct q_io_op *op) {
     struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, close_op);
     socket->state = Q_SOCKET_NEW;
@@ -171,6 +174,12 @@ static void socket_send(struct q_stream *stream, const struct iovec *parts, unsi
     q_io_send(socket->io, socket->slot, &socket->send_op, &socket->message);
 }
 
+static void socket_shutdown(struct q_stream *stream) {
+    struct q_socket_stream *socket = socket_of(stream);
+    Q_CHECK(socket->state == Q_SOCKET_OPEN && !socket->is_sending);
+    q_io_shutdown(socket->io, socket->slot, &socket->shutdown_op);
+}
+
 static void socket_close(struct q_stream *stream) {
     struct q_socket_stream *socket = socket_of(stream);
     Q_CHECK(socket->state == Q_SOCKET_CONNECTING || socket->state == Q_SOCKET_OPEN);
@@ -182,6 +191,7 @@ static const struct q_stream_vtable k_socket_vtable = {
     .connect = socket_connect,
     .recv = socket_recv,
     .send = socket_send,
+    .shutdown = socket_shutdown,
     .close = socket_close,
 };
 
@@ -192,6 +202,7 @@ void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const
         .connect_op = {.done = connect_done},
         .recv_op = {.done = recv_done},
         .send_op = {.done = send_done},
+        .shutdown_op = {.done = shutdown_done},
         .close_op = {.done = close_done},
         .state = Q_SOCKET_NEW,
     };

@@ -18,6 +18,7 @@ struct q_socket_stream {
     struct q_io_op connect_op;
     struct q_io_op recv_op;
     struct q_io_op send_op;
+    struct q_io_op shutdown_op;
     struct q_io_op close_op;
     struct msghdr message;
     struct iovec parts[Q_IO_SEND_PARTS_MAX];

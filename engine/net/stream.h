@@ -2,7 +2,8 @@
 // streams, so that HTTPS through a proxy is composition. Calls go down; events come up, from the loop's tick and never
 // from inside a call.
 //
-// Life: connect -> on_connected -> any number of recv and send -> close -> on_closed. After close only on_closed comes,
+// Life: connect -> on_connected -> any number of recv and send -> close -> on_closed; shutdown
+// once in between, behind the last send. After close only on_closed comes,
 // once; the owner may free the stream's memory, or connect again, in it. At most one recv and one send are under way.
 // Loop thread only.
 #ifndef QUOIT_ENGINE_NET_STREAM_H
@@ -39,6 +40,7 @@ struct q_stream_vtable {
     struct q_error (*connect)(struct q_stream *stream, const struct q_address *address);
     void (*recv)(struct q_stream *stream);
     void (*send)(struct q_stream *stream, const struct iovec *parts, unsigned num_parts);
+    void (*shutdown)(struct q_stream *stream);
     void (*close)(struct q_stream *stream);
 };
 
@@ -60,6 +62,10 @@ static inline void q_stream_recv(struct q_stream *stream) { stream->v->recv(stre
 static inline void q_stream_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {
     stream->v->send(stream, parts, num_parts);
 }
+
+// q_stream_shutdown ends our direction, once, when nothing is being sent; the peer's goes on. There is no event: when it
+// fails the connection is gone, which a receive tells.
+static inline void q_stream_shutdown(struct q_stream *stream) { stream->v->shutdown(stream); }
 
 // q_stream_close ends the stream, whatever is under way.
 static inline void q_stream_close(struct q_stream *stream) { stream->v->close(stream); }

@@ -17,7 +17,7 @@ enum q_h1_body {
     Q_H1_BODY_LENGTH,   // content_length bytes
     Q_H1_BODY_CHUNKED,
     Q_H1_BODY_CLOSE,  // until the peer closes
-    Q_H1_BODY_TUNNEL, // 2xx to CONNECT, 101: the connection is not HTTP any more
+    Q_H1_BODY_TUNNEL, // 2xx to CONNECT, 101 that was asked for: the connection is not HTTP any more
 };
 
 #define Q_H1_NO_CONTENT_LENGTH UINT64_MAX

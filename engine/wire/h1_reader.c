@@ -1,5 +1,6 @@
 #include "engine/wire/h1_reader.h"
 
+#include "engine/wire/h1_upgrade.h"
 #include "engine/wire/token.h"
 
 #include <llhttp.h>
@@ -267,15 +268,21 @@ static enum q_h1_event head_first(struct q_h1_reader *r, struct q_slice *input, 
     return NO_EVENT;
 }
 
-static enum q_h1_event informational(struct q_h1_reader *r, struct q_h1_out *out) {
-    if (out->status == 101 && (r->request_flags & Q_H1_REQUEST_UPGRADE) == 0) {
+// A 101 that was asked for: from here on it is the other protocol's stream, whatever its framing fields say.
+static enum q_h1_event switched(struct q_h1_reader *r, struct q_h1_out *out) {
+    bool was_asked = (r->request_flags & Q_H1_REQUEST_UPGRADE) != 0 && out->version_minor > 0;
+    if (!was_asked || !q_h1_upgrade_matches(out->headers, r->upgrade)) {
         return fail(r, out, Q_ERR_HTTP_UNEXPECTED_UPGRADE);
     }
+    out->body = Q_H1_BODY_TUNNEL;
+    out->content_length = Q_H1_NO_CONTENT_LENGTH;
+    r->state = R_CLOSE;
+    return Q_H1_HEAD;
+}
+
+static enum q_h1_event informational(struct q_h1_reader *r, struct q_h1_out *out) {
     if (out->status == 101) {
-        out->body = Q_H1_BODY_TUNNEL;
-        out->content_length = Q_H1_NO_CONTENT_LENGTH;
-        r->state = R_END;
-        return Q_H1_HEAD;
+        return switched(r, out);
     }
     if (r->informational_count >= r->limits.informational_count) {
         return fail(r, out, Q_ERR_TOO_MANY_INFORMATIONAL);
@@ -452,6 +459,12 @@ void q_h1_reader_begin(struct q_h1_reader *r, unsigned request_flags, void *mem,
     r->request_flags = (uint8_t)request_flags;
     r->state = R_HEAD_FIRST;
     q_h1_reader_lend(r, mem, mem_size);
+}
+
+void q_h1_reader_ask_upgrade(struct q_h1_reader *r, struct q_slice protocol) {
+    Q_CHECK(r->state == R_HEAD_FIRST && !r->begun);
+    r->request_flags |= Q_H1_REQUEST_UPGRADE;
+    r->upgrade = protocol;
 }
 
 void q_h1_reader_lend(struct q_h1_reader *r, void *mem, size_t mem_size) {

@@ -50,7 +50,7 @@ enum q_h1_request_flags {
     Q_H1_REQUEST_PLAIN = 0,
     Q_H1_REQUEST_HEAD = 1 << 0,    // the response has no body whatever its fields say
     Q_H1_REQUEST_CONNECT = 1 << 1, // a 2xx ends with its head; what follows is the tunnel's
-    Q_H1_REQUEST_UPGRADE = 1 << 2, // 101 is an answer: it ends with its head; what follows is the other protocol's
+    Q_H1_REQUEST_UPGRADE = 1 << 2, // set by q_h1_reader_ask_upgrade
 };
 
 enum q_h1_event {
@@ -85,6 +85,7 @@ struct q_h1_reader {
     size_t mem_size;
     uint64_t body_left; // of the Content-Length
     struct q_h1_chunk chunk;
+    struct q_slice upgrade; // the protocol that was asked for; borrowed
     struct q_error error;
     uint32_t section_bytes; // of this section so far
     uint32_t lines;         // line ends in this section so far
@@ -106,6 +107,11 @@ struct q_h1_reader {
 // with less, what does not fit is Q_ERR_HEAD_TOO_LARGE.
 void q_h1_reader_begin(struct q_h1_reader *r, unsigned request_flags, void *mem, size_t mem_size,
                        const struct q_h1_limits *limits);
+
+// q_h1_reader_ask_upgrade says, behind begin, that the request asked for `protocol`, which stays valid until Q_H1_END or
+// Q_H1_FAILED. A 101 that switches to it is then Q_H1_HEAD with Q_H1_BODY_TUNNEL, and every byte behind it is Q_H1_DATA
+// until the peer closes; any other 101 is HTTP_UNEXPECTED_UPGRADE still.
+void q_h1_reader_ask_upgrade(struct q_h1_reader *r, struct q_slice protocol);
 
 // q_h1_reader_lend puts other memory in the place of what is left of the lent one: for the next head or the trailers.
 // Legal before the first byte and after Q_H1_INFORMATIONAL, Q_H1_HEAD and Q_H1_DATA; the blocks given so far are then

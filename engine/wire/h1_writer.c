@@ -1,5 +1,6 @@
 #include "engine/wire/h1_writer.h"
 
+#include "engine/wire/h1_upgrade.h"
 #include "engine/wire/token.h"
 
 // A cursor that measures when there is no memory and writes when there is: one walk for both.
@@ -69,6 +70,10 @@ struct q_error q_h1_check_head(const struct q_h1_head_in *in) {
         return submit_error(Q_ERR_INVALID_URL);
     }
     const struct q_headers *headers = headers_of(in);
+    // A connection that is to end with the answer cannot go on as another protocol's.
+    if (in->upgrade.len > 0 && (!q_h1_is_protocol(in->upgrade) || in->close || q_h1_asks_close(headers))) {
+        return submit_error(Q_ERR_INVALID_ARGUMENT);
+    }
     uint32_t hosts = 0;
     for (uint32_t i = 0; i < q_headers_count(headers); i++) {
         struct q_slice name, value;
@@ -113,6 +118,10 @@ static void put_defaults(struct writer *w, const struct q_h1_head_in *in, const 
     }
     if (in->close && !q_h1_asks_close(headers)) {
         put_field(w, Q_SLICE("Connection"), Q_SLICE("close"));
+    }
+    if (in->upgrade.len > 0) {
+        put_field(w, Q_SLICE("Connection"), Q_SLICE("Upgrade"));
+        put_field(w, Q_SLICE("Upgrade"), in->upgrade);
     }
     if (in->has_body || method_has_content(in->method)) {
         char digits[20];

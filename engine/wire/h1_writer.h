@@ -4,7 +4,8 @@
 // the loop thread, with the same input, first gives the size, then writes it. Nothing is allocated.
 //
 // What is written, in this order: request line, Host, the given fields in their order, Authorization, User-Agent
-// and Accept unless given, Connection: close when asked for, Content-Length where it belongs. Thread-free: pure functions.
+// and Accept unless given, Connection: close or Upgrade when asked for, Content-Length where it belongs. Thread-free:
+// pure functions.
 #ifndef QUOIT_ENGINE_WIRE_H1_WRITER_H
 #define QUOIT_ENGINE_WIRE_H1_WRITER_H
 
@@ -22,6 +23,7 @@ struct q_h1_head_in {
     const struct q_headers *headers; // NULL: none
     struct q_slice user_agent;       // value of User-Agent unless the fields give one; empty: not sent
     struct q_slice authorization;    // value of Authorization unless the fields give one; empty: not sent
+    struct q_slice upgrade;          // the protocol that is asked for; empty: none. Not together with close.
     uint64_t body_len;
     bool has_body; // a body is sent, also one of 0 bytes
     bool close;    // the connection is not to be used again: Connection: close
@@ -29,7 +31,8 @@ struct q_h1_head_in {
 
 // q_h1_check_head refuses what must not be sent: a method that is no token (INVALID_METHOD), a target or authority
 // with anything but visible ASCII (INVALID_URL), and fields that are the engine's to set (FORBIDDEN_HEADER):
-// Content-Length, Transfer-Encoding, a second Host, Connection with members other than close and keep-alive.
+// Content-Length, Transfer-Encoding, a second Host, Connection with members other than close and keep-alive; also an
+// upgrade that is no protocol, or that is asked for together with close (INVALID_ARGUMENT).
 Q_MUST_USE struct q_error q_h1_check_head(const struct q_h1_head_in *in);
 
 // q_h1_is_engines tells whether a field is the engine's to set, so that a host may not give it; see q_h1_check_head.

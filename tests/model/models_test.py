@@ -21,6 +21,7 @@ MODELS = {
     "slotword": (10, [["-DGRANTERS=1"], ["-DCANCELLERS=1"]]),
     "askword": (6, [[]]),
     "slotfree": (5, [[]]),
+    "feedword": (6, [[]]),
     "pending": (9, [[]]),
     "shutdown": (12, [[]]),
 }

@@ -32,6 +32,10 @@ static void note_request(struct host *host, struct host_record *record, const st
         record->num_informational++;
         break;
     case QUOIT_EVENT_HEAD:
+    case QUOIT_EVENT_UPGRADED:
+        host->broken = (event->type == QUOIT_EVENT_UPGRADED) != (event->u.head.status == 101)
+                           ? "a head of the other kind"
+                           : host->broken;
         host->broken = record->num_heads > 0 ? "a second head" : host->broken;
         record->num_heads++;
         record->status = event->u.head.status;
@@ -39,6 +43,10 @@ static void note_request(struct host *host, struct host_record *record, const st
     case QUOIT_EVENT_DATA:
         host->broken = record->num_heads != 1 || record->num_trailers > 0 ? "data out of order" : host->broken;
         note_body(host, record, &event->u.data);
+        break;
+    case QUOIT_EVENT_ROOM:
+        host->broken = record->status != 101 ? "room in what was not upgraded" : host->broken;
+        record->num_rooms++;
         break;
     case QUOIT_EVENT_TRAILERS:
         host->broken = record->num_heads != 1 || record->num_trailers > 0 ? "trailers out of order" : host->broken;
@@ -210,6 +218,14 @@ static bool has_body(const struct host *host, uint32_t index, uint64_t value) {
     return host->records[index].body_len >= value;
 }
 
+static bool has_head(const struct host *host, uint32_t index, uint64_t value) {
+    return host->records[index].num_heads >= value;
+}
+
+static bool has_rooms(const struct host *host, uint32_t index, uint64_t value) {
+    return host->records[index].num_rooms >= value;
+}
+
 static bool is_closed(const struct host *host, uint32_t index, uint64_t value) {
     (void)index;
     return host->num_closed >= value;
@@ -226,6 +242,14 @@ void host_wait_all(struct host *host, uint32_t num) {
 
 void host_wait_body(struct host *host, uint32_t index, uint64_t len) {
     wait_for(&(struct goal){host, has_body, index, len});
+}
+
+void host_wait_head(struct host *host, uint32_t index) {
+    wait_for(&(struct goal){host, has_head, index, 1});
+}
+
+void host_wait_rooms(struct host *host, uint32_t index, uint32_t num) {
+    wait_for(&(struct goal){host, has_rooms, index, num});
 }
 
 void host_close_and_wait(struct host *host, uint64_t drain_ms) {

@@ -34,7 +34,8 @@ struct host_record {
     struct quoit_handle handle;
     bool is_submitted;
     uint32_t num_informational;
-    uint32_t num_heads;
+    uint32_t num_heads; // an upgrade is one, too
+    uint32_t num_rooms;
     uint32_t num_data;
     uint32_t num_trailers;
     uint32_t num_questions;
@@ -92,6 +93,10 @@ void host_step(struct host *host);
 const struct host_record *host_wait(struct host *host, uint32_t index);
 void host_wait_all(struct host *host, uint32_t num);
 void host_wait_body(struct host *host, uint32_t index, uint64_t len);
+
+// host_wait_head waits until the head, or the upgrade, has come; host_wait_rooms for so many ROOM events.
+void host_wait_head(struct host *host, uint32_t index);
+void host_wait_rooms(struct host *host, uint32_t index, uint32_t num);
 
 // host_assert_done and host_assert_failed fail unless the request ended so.
 void host_assert_done(const struct host_record *record, uint64_t body_len);

@@ -1,5 +1,4 @@
-// The exchange without a socket: a connection and a sink of the test's own, and a pool that opens nothing, so that
-// every lease waits until the test answers it.
+// The life of an exchange: its table, what it sends and tells, replay.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,174 +13,9 @@
 
 #include <cmocka.h>
 
-#include "engine/exchange/exchange.h"
+#include "tests/engine/exchange/stage.h"
 
-// struct stage is everything around one exchange, and what the exchange did to it.
-struct stage {
-    struct q_loop loop;
-    struct q_log log;
-    struct q_hosts hosts;
-    struct q_conn_env env;
-    struct q_pool pool;
-    struct q_conn conn;
-    struct q_exchange exchange;
-    int num_starts;
-    int num_resumes;
-    int num_abandons;
-    int num_heads;
-    int num_questions;
-    bool has_no_room; // for a question
-    char question[128];
-    int num_ended;
-    struct q_conn_request sent;
-    struct q_exchange_summary summary;
-    struct q_watch watch;
-    struct q_chunk_budget budget;
-    struct q_chunk_pool chunks;
-};
-
-static struct stage *stage_of_conn(struct q_conn *conn) {
-    return q_container_of(conn, struct stage, conn);
-}
-
-static struct stage *stage_of(struct q_exchange *exchange) {
-    return q_container_of(exchange, struct stage, exchange);
-}
-
-static void conn_start(struct q_conn *conn, struct q_conn_user *user, const struct q_conn_request *request) {
-    struct stage *stage = stage_of_conn(conn);
-    assert_ptr_equal(user, &stage->exchange.user);
-    stage->num_starts++;
-    stage->sent = *request;
-    request->release(request->release_context, &stage->loop); // as if all was sent at once
-}
-
-static void conn_resume(struct q_conn *conn) {
-    stage_of_conn(conn)->num_resumes++;
-}
-
-static void conn_abandon(struct q_conn *conn, struct q_conn_progress *out_progress) {
-    *out_progress = (struct q_conn_progress){.bytes_out = 5};
-    stage_of_conn(conn)->num_abandons++;
-}
-
-static const struct q_conn_vtable k_conn = {
-    .start = conn_start, .resume = conn_resume, .abandon = conn_abandon, .close = NULL};
-
-static void sink_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
-    (void)out;
-    (void)chunk;
-    stage_of(exchange)->num_heads++;
-}
-
-static void sink_ended(struct q_exchange *exchange, const struct q_exchange_summary *summary) {
-    stage_of(exchange)->num_ended++;
-    stage_of(exchange)->summary = *summary;
-}
-
-static bool sink_ask(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop) {
-    struct stage *stage = stage_of(exchange);
-    if (stage->has_no_room) {
-        return false;
-    }
-    stage->num_questions++;
-    snprintf(stage->question, sizeof stage->question, "%u %u %.*s %.*s", hop, status, (int)next->method.len,
-             next->method.ptr, (int)next->url.href.len, next->url.href.ptr);
-    return true;
-}
-
-static const struct q_exchange_sink k_sink = {.head = sink_head, .ask = sink_ask, .ended = sink_ended};
-
-static struct q_spec *spec_of(const char *method, uint64_t total_ms, bool asks) {
-    struct q_spec *spec = NULL;
-    assert_false(q_error_is(q_spec_new(q_alloc_libc(), q_slice_of_string(method), Q_SLICE("http://1.2.3.4/"), &spec)));
-    assert_false(q_error_is(q_spec_set_bounds(spec, &(struct q_bounds){.total_ns = total_ms * Q_NS_PER_MS})));
-    assert_false(q_error_is(q_spec_set_credit(spec, 1000, false)));
-    assert_false(q_error_is(q_spec_set_redirects(spec, 2, false)));
-    assert_false(q_error_is(q_spec_ask_redirects(spec, asks)));
-    assert_false(q_error_is(q_spec_freeze(spec)));
-    return spec;
-}
-
-static struct stage *stage_new(void) {
-    static const struct q_loop_steps k_steps;
-    struct stage *stage = calloc(1, sizeof *stage);
-    assert_non_null(stage);
-    q_loop_init(&stage->loop, NULL, q_clock_monotonic(), &stage->log, 1, &k_steps, NULL);
-    q_loop_bind(&stage->loop);
-    stage->env.loop = &stage->loop;
-    stage->budget.limit = 1 << 20;
-    q_chunk_pool_init(&stage->chunks, q_alloc_libc(), &stage->budget, 4096, 4);
-    stage->env.small_chunks = &stage->chunks;
-    stage->env.trailer_chunks = &stage->chunks;
-    struct q_pool_options options = {.connections_max = 1, .waiters_per_origin_max = 10};
-    assert_false(q_error_is(q_pool_init(&stage->pool, q_alloc_libc(), &stage->env, &stage->hosts, &options)));
-    stage->conn.v = &k_conn;
-    return stage;
-}
-
-static void stage_start_asking(struct stage *stage, const char *method, bool asks) {
-    q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_sink, &stage->watch,
-                     spec_of(method, 1000, asks));
-}
-
-static void stage_start(struct stage *stage, const char *method) { stage_start_asking(stage, method, false); }
-
-// Ends whatever is still going on, so that nothing leaks.
-static void stage_free(struct stage *stage) {
-    if (stage->exchange.state != Q_X_ENDED && stage->exchange.spec != NULL) {
-        q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE));
-    }
-    assert_false(q_timer_is_armed(&stage->exchange.deadline));
-    assert_null(stage->exchange.lease.origin);
-    q_loop_say_farewells(&stage->loop);
-    q_pool_deinit(&stage->pool);
-    q_loop_say_farewells(&stage->loop);
-    q_chunk_pool_deinit(&stage->chunks);
-    free(stage);
-}
-
-// The pool's answers and the connection's words, as those floors give them.
-static void answer_leased(struct stage *stage) {
-    struct q_lease *lease = &stage->exchange.lease;
-    q_pool_cancel(&stage->pool, lease);
-    lease->events->on_leased(lease, &stage->conn);
-}
-
-static void answer_failed(struct stage *stage, struct q_error error) {
-    struct q_lease *lease = &stage->exchange.lease;
-    q_pool_cancel(&stage->pool, lease);
-    lease->events->on_failed(lease, error);
-}
-
-static void tell_head(struct stage *stage) {
-    struct q_h1_out out = {.status = 200};
-    assert_true(stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL));
-}
-
-// False: the head was refused; the connection keeps it and offers it again.
-static bool tell_redirect(struct stage *stage, const char *location) {
-    _Alignas(8) char memory[512];
-    struct q_headers_builder builder;
-    q_headers_builder_init(&builder, memory, sizeof memory, NULL);
-    assert_false(q_error_is(q_headers_builder_add(&builder, Q_SLICE("Location"), q_slice_of_string(location))));
-    struct q_h1_out out = {.status = 302, .headers = q_headers_builder_freeze(&builder)};
-    return stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL);
-}
-
-static void tell_end(struct stage *stage) {
-    struct q_conn_progress progress = {.bytes_in = 100, .bytes_out = 10, .connection_id = 3};
-    stage->exchange.user.events->on_end(&stage->exchange.user, &progress);
-}
-
-static void tell_failed(struct stage *stage, struct q_error error, bool is_reused, bool has_begun) {
-    struct q_conn_progress progress = {
-        .bytes_in = 7, .bytes_out = 5, .connection_id = 9, .is_reused = is_reused, .has_response_begun = has_begun};
-    stage->exchange.user.events->on_failed(&stage->exchange.user, error, &progress);
-}
-
-// --- the table
-// --------------------------------------------------------------------------------------------------------
+// --- the table --------------------------------------------------------------------------------------------------------
 
 // What exchange.h says about the life of an exchange, written down a second time. -1: may not happen.
 // A cell that is not written is 0, which is Q_X_NEW, and nothing leads there.
@@ -190,11 +24,18 @@ static const int k_next[Q_X_STATES][Q_X_EVENTS] = {
     [Q_X_LEASING] = {[Q_X_EV_LEASED] = Q_X_AWAITING, [Q_X_EV_LEASE_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_AWAITING] = {[Q_X_EV_HEAD] = Q_X_RECEIVING,
                       [Q_X_EV_QUESTION] = Q_X_ASKING,
+                      [Q_X_EV_UPGRADE] = Q_X_UPGRADED,
                       [Q_X_EV_REDIRECT] = Q_X_DISCARDING,
                       [Q_X_EV_CONN_FAILED] = Q_X_DECIDING,
                       [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_ASKING] = {[Q_X_EV_ANSWERED] = Q_X_AWAITING, [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_RECEIVING] = {[Q_X_EV_END] = Q_X_ENDED, [Q_X_EV_CONN_FAILED] = Q_X_ENDED, [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_UPGRADED] = {[Q_X_EV_PEER_END] = Q_X_FLUSHING,
+                      [Q_X_EV_CONN_FAILED] = Q_X_ENDED,
+                      [Q_X_EV_CANCEL] = Q_X_ENDED},
+    [Q_X_FLUSHING] = {[Q_X_EV_FLUSHED] = Q_X_ENDED,
+                      [Q_X_EV_CONN_FAILED] = Q_X_ENDED,
+                      [Q_X_EV_CANCEL] = Q_X_ENDED},
     [Q_X_DISCARDING] = {[Q_X_EV_END] = Q_X_LEASING,
                         [Q_X_EV_CONN_FAILED] = Q_X_LEASING,
                         [Q_X_EV_CUT] = Q_X_LEASING,
@@ -214,37 +55,6 @@ static void the_table_allows_what_is_written_and_nothing_else(void **state) {
             }
         }
     }
-}
-
-// An exchange that has come to `from` by the ways of its life. Deciding is passed through and never stayed in.
-static struct stage *stage_at(int from) {
-    struct stage *stage = stage_new();
-    if (from == Q_X_NEW) {
-        stage->exchange =
-            (struct q_exchange){.loop = &stage->loop, .pool = &stage->pool, .sink = &k_sink, .watch = &stage->watch};
-        stage->exchange.spec = spec_of("GET", 0, false);
-        q_watch_begin(&stage->watch, &stage->loop, &stage->exchange.bounds, NULL, NULL);
-        return stage;
-    }
-    stage_start_asking(stage, "GET", from == Q_X_ASKING);
-    if (from == Q_X_AWAITING || from == Q_X_ASKING || from == Q_X_RECEIVING || from == Q_X_DISCARDING) {
-        answer_leased(stage);
-    }
-    if (from == Q_X_RECEIVING) {
-        tell_head(stage);
-    }
-    if (from == Q_X_DISCARDING || from == Q_X_ASKING) {
-        assert_int_equal(tell_redirect(stage, "/elsewhere"), from == Q_X_DISCARDING);
-    }
-    if (from == Q_X_DECIDING) {
-        q_pool_cancel(&stage->pool, &stage->exchange.lease);
-        stage->exchange.state = Q_X_DECIDING;
-    }
-    if (from == Q_X_ENDED) {
-        q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE));
-    }
-    assert_int_equal(stage->exchange.state, from);
-    return stage;
 }
 
 static bool stops_the_program(int from, int event) {
@@ -285,13 +95,15 @@ static void what_the_table_does_not_allow_stops_the_program(void **state) {
 static void happen(struct stage *stage, int event) {
     struct q_error error = q_error_make(Q_ERR_CONNECTION_RESET, Q_PHASE_HEAD);
     switch (event) {
-    case Q_X_EV_LEASED: answer_leased(stage); break;
-    case Q_X_EV_LEASE_FAILED: answer_failed(stage, error); break;
-    case Q_X_EV_HEAD: tell_head(stage); break;
-    case Q_X_EV_REDIRECT: assert_true(tell_redirect(stage, "/elsewhere")); break;
+    case Q_X_EV_LEASED: stage_answer_leased(stage); break;
+    case Q_X_EV_LEASE_FAILED: stage_answer_failed(stage, error); break;
+    case Q_X_EV_HEAD: stage_tell_head(stage); break;
+    case Q_X_EV_REDIRECT: assert_true(stage_tell_redirect(stage, "/elsewhere")); break;
     case Q_X_EV_ANSWERED: q_exchange_answer(&stage->exchange, Q_ANSWER_YES); break;
-    case Q_X_EV_END: tell_end(stage); break;
-    case Q_X_EV_CONN_FAILED: tell_failed(stage, error, false, true); break;
+    case Q_X_EV_UPGRADE: stage_tell_upgrade(stage); break;
+    case Q_X_EV_PEER_END: stage_tell_peer_end(stage); break;
+    case Q_X_EV_END: stage_tell_end(stage); break;
+    case Q_X_EV_CONN_FAILED: stage_tell_failed(stage, error, false, true); break;
     case Q_X_EV_CANCEL: q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE)); break;
     default: q_exchange_step(&stage->exchange, (enum q_exchange_event)event); break;
     }
@@ -311,10 +123,9 @@ static void every_allowed_step_leads_where_it_should_and_ends_once(void **state)
             // Deciding is left in the same step; here, with a response begun, by giving up.
             assert_int_equal(stage->exchange.state, next == Q_X_DECIDING ? Q_X_ENDED : next);
             assert_int_equal(stage->num_ended, stage->exchange.state == Q_X_ENDED);
-            assert_int_equal(stage->num_abandons, (event == Q_X_EV_CANCEL || event == Q_X_EV_CUT) && has_conn);
-            assert_int_equal(stage->exchange.conn != NULL,
-                             next == Q_X_AWAITING || next == Q_X_ASKING || next == Q_X_RECEIVING ||
-                                 next == Q_X_DISCARDING);
+            bool abandons = event == Q_X_EV_CANCEL || event == Q_X_EV_CUT || event == Q_X_EV_FLUSHED;
+            assert_int_equal(stage->num_abandons, abandons && has_conn);
+            assert_int_equal(stage->exchange.conn != NULL, stage_has_connection(next));
             assert_int_equal(stage->exchange.lease.origin != NULL, next == Q_X_LEASING);
             assert_int_equal(stage->exchange.spec == NULL, stage->exchange.state == Q_X_ENDED);
             stage_free(stage);
@@ -338,8 +149,7 @@ static void states_and_events_have_names_of_their_own(void **state) {
     }
 }
 
-// --- what it sends and tells
-// ------------------------------------------------------------------------------------------
+// --- what it sends and tells ------------------------------------------------------------------------------------------
 
 static void a_whole_exchange_sends_its_request_and_sums_up(void **state) {
     (void)state;
@@ -349,19 +159,19 @@ static void a_whole_exchange_sends_its_request_and_sums_up(void **state) {
     assert_false(q_error_is(q_spec_set_body(spec, "abc", 3, NULL, NULL)));
     assert_false(q_error_is(q_spec_add_header(spec, Q_SLICE("Connection"), Q_SLICE("close"))));
     assert_false(q_error_is(q_spec_freeze(spec)));
-    q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_sink, &stage->watch, spec);
+    q_exchange_start(&stage->exchange, &stage->loop, &stage->pool, &k_stage_sink, &stage->watch, spec);
     assert_false(q_timer_is_armed(&stage->exchange.deadline)); // no total timeout was asked for
     stage->loop.now_ns += 10;
-    answer_leased(stage);
+    stage_answer_leased(stage);
     assert_int_equal(stage->num_starts, 1);
     assert_int_equal(stage->sent.reader_flags, Q_H1_REQUEST_HEAD);
     assert_true(stage->sent.asks_close);
     assert_int_equal(stage->sent.body.len, 3);
     assert_ptr_equal(stage->sent.head.ptr, spec->head);
     stage->loop.now_ns += 10;
-    tell_head(stage);
+    stage_tell_head(stage);
     stage->loop.now_ns += 10;
-    tell_end(stage);
+    stage_tell_end(stage);
     assert_int_equal(stage->num_heads, 1);
     assert_int_equal(stage->num_ended, 1);
     const struct q_exchange_summary *summary = &stage->summary;
@@ -402,7 +212,7 @@ static void the_total_deadline_says_in_which_phase_it_struck(void **state) {
 static void a_cancel_behind_the_end_changes_nothing(void **state) {
     (void)state;
     struct stage *stage = stage_at(Q_X_RECEIVING);
-    tell_end(stage);
+    stage_tell_end(stage);
     q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE));
     assert_int_equal(stage->num_ended, 1);
     assert_false(q_error_is(stage->summary.error));
@@ -435,8 +245,7 @@ static void credit_stops_and_resumes_the_connection_at_zero(void **state) {
     stage_free(stage);
 }
 
-// --- replay
-// -----------------------------------------------------------------------------------------------------------
+// --- replay -----------------------------------------------------------------------------------------------------------
 
 struct death {
     bool is_idempotent;
@@ -455,10 +264,10 @@ static void a_request_is_sent_again_only_when_it_may_be(void **state) {
         struct death death = {bits & 1, bits & 2, bits & 4, bits & 8};
         struct stage *stage = stage_new();
         stage_start(stage, death.is_idempotent ? "PUT" : "POST");
-        answer_leased(stage);
+        stage_answer_leased(stage);
         struct q_error error = q_error_os(Q_ERR_CONNECTION_RESET, Q_PHASE_HEAD, 104);
         error.retry_safe = death.is_safe;
-        tell_failed(stage, error, death.is_reused, death.has_begun);
+        stage_tell_failed(stage, error, death.is_reused, death.has_begun);
         assert_int_equal(stage->exchange.state, may_replay(&death) ? Q_X_LEASING : Q_X_ENDED);
         if (!may_replay(&death)) {
             bool is_maybe = death.is_reused && !death.has_begun;
@@ -479,8 +288,8 @@ static void replays_are_bounded_and_their_octets_are_summed(void **state) {
     while (stage->exchange.state == Q_X_LEASING) {
         num_attempts++;
         assert_true(num_attempts <= Q_EXCHANGE_ATTEMPTS_MAX);
-        answer_leased(stage);
-        tell_failed(stage, q_error_make(Q_ERR_CONNECTION_CLOSED, Q_PHASE_HEAD), true, false);
+        stage_answer_leased(stage);
+        stage_tell_failed(stage, q_error_make(Q_ERR_CONNECTION_CLOSED, Q_PHASE_HEAD), true, false);
     }
     assert_int_equal(num_attempts, Q_EXCHANGE_ATTEMPTS_MAX);
     assert_int_equal(stage->num_starts, Q_EXCHANGE_ATTEMPTS_MAX);
@@ -495,11 +304,11 @@ static void a_replay_that_succeeds_is_a_success(void **state) {
     (void)state;
     struct stage *stage = stage_new();
     stage_start(stage, "GET");
-    answer_leased(stage);
-    tell_failed(stage, q_error_make(Q_ERR_CONNECTION_RESET, Q_PHASE_HEAD), true, false);
-    answer_leased(stage);
-    tell_head(stage);
-    tell_end(stage);
+    stage_answer_leased(stage);
+    stage_tell_failed(stage, q_error_make(Q_ERR_CONNECTION_RESET, Q_PHASE_HEAD), true, false);
+    stage_answer_leased(stage);
+    stage_tell_head(stage);
+    stage_tell_end(stage);
     assert_int_equal(stage->num_ended, 1);
     assert_int_equal(stage->summary.error.code, Q_ERR_OK);
     assert_int_equal(stage->summary.attempts, 2);
@@ -515,156 +324,21 @@ static void what_may_have_been_processed_is_never_called_safe_again(void **state
         struct q_error safe = q_error_make(Q_ERR_CONNECT_REFUSED, Q_PHASE_CONNECT);
         safe.retry_safe = 1;
         stage_start(stage, "GET");
-        answer_leased(stage);
-        tell_failed(stage, q_error_make(Q_ERR_CONNECTION_CLOSED, Q_PHASE_HEAD), true, false);
+        stage_answer_leased(stage);
+        stage_tell_failed(stage, q_error_make(Q_ERR_CONNECTION_CLOSED, Q_PHASE_HEAD), true, false);
         assert_int_equal(stage->exchange.state, Q_X_LEASING);
         if (way == 0) {
-            answer_failed(stage, safe);
+            stage_answer_failed(stage, safe);
         } else if (way == 1) {
             q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE));
         } else {
-            answer_leased(stage);
-            tell_failed(stage, safe, true, true);
+            stage_answer_leased(stage);
+            stage_tell_failed(stage, safe, true, true);
         }
         assert_int_equal(stage->num_ended, 1);
         assert_int_equal(stage->summary.error.retry_safe, 0);
         stage_free(stage);
     }
-}
-
-// --- questions -------------------------------------------------------------------------------------------------------
-
-static struct stage *stage_asking(void) { return stage_at(Q_X_ASKING); }
-
-static void a_redirect_waits_for_the_answer_whatever_else_wakes_it(void **state) {
-    (void)state;
-    struct stage *stage = stage_asking();
-    assert_string_equal(stage->question, "1 302 GET http://1.2.3.4/elsewhere");
-    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_ASKING);
-    q_exchange_resume(&stage->exchange);
-    stage->exchange.credit = 0;
-    q_exchange_grant(&stage->exchange, 1);
-    assert_false(tell_redirect(stage, "/elsewhere"));
-    assert_int_equal(stage->num_questions, 1);
-    assert_int_equal(stage->num_heads, 0);
-    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_ASKING);
-    stage_free(stage);
-}
-
-static void yes_follows_and_the_next_hop_is_asked_about_again(void **state) {
-    (void)state;
-    struct stage *stage = stage_asking();
-    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
-    assert_int_equal(stage->num_resumes, 1);
-    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_RECEIVING); // so the bounds of the answer count again
-    assert_true(tell_redirect(stage, "/elsewhere"));
-    assert_int_equal(stage->exchange.state, Q_X_DISCARDING);
-    tell_end(stage);
-    answer_leased(stage);
-    assert_false(tell_redirect(stage, "/further"));
-    assert_string_equal(stage->question, "2 302 GET http://1.2.3.4/further");
-    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
-    assert_true(tell_redirect(stage, "/further"));
-    tell_end(stage);
-    answer_leased(stage);
-    assert_true(tell_redirect(stage, "/too/far")); // there is nothing to ask: it cannot be followed
-    assert_int_equal(stage->num_questions, 2);
-    assert_int_equal(stage->num_heads, 0);
-    stage_free(stage);
-}
-
-static void a_hop_counts_when_it_was_followed(void **state) {
-    (void)state;
-    struct stage *stage = stage_asking();
-    assert_null(stage->exchange.chain_chunk);
-    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
-    assert_true(tell_redirect(stage, "/elsewhere"));
-    assert_non_null(stage->exchange.chain_chunk);
-    stage_free(stage);
-}
-
-static void stop_delivers_the_redirect_as_the_response(void **state) {
-    (void)state;
-    struct stage *stage = stage_asking();
-    q_exchange_answer(&stage->exchange, Q_ANSWER_STOP);
-    assert_null(stage->exchange.next);
-    assert_true(tell_redirect(stage, "/elsewhere"));
-    assert_int_equal(stage->exchange.state, Q_X_RECEIVING);
-    tell_end(stage);
-    assert_int_equal(stage->num_heads, 1);
-    assert_int_equal(stage->num_ended, 1);
-    assert_int_equal(stage->summary.status, 302);
-    assert_null(stage->summary.redirects);
-    assert_int_equal(stage->summary.error.code, Q_ERR_OK);
-    stage_free(stage);
-}
-
-static void refuse_ends_it_with_an_error_of_its_own(void **state) {
-    (void)state;
-    struct stage *stage = stage_asking();
-    q_exchange_answer(&stage->exchange, Q_ANSWER_REFUSE);
-    assert_int_equal(stage->num_ended, 1);
-    assert_int_equal(stage->num_abandons, 1);
-    assert_int_equal(stage->summary.error.code, Q_ERR_REDIRECT_REFUSED);
-    assert_int_equal(stage->summary.error.retry_safe, 0);
-    stage_free(stage);
-}
-
-static void an_answer_to_nothing_changes_nothing(void **state) {
-    static const int k_states[] = {Q_X_LEASING, Q_X_AWAITING, Q_X_RECEIVING, Q_X_DISCARDING, Q_X_ENDED};
-    (void)state;
-    for (size_t i = 0; i < Q_COUNT_OF(k_states); i++) {
-        struct stage *stage = stage_at(k_states[i]);
-        int ended = stage->num_ended;
-        for (int answer = Q_ANSWER_YES; answer <= Q_ANSWER_REFUSE; answer++) {
-            q_exchange_answer(&stage->exchange, (enum q_exchange_answer)answer);
-            assert_int_equal(stage->exchange.state, k_states[i]);
-            assert_int_equal(stage->exchange.answer, Q_ANSWER_NONE);
-        }
-        assert_int_equal(stage->num_ended, ended);
-        stage_free(stage);
-    }
-}
-
-static void a_question_without_room_is_asked_when_there_is_some(void **state) {
-    (void)state;
-    struct stage *stage = stage_new();
-    stage_start_asking(stage, "GET", true);
-    answer_leased(stage);
-    stage->has_no_room = true;
-    assert_false(tell_redirect(stage, "/elsewhere"));
-    assert_int_equal(stage->exchange.state, Q_X_AWAITING);
-    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_PAUSED);
-    stage->has_no_room = false;
-    q_exchange_resume(&stage->exchange);
-    assert_int_equal(stage->num_resumes, 1);
-    assert_false(tell_redirect(stage, "/elsewhere"));
-    assert_int_equal(stage->num_questions, 1);
-    assert_int_equal(stage->exchange.state, Q_X_ASKING);
-    stage_free(stage);
-}
-
-static void a_connection_that_died_meanwhile_matters_as_far_as_it_was_needed(void **state) {
-    (void)state;
-    struct q_error reset = q_error_make(Q_ERR_CONNECTION_RESET, Q_PHASE_BODY);
-    struct stage *stage = stage_asking();
-    q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
-    assert_true(tell_redirect(stage, "/elsewhere"));
-    tell_failed(stage, reset, false, true);
-    assert_int_equal(stage->exchange.state, Q_X_LEASING); // on its way to the next hop
-    answer_leased(stage);
-    tell_head(stage);
-    tell_end(stage);
-    assert_int_equal(stage->summary.error.code, Q_ERR_OK); // nothing is left of that failure
-    stage_free(stage);
-    stage = stage_asking();
-    q_exchange_answer(&stage->exchange, Q_ANSWER_STOP);
-    assert_true(tell_redirect(stage, "/elsewhere"));
-    tell_failed(stage, reset, false, true);
-    assert_int_equal(stage->num_heads, 1);
-    assert_int_equal(stage->num_ended, 1);
-    assert_int_equal(stage->summary.error.code, Q_ERR_CONNECTION_RESET);
-    stage_free(stage);
 }
 
 int main(void) {
@@ -681,14 +355,6 @@ int main(void) {
         cmocka_unit_test(replays_are_bounded_and_their_octets_are_summed),
         cmocka_unit_test(a_replay_that_succeeds_is_a_success),
         cmocka_unit_test(what_may_have_been_processed_is_never_called_safe_again),
-        cmocka_unit_test(a_redirect_waits_for_the_answer_whatever_else_wakes_it),
-        cmocka_unit_test(yes_follows_and_the_next_hop_is_asked_about_again),
-        cmocka_unit_test(a_hop_counts_when_it_was_followed),
-        cmocka_unit_test(stop_delivers_the_redirect_as_the_response),
-        cmocka_unit_test(refuse_ends_it_with_an_error_of_its_own),
-        cmocka_unit_test(an_answer_to_nothing_changes_nothing),
-        cmocka_unit_test(a_question_without_room_is_asked_when_there_is_some),
-        cmocka_unit_test(a_connection_that_died_meanwhile_matters_as_far_as_it_was_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

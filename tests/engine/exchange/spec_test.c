@@ -217,6 +217,38 @@ static void headers_of_the_engine_may_not_be_given(void **state) {
     }
 }
 
+static void an_upgrade_is_one_protocol_and_the_last_one_set(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_of("GET");
+    assert_int_equal(q_spec_set_upgrade(spec, Q_SLICE("a, b")).code, Q_ERR_INVALID_ARGUMENT);
+    assert_int_equal(spec->upgrade.len, 0);
+    assert_int_equal(q_spec_set_upgrade(spec, Q_SLICE("first")).code, Q_ERR_OK);
+    assert_int_equal(q_spec_set_upgrade(spec, Q_SLICE("raw/1")).code, Q_ERR_OK);
+    assert_int_equal(q_spec_set_feed_max(spec, 12345).code, Q_ERR_OK);
+    assert_int_equal(q_spec_set_feed_max(spec, (uint64_t)Q_FEEDWORD_LIMIT_MAX + 1).code, Q_ERR_INVALID_ARGUMENT);
+    assert_int_equal(q_spec_set_feed_max(spec, 127).code, Q_ERR_INVALID_ARGUMENT);
+    assert_int_equal(spec->feed_max, 12345);
+    assert_int_equal(q_spec_set_feed_max(spec, 0).code, Q_ERR_OK);
+    assert_int_equal(spec->feed_max, Q_SPEC_FEED_DEFAULT);
+    const char *head = head_of(spec);
+    assert_non_null(strstr(head, "\r\nConnection: Upgrade\r\nUpgrade: raw/1\r\n"));
+    assert_null(strstr(head, "first"));
+    assert_int_equal(q_spec_set_upgrade(spec, Q_SLICE("late")).code, Q_ERR_FROZEN);
+    assert_int_equal(q_spec_set_feed_max(spec, 1).code, Q_ERR_FROZEN);
+    q_spec_release(spec);
+}
+
+// It can still be corrected.
+static void an_upgrade_together_with_close_is_refused_by_freezing(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_of("GET");
+    assert_int_equal(q_spec_set_upgrade(spec, Q_SLICE("raw/1")).code, Q_ERR_OK);
+    assert_int_equal(add(spec, "Connection", "close"), Q_ERR_OK);
+    assert_int_equal(q_spec_freeze(spec).code, Q_ERR_INVALID_ARGUMENT);
+    assert_false(spec->is_frozen);
+    q_spec_release(spec);
+}
+
 static void given_fields_take_the_place_of_defaults_and_keep_order_and_case(void **state) {
     (void)state;
     struct q_spec *spec = spec_of("GET");
@@ -445,6 +477,8 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_sent_is_refused_with_its_own_error),
         cmocka_unit_test(headers_that_could_split_the_message_are_refused),
         cmocka_unit_test(headers_of_the_engine_may_not_be_given),
+        cmocka_unit_test(an_upgrade_is_one_protocol_and_the_last_one_set),
+        cmocka_unit_test(an_upgrade_together_with_close_is_refused_by_freezing),
         cmocka_unit_test(given_fields_take_the_place_of_defaults_and_keep_order_and_case),
         cmocka_unit_test(a_request_that_asks_for_close_knows_it),
         cmocka_unit_test(a_frozen_request_cannot_be_changed),

@@ -88,7 +88,7 @@ static void each_error_has_its_words(void **state) {
 }
 
 static void numbers_that_are_no_errors_are_told_as_such(void **state) {
-    static const int32_t k_numbers[] = {-1, 1, 99, 117, 999, 1000, INT32_MAX, INT32_MIN, -100};
+    static const int32_t k_numbers[] = {-1, 1, 99, 199, 999, 1000, INT32_MAX, INT32_MIN, -100};
     (void)state;
     for (size_t i = 0; i < sizeof k_numbers / sizeof k_numbers[0]; i++) {
         assert_string_equal(quoit_error_name(k_numbers[i]), "QUOIT_ERR_UNKNOWN");

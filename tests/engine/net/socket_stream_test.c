@@ -77,7 +77,7 @@ static struct q_address loopback(uint16_t port) {
 // Keeps the ops that were started; the test ends them. What a send was asked for is written down.
 struct puppet {
     struct q_io io;
-    struct q_io_op *connect, *recv, *send, *close;
+    struct q_io_op *connect, *recv, *send, *shutdown, *close;
     const struct q_io_connect *params;
     char asked[64]; // the bytes of the last send
     size_t asked_len;
@@ -126,13 +126,19 @@ static void puppet_send(struct q_io *io, struct q_io_slot slot, struct q_io_op *
     start(&puppet->send, op);
 }
 
+static void puppet_shutdown(struct q_io *io, struct q_io_slot slot, struct q_io_op *op) {
+    assert_int_equal(slot.index, 5);
+    start(&puppet_of(io)->shutdown, op);
+}
+
 static void puppet_close(struct q_io *io, struct q_io_slot slot, struct q_io_op *op) {
     assert_int_equal(slot.index, 5);
     start(&puppet_of(io)->close, op);
 }
 
 static const struct q_io_vtable k_puppet = {
-    .open = puppet_open, .connect = puppet_connect, .recv = puppet_recv, .send = puppet_send, .close = puppet_close};
+    .open = puppet_open, .connect = puppet_connect, .recv = puppet_recv, .send = puppet_send,
+    .shutdown = puppet_shutdown, .close = puppet_close};
 
 // Ends an op as the loop does: from outside of any call.
 static void end(struct q_io_op **place, int32_t result) {
@@ -589,6 +595,33 @@ static void closing_at_any_moment_leaves_nothing_behind(void **state) {
     }
 }
 
+// Whatever comes of it, a receive tells.
+static void our_end_is_sent_without_a_word(void **state) {
+    (void)state;
+    static const int32_t k_results[] = {0, -ENOTCONN, -ECANCELED};
+    for (size_t i = 0; i < Q_COUNT_OF(k_results); i++) {
+        struct puppet puppet;
+        struct ear ear;
+        begin_open(&puppet, &ear);
+        q_stream_recv(&ear.socket.stream);
+        q_stream_shutdown(&ear.socket.stream);
+        if (i == 2) { // closed meanwhile
+            q_stream_close(&ear.socket.stream);
+            end(&puppet.shutdown, k_results[i]);
+            end(&puppet.recv, -ECANCELED);
+            end(&puppet.close, 0);
+            continue;
+        }
+        end(&puppet.shutdown, k_results[i]);
+        assert_int_equal(ear.sent, 0);
+        assert_int_equal(ear.ended, 0);
+        end(&puppet.recv, 0);
+        assert_int_equal(ear.ended, 1);
+        assert_int_equal(ear.error.code, Q_ERR_OK);
+        finish(&puppet, &ear);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_short_send_goes_on_where_it_stopped),
@@ -605,6 +638,7 @@ int main(void) {
         cmocka_unit_test(data_behind_a_close_is_dropped_and_released),
         cmocka_unit_test(an_end_is_told_with_or_without_an_error),
         cmocka_unit_test(a_closed_stream_connects_again),
+        cmocka_unit_test(our_end_is_sent_without_a_word),
         cmocka_unit_test(bytes_go_out_and_come_back_whole_in_any_world),
         cmocka_unit_test(closing_at_any_moment_leaves_nothing_behind),
     };

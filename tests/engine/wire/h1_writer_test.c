@@ -152,6 +152,32 @@ static void fields_of_the_engine_are_refused(void **state) {
     expect_refused(&in, Q_ERR_FORBIDDEN_HEADER);
 }
 
+static void an_upgrade_is_asked_for_behind_the_given_fields(void **state) {
+    (void)state;
+    struct q_h1_head_in in = get();
+    in.upgrade = Q_SLICE("raw/1");
+    in.user_agent = (struct q_slice){0};
+    expect_head(&in, "GET /a?b HTTP/1.1\r\nHost: h:8080\r\nAccept: */*\r\nConnection: Upgrade\r\nUpgrade: raw/1\r\n\r\n");
+    in.headers = LINES("Connection: keep-alive", "Accept: a");
+    in.has_body = true;
+    expect_head(&in, "GET /a?b HTTP/1.1\r\nHost: h:8080\r\nConnection: keep-alive\r\nAccept: a\r\n"
+                     "Connection: Upgrade\r\nUpgrade: raw/1\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void an_upgrade_does_not_go_with_close(void **state) {
+    (void)state;
+    struct q_h1_head_in in = get();
+    in.upgrade = Q_SLICE("raw/1");
+    in.close = true;
+    expect_refused(&in, Q_ERR_INVALID_ARGUMENT);
+    in.close = false;
+    in.headers = LINES("Connection: keep-alive, Close");
+    expect_refused(&in, Q_ERR_INVALID_ARGUMENT);
+    in.headers = NULL;
+    in.upgrade = Q_SLICE("raw 1");
+    expect_refused(&in, Q_ERR_INVALID_ARGUMENT);
+}
+
 static void nothing_that_could_break_the_request_line_passes(void **state) {
     (void)state;
     for (int byte = 0; byte < 256; byte++) {
@@ -185,6 +211,8 @@ int main(void) {
         cmocka_unit_test(close_is_asked_for_once),
         cmocka_unit_test(nothing_is_written_where_it_does_not_fit),
         cmocka_unit_test(fields_of_the_engine_are_refused),
+        cmocka_unit_test(an_upgrade_is_asked_for_behind_the_given_fields),
+        cmocka_unit_test(an_upgrade_does_not_go_with_close),
         cmocka_unit_test(nothing_that_could_break_the_request_line_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

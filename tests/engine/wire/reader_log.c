@@ -191,7 +191,10 @@ char *reader_log(struct q_slice input, const struct reader_log_run *run) {
         abort();
     }
     struct q_h1_reader r;
-    q_h1_reader_begin(&r, run->request_flags, mem, memory, &run->limits);
+    q_h1_reader_begin(&r, run->request_flags & ~(unsigned)Q_H1_REQUEST_UPGRADE, mem, memory, &run->limits);
+    if ((run->request_flags & Q_H1_REQUEST_UPGRADE) != 0) {
+        q_h1_reader_ask_upgrade(&r, Q_SLICE("websocket"));
+    }
     put(&log, "", 0);
     bool going_on = true;
     while (going_on && input.len > 0) {
