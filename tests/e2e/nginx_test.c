@@ -7,7 +7,6 @@
 // Usage: nginx_test FETCH
 #include "tests/engine/core/host.h"
 
-#include <locale.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -44,7 +43,7 @@ static int start_nginx(void **state) {
     }
     struct quoit_engine first;
     struct quoit_port port;
-    assert_non_null(setlocale(LC_ALL, "C.UTF-8"));
+    poison_set_locale();
     assert_int_equal(life_open(NULL, &first, &port), 0);
     assert_int_equal(life_shut(first, port), 0);
     return 0;

@@ -6,7 +6,6 @@
 #include "tests/life/life.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -193,7 +192,7 @@ static void nothing_reads_the_environment_after_the_first_create(void **state) {
     static struct bench_step scripts[NUM_NONSENSE][4];
     static const struct bench_step *one_after_the_other[NUM_NONSENSE + 1];
     (void)state;
-    assert_non_null(setlocale(LC_ALL, "C.UTF-8"));
+    poison_set_locale();
     peers.server = bench_server_start(NULL);
     assert_non_null(peers.server);
     struct bench_server *gone = bench_server_start(NULL);
@@ -242,7 +241,7 @@ static void the_page_catches_whoever_reads(void **state) {
     poison_begin();
     assert_null(getenv("HOME")); // an empty environment, once it was read
     assert_int_equal(poison_end(), 1);
-    assert_non_null(setlocale(LC_ALL, "C.UTF-8"));
+    poison_set_locale();
     poison_begin();
     assert_non_null(strerror(EMFILE));
     assert_int_equal(poison_end(), 1);

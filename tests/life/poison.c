@@ -1,5 +1,6 @@
 #include "tests/life/poison.h"
 
+#include <locale.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -34,6 +35,8 @@ static void on_fault(int signal_number, siginfo_t *info, void *context) {
     }
     mprotect(poison.page, poison.size, PROT_READ);
 }
+
+void poison_set_locale(void) { assert_non_null(setlocale(LC_ALL, "C.UTF-8")); }
 
 void poison_begin(void) {
     poison.size = (size_t)sysconf(_SC_PAGESIZE);

@@ -7,11 +7,16 @@
 
 // A row of a cmocka table: the test runs under the poison, and fails when anybody has read. (Inside the test, and not
 // around the group: cmocka sets signal handlers of its own before each, and reads the environment between them.)
-#define POISONED_TEST(test) {.name = #test, .test_func = poison_run, .teardown_func = poison_lift, .initial_state = (void *)(test)}
+#define POISONED_TEST(test)                                                                                            \
+    {.name = #test, .test_func = poison_run, .teardown_func = poison_lift, .initial_state = (void *)(test)}
 
 // poison_run and poison_lift are that macro's.
 void poison_run(void **state);
 int poison_lift(void **state);
+
+// poison_set_locale puts the process in C.UTF-8, in which the C library reads the environment for an error's text. Before
+// the poison.
+void poison_set_locale(void);
 
 void poison_begin(void);
 
