@@ -249,7 +249,8 @@ int32_t quoit_headers_at(const struct quoit_headers *headers, size_t index, cons
                          const char **value, size_t *value_len) {
     struct q_slice found_name;
     struct q_slice found_value;
-    if (headers == NULL || index > UINT32_MAX ||
+    bool has_outputs = name != NULL && name_len != NULL && value != NULL && value_len != NULL;
+    if (headers == NULL || !has_outputs || index > UINT32_MAX ||
         !q_headers_at(block_of(headers), (uint32_t)index, &found_name, &found_value)) {
         return 0;
     }
@@ -263,7 +264,9 @@ int32_t quoit_headers_at(const struct quoit_headers *headers, size_t index, cons
 int32_t quoit_headers_get(const struct quoit_headers *headers, const char *name, size_t name_len, const char **value,
                           size_t *value_len) {
     struct q_slice found;
-    if (headers == NULL || name == NULL || !q_headers_get(block_of(headers), q_slice_make(name, name_len), &found)) {
+    bool has_outputs = value != NULL && value_len != NULL;
+    if (headers == NULL || name == NULL || !has_outputs ||
+        !q_headers_get(block_of(headers), q_slice_make(name, name_len), &found)) {
         return 0;
     }
     *value = found.ptr;

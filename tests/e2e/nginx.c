@@ -70,7 +70,9 @@ static void run(const struct nginx *nginx) {
     snprintf(conf, sizeof conf, "%s/nginx.conf", nginx->folder);
     snprintf(log, sizeof log, "%s/early.log", nginx->folder);
     prctl(PR_SET_PDEATHSIG, SIGTERM); // a test that crashes leaves nobody behind
-    execl("/usr/sbin/nginx", "nginx", "-c", conf, "-p", nginx->folder, "-e", log, (char *)NULL);
+    char *const arguments[] = {"nginx", "-c", conf, "-p", (char *)(uintptr_t)nginx->folder, "-e", log, NULL};
+    char *const nothing[] = {NULL}; // the test's own environment may be one that nobody can read
+    execve("/usr/sbin/nginx", arguments, nothing);
     _exit(127);
 }
 
@@ -107,8 +109,11 @@ static bool come_up(struct nginx *nginx) {
 struct nginx nginx_start(void) {
     struct nginx nginx = {0};
     char files[NGINX_PATH_MAX + 32];
-    const char *base = getenv("TEST_TMPDIR");
-    snprintf(nginx.folder, sizeof nginx.folder, "%s/nginx.XXXXXX", base != NULL && strlen(base) < 90 ? base : "/tmp");
+    static const char *base;
+    if (base == NULL) { // the first time only: later ones may come under a poisoned environment
+        base = getenv("TEST_TMPDIR") != NULL ? getenv("TEST_TMPDIR") : "/tmp";
+    }
+    snprintf(nginx.folder, sizeof nginx.folder, "%s/nginx.XXXXXX", strlen(base) < 90 ? base : "/tmp");
     assert_non_null(mkdtemp(nginx.folder));
     snprintf(files, sizeof files, "%s/files", nginx.folder);
     assert_int_equal(mkdir(files, 0755), 0);

@@ -1,6 +1,9 @@
 // The engine against Debian's nginx: files over keep-alive from several threads, every kind of answer, and a server
 // that reloads and stops in the middle. And the fetch example, as a user runs it.
 //
+// All of it in C.UTF-8 and under a poisoned environment (tests/life/poison.h), from the moment that the process's first
+// create has returned.
+//
 // Usage: nginx_test FETCH
 #include "tests/engine/core/host.h"
 
@@ -13,8 +16,8 @@
 #include "bench/server/body.h"
 #include "tests/bench/raw_client.h"
 #include "tests/e2e/nginx.h"
-
-extern char **environ;
+#include "tests/life/life.h"
+#include "tests/life/poison.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -38,6 +41,11 @@ static int start_nginx(void **state) {
         snprintf(name, sizeof name, "%llu.bin", (unsigned long long)k_sizes[i]);
         nginx_add_file(&nginx, name, k_sizes[i]);
     }
+    struct quoit_engine first;
+    struct quoit_port port;
+    poison_set_locale();
+    assert_int_equal(life_open(NULL, &first, &port), 0);
+    assert_int_equal(life_shut(first, port), 0);
     return 0;
 }
 
@@ -329,7 +337,7 @@ static struct fetched fetch(const char *const *arguments) {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fileno(body), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, fileno(report), STDERR_FILENO);
-    assert_int_equal(posix_spawn(&pid, the_fetch, &actions, NULL, (char *const *)(uintptr_t)argv, environ), 0);
+    assert_int_equal(posix_spawn(&pid, the_fetch, &actions, NULL, (char *const *)(uintptr_t)argv, poison_environment()), 0);
     posix_spawn_file_actions_destroy(&actions);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
@@ -426,15 +434,15 @@ static void fetch_says_why_it_failed(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(four_threads_get_files_of_all_sizes_over_keep_alive),
-        cmocka_unit_test(chunked_answers_come_whole),
-        cmocka_unit_test(connections_that_have_served_enough_are_left),
-        cmocka_unit_test(every_kind_of_answer_is_framed_right_on_one_connection),
-        cmocka_unit_test(fetch_writes_the_body_and_one_line_of_json),
-        cmocka_unit_test(fetch_takes_its_options_in_any_order),
-        cmocka_unit_test(fetch_says_why_it_failed),
-        cmocka_unit_test(a_reload_in_the_middle_loses_no_request),
-        cmocka_unit_test(a_server_that_stops_in_the_middle_is_told_in_typed_errors),
+        POISONED_TEST(four_threads_get_files_of_all_sizes_over_keep_alive),
+        POISONED_TEST(chunked_answers_come_whole),
+        POISONED_TEST(connections_that_have_served_enough_are_left),
+        POISONED_TEST(every_kind_of_answer_is_framed_right_on_one_connection),
+        POISONED_TEST(fetch_writes_the_body_and_one_line_of_json),
+        POISONED_TEST(fetch_takes_its_options_in_any_order),
+        POISONED_TEST(fetch_says_why_it_failed),
+        POISONED_TEST(a_reload_in_the_middle_loses_no_request),
+        POISONED_TEST(a_server_that_stops_in_the_middle_is_told_in_typed_errors),
     };
     if (argc != 2) {
         fprintf(stderr, "usage: nginx_test FETCH\n");

@@ -2,65 +2,18 @@
 // page that cannot be read, while every mode and rung works, fails in each of its ways, closes and is made anew. The
 // locale is C.UTF-8, in which the C library itself reads the environment for an error's text.
 //
-// A read on a host's thread is caught by SIGSEGV, counted, and then let pass (it finds an empty environment), so that a
-// failing test says who it was. The engine's thread blocks all signals, so a read there kills the test by the same one.
-// The test itself and the servers that it runs against read nothing meanwhile.
+// The test itself and the servers that it runs against read nothing meanwhile (poison.h).
 #include "tests/life/life.h"
 
 #include <errno.h>
-#include <locale.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/server/scripted.h"
 #include "bench/server/server.h"
-
-extern char **environ;
+#include "tests/life/poison.h"
 
 enum { SHORT_MS = 30 }; // a timeout that is meant to strike
-
-static struct {
-    char *page;
-    size_t size;
-    char **environ_before;
-    struct sigaction action_before;
-    volatile sig_atomic_t num_reads;
-    char reader[16]; // name of the first thread that read
-} poison;
-
-static void on_fault(int signal_number, siginfo_t *info, void *context) {
-    (void)context;
-    char *at = info->si_addr;
-    if (at < poison.page || at >= poison.page + poison.size) {
-        signal(signal_number, SIG_DFL); // somebody else's fault: the same instruction faults again, for good
-        return;
-    }
-    if (poison.num_reads++ == 0) {
-        prctl(PR_GET_NAME, poison.reader, 0, 0, 0);
-    }
-    mprotect(poison.page, poison.size, PROT_READ);
-}
-
-static void poison_environment(void) {
-    poison.size = (size_t)sysconf(_SC_PAGESIZE);
-    poison.page = mmap(NULL, poison.size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(poison.page != MAP_FAILED);
-    poison.num_reads = 0;
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
-    assert_int_equal(sigaction(SIGSEGV, &action, &poison.action_before), 0);
-    poison.environ_before = environ;
-    environ = (char **)(void *)poison.page;
-}
-
-static int restore_environment(void) {
-    environ = poison.environ_before;
-    assert_int_equal(sigaction(SIGSEGV, &poison.action_before, NULL), 0);
-    munmap(poison.page, poison.size);
-    return poison.num_reads;
-}
 
 // --- the scenario ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +192,7 @@ static void nothing_reads_the_environment_after_the_first_create(void **state) {
     static struct bench_step scripts[NUM_NONSENSE][4];
     static const struct bench_step *one_after_the_other[NUM_NONSENSE + 1];
     (void)state;
-    assert_non_null(setlocale(LC_ALL, "C.UTF-8"));
+    poison_set_locale();
     peers.server = bench_server_start(NULL);
     assert_non_null(peers.server);
     struct bench_server *gone = bench_server_start(NULL);
@@ -257,7 +210,7 @@ static void nothing_reads_the_environment_after_the_first_create(void **state) {
     struct quoit_port first_port;
     struct quoit_failure failure;
     assert_int_equal(quoit_engine_create(NULL, &first, &failure), QUOIT_OK);
-    poison_environment();
+    poison_begin();
     assert_int_equal(quoit_port_create(first, NULL, &first_port), QUOIT_OK);
     for (uint32_t rung = 0; rung < LIFE_RUNGS; rung++) {
         peers.scripted = bench_scripted_start(NULL, one_after_the_other);
@@ -274,10 +227,10 @@ static void nothing_reads_the_environment_after_the_first_create(void **state) {
     }
     a_create_that_fails();
     int line = life_shut(first, first_port);
-    int num_reads = restore_environment();
+    int num_reads = poison_end();
     bench_server_stop(peers.server);
     if (num_reads > 0) {
-        fail_msg("the environment was read, first by a thread named '%s'", poison.reader);
+        fail_msg("the environment was read, first by a thread named '%s'", poison_reader());
     }
     assert_int_equal(line, 0);
 }
@@ -285,13 +238,13 @@ static void nothing_reads_the_environment_after_the_first_create(void **state) {
 // What the other test would not be worth a thing without.
 static void the_page_catches_whoever_reads(void **state) {
     (void)state;
-    poison_environment();
+    poison_begin();
     assert_null(getenv("HOME")); // an empty environment, once it was read
-    assert_int_equal(restore_environment(), 1);
-    assert_non_null(setlocale(LC_ALL, "C.UTF-8"));
-    poison_environment();
+    assert_int_equal(poison_end(), 1);
+    poison_set_locale();
+    poison_begin();
     assert_non_null(strerror(EMFILE));
-    assert_int_equal(restore_environment(), 1);
+    assert_int_equal(poison_end(), 1);
 }
 
 int main(void) {

@@ -41,6 +41,9 @@ static int every_call_is_refused(const struct inheritance *of) {
     EXPECT(quoit_engine_info(of->engine, &info) == QUOIT_ERR_FORKED);
     EXPECT(quoit_engine_tick(of->engine) == -QUOIT_ERR_FORKED);
     EXPECT(quoit_engine_fd(of->engine) == -1);
+    EXPECT(quoit_engine_timeout_ms(of->engine) == 0);
+    struct quoit_request_state state = {.struct_size = sizeof state};
+    EXPECT(quoit_request_state(of->engine, of->handle, &state) == QUOIT_ERR_FORKED);
     EXPECT(quoit_port_create(of->engine, NULL, &port) == QUOIT_ERR_FORKED);
     EXPECT(quoit_submit(of->engine, of->port, of->request, 1, NULL) == QUOIT_ERR_FORKED);
     EXPECT(quoit_cancel(of->engine, of->handle) == QUOIT_ERR_FORKED);

@@ -1,10 +1,5 @@
-// The descriptor thief. Right behind every close(2) in this process (the linker sends them all through __wrap_close) it
-// takes the number that has just come free for a socket of its own, with a letter in it, and keeps it. Whoever acts on a
-// number that is not his any more, closes twice, or reads, writes or registers late, does it to the thief, who looks at
-// the end whether each of his is still his own: the same file, the letter unread, nothing written to it, both ways open.
-//
-// So it is done through the making, the life and the end of engines on every rung and in every mode, and through creates
-// that fail at each of their steps for want of a descriptor.
+// The descriptor thief (thief.h) through the making, the life and the end of engines on every rung and in every mode, and
+// through creates that fail at each of their steps for want of a descriptor.
 #include "tests/life/life.h"
 
 #include <errno.h>
@@ -15,126 +10,12 @@
 #include <unistd.h>
 
 #include "bench/server/server.h"
+#include "tests/life/thief.h"
 
 enum {
     THEFTS_MAX = 512,   // of one engine's life; the scenario comes to a fifth of it
-    HIGH = 640,         // the thief's own numbers begin here, out of everybody's way
     FEW_MAX = 8,        // free descriptors with which a create is tried; the last ones are plenty
 };
-
-int __real_close(int fd);
-int __wrap_close(int fd);
-
-// struct theft is a number that was taken, one end of a pair; the other end lies high up.
-struct theft {
-    int fd;
-    int far_end;
-    ino_t file;
-};
-
-static struct {
-    pthread_mutex_t lock;
-    bool is_at_work;
-    int pairs[THEFTS_MAX][2]; // made beforehand: a theft opens nothing
-    struct theft thefts[THEFTS_MAX];
-    size_t num_thefts;
-    size_t num_exact; // thefts of just the number that was closed
-    size_t num_missed;
-} thief = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static const char k_letter[] = "not yours";
-
-static void steal(int fd) {
-    if (thief.num_thefts == THEFTS_MAX) {
-        thief.num_missed++;
-        return;
-    }
-    int *pair = thief.pairs[thief.num_thefts];
-    int mine = fcntl(pair[0], F_DUPFD_CLOEXEC, fd);
-    struct stat about;
-    if (mine < 0 || fstat(mine, &about) != 0) {
-        thief.num_missed++;
-        return;
-    }
-    __real_close(pair[0]);
-    thief.thefts[thief.num_thefts++] = (struct theft){.fd = mine, .far_end = pair[1], .file = about.st_ino};
-    thief.num_exact += mine == fd;
-}
-
-int __wrap_close(int fd) {
-    pthread_mutex_lock(&thief.lock);
-    int result = __real_close(fd);
-    int error = errno;
-    if (thief.is_at_work && result == 0) {
-        steal(fd);
-    }
-    pthread_mutex_unlock(&thief.lock);
-    errno = error;
-    return result;
-}
-
-static int move_up(int fd) {
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
-    assert_true(high >= HIGH);
-    __real_close(fd);
-    return high;
-}
-
-static void thief_begin(void) {
-    for (size_t i = 0; i < THEFTS_MAX; i++) {
-        int pair[2];
-        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-        assert_int_equal(send(pair[1], k_letter, sizeof k_letter, MSG_NOSIGNAL), (ssize_t)sizeof k_letter);
-        thief.pairs[i][0] = move_up(pair[0]);
-        thief.pairs[i][1] = move_up(pair[1]);
-    }
-    pthread_mutex_lock(&thief.lock);
-    thief.num_thefts = 0;
-    thief.num_exact = 0;
-    thief.num_missed = 0;
-    thief.is_at_work = true;
-    pthread_mutex_unlock(&thief.lock);
-}
-
-static void assert_still_mine(const struct theft *theft) {
-    struct stat about;
-    char text[2 * sizeof k_letter];
-    if (fstat(theft->fd, &about) != 0) {
-        fail_msg("number %d was closed under its new owner", theft->fd);
-    }
-    if (about.st_ino != theft->file) {
-        fail_msg("number %d was closed under its new owner, and is somebody else's now", theft->fd);
-    }
-    if (recv(theft->fd, text, sizeof text, MSG_DONTWAIT) != (ssize_t)sizeof k_letter ||
-        memcmp(text, k_letter, sizeof k_letter) != 0) {
-        fail_msg("somebody has read from number %d, which was another's", theft->fd);
-    }
-    if (recv(theft->far_end, text, sizeof text, MSG_DONTWAIT) != -1 || errno != EAGAIN) {
-        fail_msg("somebody has written to number %d, or shut it down, which was another's", theft->fd);
-    }
-    assert_int_equal(send(theft->fd, "x", 1, MSG_NOSIGNAL), 1);
-    assert_int_equal(send(theft->far_end, "x", 1, MSG_NOSIGNAL), 1);
-    assert_int_equal(fcntl(theft->fd, F_GETFD), FD_CLOEXEC);
-    assert_int_equal(fcntl(theft->fd, F_GETFL) & (O_NONBLOCK | O_ASYNC | O_APPEND), O_NONBLOCK);
-}
-
-// Looks at the loot, gives it back, and tells how much of it there was.
-static size_t thief_end(void) {
-    pthread_mutex_lock(&thief.lock);
-    thief.is_at_work = false;
-    pthread_mutex_unlock(&thief.lock);
-    assert_int_equal(thief.num_missed, 0);
-    for (size_t i = 0; i < thief.num_thefts; i++) {
-        assert_still_mine(&thief.thefts[i]);
-        __real_close(thief.thefts[i].fd);
-        __real_close(thief.thefts[i].far_end);
-    }
-    for (size_t i = thief.num_thefts; i < THEFTS_MAX; i++) {
-        __real_close(thief.pairs[i][0]);
-        __real_close(thief.pairs[i][1]);
-    }
-    return thief.num_exact;
-}
 
 // --- what is stolen from -----------------------------------------------------------------------------------------------
 
@@ -202,7 +83,7 @@ static void live(void) {
 static void one_life(uint32_t engine_mode, uint32_t port_mode, uint32_t capabilities_off) {
     struct quoit_engine_options engine = {.mode = engine_mode, .capabilities_off = capabilities_off};
     struct quoit_port_options port = {.mode = port_mode};
-    thief_begin();
+    thief_begin(THEFTS_MAX);
     host_start(&host, &engine, &port);
     live();
     host_stop(&host);
@@ -233,7 +114,7 @@ static void callbacks_on_the_loop_touch_none_either(void **state) {
 static void a_probe_touches_none_either(void **state) {
     struct quoit_probe_result probe = {.struct_size = sizeof probe};
     (void)state;
-    thief_begin();
+    thief_begin(THEFTS_MAX);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(quoit_probe(&probe), QUOIT_OK);
         assert_int_equal(probe.failure.code, QUOIT_OK);
@@ -243,15 +124,15 @@ static void a_probe_touches_none_either(void **state) {
 
 // --- too few descriptors -----------------------------------------------------------------------------------------------
 
-static int fillers[HIGH];
+static int fillers[THIEF_FLOOR];
 static size_t num_fillers;
 
-// Leaves `num_free` descriptors, all below HIGH.
+// Leaves `num_free` descriptors, all below THIEF_FLOOR.
 static void fill_up(size_t num_free) {
     struct rlimit limit;
     num_fillers = 0;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = HIGH;
+    limit.rlim_cur = THIEF_FLOOR;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     for (int fd = dup(0); fd >= 0; fd = dup(0)) {
         fillers[num_fillers++] = fd;
@@ -259,14 +140,14 @@ static void fill_up(size_t num_free) {
     assert_int_equal(errno, EMFILE);
     assert_true(num_fillers >= num_free);
     while (num_free-- > 0) {
-        __real_close(fillers[--num_fillers]);
+        thief_close(fillers[--num_fillers]);
     }
 }
 
 static void empty_again(void) {
     struct rlimit limit;
     while (num_fillers > 0) {
-        __real_close(fillers[--num_fillers]);
+        thief_close(fillers[--num_fillers]);
     }
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
@@ -282,7 +163,7 @@ static bool try_with(size_t num_free, uint32_t mode, uint32_t capabilities_off) 
     struct quoit_engine engine;
     struct quoit_port port = {0};
     struct quoit_failure failure;
-    thief_begin();
+    thief_begin(THEFTS_MAX);
     fill_up(num_free);
     int32_t code = quoit_engine_create(&options, &engine, &failure);
     int32_t port_code = code == QUOIT_OK ? quoit_port_create(engine, &inline_port, &port) : code;
@@ -322,29 +203,40 @@ static void a_create_that_lacks_a_descriptor_touches_none_either(void **state) {
 
 // What the other tests would not be worth a thing without: each fault, done on purpose, is seen.
 static void the_thief_sees_what_is_done_to_him(void **state) {
+    enum { NOTHING, CLOSED, REPLACED, READ, WRITTEN, SHUT, FLAGGED, FAULTS };
+    static const char *const k_seen[FAULTS] = {NULL, "was closed", "somebody else's", "read", "written", "shut", "flags"};
     (void)state;
-    int pair[2];
-    char byte;
-    thief_begin();
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    assert_int_equal(close(pair[0]), 0);
-    assert_int_equal(close(pair[1]), 0);
-    assert_int_equal(thief.num_exact, 2);
-    struct stat about;
-    assert_int_equal(fstat(pair[0], &about), 0); // the number lives on, as the thief's
-    assert_int_equal(about.st_ino, thief.thefts[0].file);
-    assert_int_equal(recv(pair[0], &byte, 1, 0), 1); // reads what is not his
-    assert_int_equal(__real_close(pair[1]), 0);      // closes what is not his
-    assert_int_equal(recv(pair[0], &byte, 1, MSG_DONTWAIT), -1);
-    assert_int_equal(fstat(pair[1], &about), -1);
-    thief.is_at_work = false;
-    for (size_t i = 0; i < THEFTS_MAX; i++) {
-        if (i > 1) {
-            __real_close(thief.pairs[i][0]);
+    for (int fault = 0; fault < FAULTS; fault++) {
+        for (size_t thefts_behind = 0; thefts_behind < 8; thefts_behind += 7) { // seen at the end, or when he lets go
+            int pair[2];
+            int later[2];
+            char byte;
+            size_t exact;
+            thief_begin(4);
+            assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+            assert_int_equal(close(pair[0]), 0);
+            switch (fault) {
+            case CLOSED: assert_int_equal(thief_close(pair[0]), 0); break;
+            case REPLACED: assert_int_equal(dup2(0, pair[0]), pair[0]); break;
+            case READ: assert_int_equal(recv(pair[0], &byte, 1, 0), 1); break;
+            case WRITTEN: assert_int_equal(send(pair[0], "x", 1, MSG_NOSIGNAL), 1); break;
+            case SHUT: assert_int_equal(shutdown(pair[0], SHUT_WR), 0); break;
+            case FLAGGED: assert_int_equal(fcntl(pair[0], F_SETFL, 0), 0); break;
+            default: break;
+            }
+            assert_int_equal(thief_close(pair[1]), 0);
+            for (size_t i = 0; i < thefts_behind; i++) {
+                assert_int_equal(pipe2(later, O_CLOEXEC), 0);
+                assert_int_equal(close(later[0]), 0);
+                assert_int_equal(thief_close(later[1]), 0);
+            }
+            const char *damage = thief_stop(&exact);
+            assert_true((damage == NULL) == (fault == NOTHING));
+            assert_true(fault == NOTHING || strstr(damage, k_seen[fault]) != NULL || thefts_behind > 0);
+            assert_int_equal(exact, 1 + thefts_behind);
+            thief_close(fault == REPLACED || fault >= READ ? pair[0] : -1); // the thief left it to whoever has it
         }
-        __real_close(thief.pairs[i][1]);
     }
-    __real_close(pair[0]);
 }
 
 int main(void) {

@@ -1,5 +1,7 @@
 // What can befall a request on the wire, each ending in its own typed error, in time, and leaving nothing behind.
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -159,17 +161,40 @@ static void a_server_that_never_answers_is_cut_off_in_time(void **state) {
     rig_stop(&rig);
 }
 
+enum { ROOM = 2, FILLERS = ROOM + 2 };
+
+// Fills the backlog of a listener that was given 1, into which the kernel lets one more. Nothing waits for a connect: the
+// fillers are begun, and when ROOM of them are in, there is no more room, whatever becomes of the others.
+static void fill_backlog(uint16_t port, int *fillers) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct pollfd waits[FILLERS];
+    for (int i = 0; i < FILLERS; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_true(fillers[i] >= 0);
+        assert_true(connect(fillers[i], (const struct sockaddr *)&address, sizeof address) == 0 || errno == EINPROGRESS);
+        waits[i] = (struct pollfd){.fd = fillers[i], .events = POLLOUT};
+    }
+    uint64_t end_ms = clock_ms() + WAIT_MS;
+    for (int num_in = 0; num_in < ROOM;) {
+        assert_true(clock_ms() < end_ms);
+        (void)poll(waits, FILLERS, WAIT_MS);
+        num_in = 0;
+        for (int i = 0; i < FILLERS; i++)
+            num_in += (waits[i].revents & POLLOUT) != 0;
+    }
+}
+
 // A listener whose backlog is full answers no SYN: the connect hangs, as against a host that drops packets.
 static void a_connection_that_is_never_made_is_cut_off_in_time(void **state) {
     struct rig rig = rig_start();
-    struct raw_client fillers[2];
+    int fillers[FILLERS];
     char url[URL_MAX];
     (void)state;
     struct bench_server *deaf = bench_server_start(&(struct bench_server_options){.backlog = 1});
     assert_non_null(deaf);
     bench_server_set_accepting(deaf, false);
-    for (int i = 0; i < 2; i++) // the kernel lets one more in than the backlog says
-        fillers[i] = raw_connect(bench_server_port(deaf));
+    fill_backlog(bench_server_port(deaf), fillers);
     submit(&rig, "GET", bench_server_url(deaf, "/size/1", url, sizeof url), 0, SHORT_MS, 1);
     struct outcome outcome = wait_end(&rig);
     assert_failed(&outcome, QUOIT_ERR_TIMEOUT_CONNECT, "full backlog");
@@ -177,8 +202,8 @@ static void a_connection_that_is_never_made_is_cut_off_in_time(void **state) {
     assert_int_equal(outcome.summary.failure.retry_safe, 1);
     assert_true(outcome.summary.end_ns >= SHORT_MS * UINT64_C(1000000)); // never early, by the engine's own clock
     assert_true(outcome.elapsed_ms <= LATE_MS);
-    for (int i = 0; i < 2; i++)
-        raw_close(&fillers[i]);
+    for (int i = 0; i < FILLERS; i++)
+        close(fillers[i]);
     bench_server_stop(deaf);
     rig_stop(&rig);
 }

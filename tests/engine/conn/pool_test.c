@@ -415,6 +415,33 @@ static void closing_ends_what_has_no_user_and_lets_the_others_finish(void **stat
     free(askers);
 }
 
+// The first in line for room stands there for nobody any more; but its origin lives, by a connection that is busy.
+static void room_goes_down_the_line_past_those_who_gave_up(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_max = 2});
+    struct asker *askers = new_askers(&s, 4);
+    conn_rig_listen(&s.rig, "127.0.0.1", 81, Q_SIM_ACCEPT, 0);
+    conn_rig_listen(&s.rig, "127.0.0.1", 82, Q_SIM_ACCEPT, 0);
+    s.rig.response = NULL;
+    ask(&askers[0], POOL_RIG_HOME);
+    ask(&askers[1], "http://127.0.0.1:81/");
+    run_a_moment(&s);
+    assert_int_equal(ask(&askers[2], POOL_RIG_HOME), Q_LEASE_WAITING);
+    assert_int_equal(ask(&askers[3], "http://127.0.0.1:82/"), Q_LEASE_WAITING);
+    q_pool_cancel(&s.pool, &askers[2].lease);
+    s.rig.response = CONN_RIG_OK;
+    q_sim_conn_reset(server_conn(&s, 1));
+    until_over(&askers[1]);
+    assert_string_equal(askers[1].user.diary, "F");
+    until_over(&askers[3]);
+    assert_string_equal(askers[3].user.diary, "H200DE");
+    answer(&s, 0);
+    until_over(&askers[0]);
+    pool_rig_close(&s);
+    free(askers);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_is_used_again),
@@ -432,6 +459,7 @@ int main(void) {
         cmocka_unit_test(a_cancelled_waiter_hears_nothing_and_its_connection_serves_others),
         cmocka_unit_test(a_connection_that_nobody_waits_for_any_more_is_shelved),
         cmocka_unit_test(waiters_of_a_hungry_origin_may_all_give_up),
+        cmocka_unit_test(room_goes_down_the_line_past_those_who_gave_up),
         cmocka_unit_test(an_older_waiter_of_another_origin_comes_first),
         cmocka_unit_test(who_wants_a_fresh_connection_gets_none_that_was_idle),
         cmocka_unit_test(closing_ends_what_has_no_user_and_lets_the_others_finish),

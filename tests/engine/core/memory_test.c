@@ -105,6 +105,10 @@ static bool request_survives(const struct bench_server *server, const char *meth
     if (strcmp(method, "POST") == 0) {
         assert_int_equal(quoit_request_set_body(request, body, sizeof body, NULL, NULL), QUOIT_OK);
     }
+    struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = 5};
+    if (strncmp(path, "/redirect/", 10) == 0) {
+        assert_int_equal(quoit_request_set_redirects(request, &redirects), QUOIT_OK);
+    }
     q_failalloc_fail_at(failalloc, nth);
     host_submit(&host, 0, request);
     const struct host_record *record = host_wait(&host, 0);
@@ -130,7 +134,9 @@ static void a_request_survives_the_failure_of_any_allocation(void **state) {
         uint64_t len;
     } k_rows[] = {{"GET", "/size/50000", 50000},
                   {"GET", "/size/3000?chunked=100&trailers=1&early=2", 3000},
-                  {"POST", "/echo", 50000}};
+                  {"POST", "/echo", 50000},
+                  {"GET", "/redirect/3", sizeof "arrived\n" - 1},
+                  {"GET", "/redirect/2?chunked=100&trailers=1", sizeof "arrived\n" - 1}};
     (void)state;
     struct bench_server *server = server_start("/size/100");
     for (size_t i = 0; i < sizeof k_rows / sizeof k_rows[0]; i++) {
