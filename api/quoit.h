@@ -441,9 +441,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_feed_max(struct quoit_request
 
 // quoit_request_freeze ends building: the request is checked, serialised, and immutable from here on. Any thread may
 // then submit it, any number of times, on any engine. A submit freezes a request that is not frozen yet, which must
-// then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT (an upgrade together with
-// Connection: close), INVALID_URL,
-// NO_MEMORY; the request can then still be corrected.
+// then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT (an upgrade together
+// with Connection: close), FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the request can then still be corrected.
 // A second call does nothing.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_freeze(struct quoit_request *request);
 

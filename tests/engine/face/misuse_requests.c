@@ -1,0 +1,188 @@
+// Building requests, in every wrong way.
+#include "tests/engine/face/misuse.h"
+
+#include "tests/engine/core/host.h"
+
+#define URL MISUSE_URL
+
+void misuse_must_not_be_released(void *context, const void *data, size_t len) {
+    (void)data;
+    (void)len;
+    *(bool *)context = true;
+}
+
+static void request_new(void) {
+    struct quoit_request *request = NULL;
+    assert_int_equal(quoit_request_new(NULL, URL, &request), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_new("GET", NULL, &request), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_new("GET", URL, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_new("", URL, &request), QUOIT_ERR_INVALID_METHOD);
+    assert_int_equal(quoit_request_new("G T", URL, &request), QUOIT_ERR_INVALID_METHOD);
+    assert_int_equal(quoit_request_new("GET", "", &request), QUOIT_ERR_INVALID_URL);
+    assert_int_equal(quoit_request_new("GET", "http://", &request), QUOIT_ERR_INVALID_URL);
+    assert_int_equal(quoit_request_new("GET", "gopher://h/", &request), QUOIT_ERR_UNSUPPORTED_SCHEME);
+    assert_null(request);
+}
+
+static struct quoit_request *frozen_request(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
+    return request;
+}
+
+static void request_add_header(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_add_header(NULL, "a", 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_add_header(request, NULL, 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_add_header(request, NULL, 0, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_add_header(request, "a", 1, NULL, 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_add_header(request, "a", 0, "b", 1), QUOIT_ERR_INVALID_HEADER_NAME);
+    assert_int_equal(quoit_request_add_header(request, "a\0b", 3, "b", 1), QUOIT_ERR_INVALID_HEADER_NAME);
+    assert_int_equal(quoit_request_add_header(request, "a", 1, "b\0c", 3), QUOIT_ERR_INVALID_HEADER_VALUE);
+    quoit_request_release(request);
+    request = frozen_request();
+    assert_int_equal(quoit_request_add_header(request, "a", 1, "b", 1), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_set_body(void) {
+    bool is_released = false;
+    struct quoit_request *request = host_request("POST", URL);
+    assert_int_equal(quoit_request_set_body(NULL, "a", 1, misuse_must_not_be_released, &is_released),
+                     QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_body(request, NULL, 1, misuse_must_not_be_released, &is_released),
+                     QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
+    assert_int_equal(quoit_request_set_body(request, "a", 1, misuse_must_not_be_released, &is_released), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+    assert_false(is_released);
+}
+
+static void request_set_bounds(void) {
+    struct quoit_request_bounds bounds = {.struct_size = sizeof bounds};
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_set_bounds(NULL, &bounds), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_bounds(request, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    for (bounds.struct_size = 0; bounds.struct_size < sizeof bounds.struct_size; bounds.struct_size++) {
+        assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_ERR_INVALID_STRUCT_SIZE);
+    }
+    bounds = (struct quoit_request_bounds){.struct_size = sizeof bounds, .total_ms = UINT64_MAX};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_ERR_INVALID_ARGUMENT);
+    bounds = (struct quoit_request_bounds){.struct_size = sizeof bounds, .low_speed_bytes = 1};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_request_release(request);
+    request = frozen_request();
+    bounds = (struct quoit_request_bounds){.struct_size = sizeof bounds};
+    assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_set_redirects(void) {
+    struct quoit_redirect_options options = {.struct_size = sizeof options};
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_set_redirects(NULL, &options), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_redirects(request, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    for (options.struct_size = 0; options.struct_size < sizeof options.struct_size; options.struct_size++) {
+        assert_int_equal(quoit_request_set_redirects(request, &options), QUOIT_ERR_INVALID_STRUCT_SIZE);
+    }
+    options = (struct quoit_redirect_options){.struct_size = sizeof options, .limit = 65};
+    assert_int_equal(quoit_request_set_redirects(request, &options), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_request_release(request);
+    request = frozen_request();
+    options = (struct quoit_redirect_options){.struct_size = sizeof options};
+    assert_int_equal(quoit_request_set_redirects(request, &options), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_set_local_address(void) {
+    static const char *const k_none[] = {"", "::", "0.0.0.0", "localhost", "127.0.0.1:80", "fe80::1%lo", "[::1]"};
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_set_local_address(NULL, "127.0.0.1"), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_local_address(request, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    for (size_t i = 0; i < sizeof k_none / sizeof k_none[0]; i++) {
+        assert_int_equal(quoit_request_set_local_address(request, k_none[i]), QUOIT_ERR_INVALID_ARGUMENT);
+    }
+    quoit_request_release(request);
+    request = frozen_request();
+    assert_int_equal(quoit_request_set_local_address(request, "127.0.0.1"), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_connect_to(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_connect_to(NULL, "a", 1, "b", 2), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_connect_to(request, "a b", 1, "b", 2), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_connect_to(request, "a", 1, "b/c", 2), QUOIT_ERR_INVALID_ARGUMENT);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(quoit_request_connect_to(request, NULL, 0, "", 0), QUOIT_OK); // matches all, changes nothing
+    }
+    assert_int_equal(quoit_request_connect_to(request, "a", 1, "b", 2), QUOIT_ERR_INVALID_ARGUMENT); // too many
+    quoit_request_release(request);
+    request = frozen_request();
+    assert_int_equal(quoit_request_connect_to(request, "a", 1, "b", 2), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_set_upgrade(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_set_upgrade(NULL, "a", 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_upgrade(request, NULL, 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_upgrade(request, "a", 0), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_upgrade(request, "a", SIZE_MAX), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_upgrade(request, "a b", 3), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_upgrade(request, "a\0b", 3), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_request_release(request);
+    request = frozen_request();
+    assert_int_equal(quoit_request_set_upgrade(request, "a", 1), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_set_feed_max(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_set_feed_max(NULL, 1024), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_feed_max(request, 127), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_feed_max(request, UINT64_MAX), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_request_release(request);
+    request = frozen_request();
+    assert_int_equal(quoit_request_set_feed_max(request, 1024), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_set_credit(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_set_credit(NULL, 1, 0), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_credit(request, UINT64_MAX, 0), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_request_release(request);
+    request = frozen_request();
+    assert_int_equal(quoit_request_set_credit(request, 1, 0), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void request_freeze(void) {
+    assert_int_equal(quoit_request_freeze(NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    struct quoit_request *request = frozen_request();
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK); // does nothing
+    quoit_request_release(request);
+}
+
+static void request_acquire(void) { assert_null(quoit_request_acquire(NULL)); }
+
+static void request_release(void) { quoit_request_release(NULL); }
+
+const struct misuse k_misuse_requests[] = {
+    {"quoit_request_new", request_new},
+    {"quoit_request_add_header", request_add_header},
+    {"quoit_request_set_body", request_set_body},
+    {"quoit_request_set_bounds", request_set_bounds},
+    {"quoit_request_set_redirects", request_set_redirects},
+    {"quoit_request_set_local_address", request_set_local_address},
+    {"quoit_request_connect_to", request_connect_to},
+    {"quoit_request_set_credit", request_set_credit},
+    {"quoit_request_set_upgrade", request_set_upgrade},
+    {"quoit_request_set_feed_max", request_set_feed_max},
+    {"quoit_request_freeze", request_freeze},
+    {"quoit_request_acquire", request_acquire},
+    {"quoit_request_release", request_release},
+};
+
+const size_t k_misuse_requests_len = sizeof k_misuse_requests / sizeof k_misuse_requests[0];
