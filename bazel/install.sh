@@ -3,7 +3,7 @@
 #
 # Usage: bazel/bazelw run //:install -- PREFIX       (relative to where you are; DESTDIR is honoured)
 #
-#   PREFIX/include/quoit.h      PREFIX/lib/libquoit.so* libquoit.a      PREFIX/lib/pkgconfig/quoit.pc
+#   PREFIX/include/quoit.h, quoit/*.h    PREFIX/lib/libquoit.so* libquoit.a    PREFIX/lib/pkgconfig/quoit.pc
 #
 # The target gives VERSION and SONAME in front; it is run in its runfiles, where the products are.
 set -euo pipefail

@@ -1,5 +1,5 @@
 // The one table of errors: Q_ERROR(name, number, retryable, sentence). A number never changes its meaning; its
-// hundreds are the category (see enum quoit_category in api/quoit.h). `retryable` says that the same request may
+// hundreds are the category (see enum quoit_category in api/quoit/error.h). `retryable` says that the same request may
 // succeed later without being changed, which is a hint and not a proof: the proof is the `retry_safe` flag of the
 // failure itself.
 //

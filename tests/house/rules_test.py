@@ -63,6 +63,12 @@ class HouseRules(unittest.TestCase):
     def test_a_header_not_named_from_the_root_is_refused(self):
         self.expect(rules.include_form, {"engine/base/slice.c": '#include "slice.h"\n'}, "slice.h")
 
+    def test_a_public_header_names_others_from_where_it_is(self):
+        files = {"api/quoit.h": '#include "quoit/error.h"\n', "api/quoit/error.h": '#include "abi.h"\n', "api/quoit/abi.h": ""}
+        self.assertEqual(findings(rules.include_form, files), [])
+        self.assertEqual(findings(rules.clients_see_the_contract_alone, files), [])
+        self.expect(rules.include_form, dict(files, **{"api/quoit/error.h": '#include "quoit/abi.h"\n'}), "quoit/abi.h")
+
     def test_an_example_sees_the_contract_alone(self):
         self.expect(rules.clients_see_the_contract_alone,
                     {"api/examples/fetch.c": '#include "engine/base/slice.h"\n'}, "engine/base/slice.h")

@@ -119,7 +119,7 @@ readelf -dW "$shared" > shared.dynamic
 readelf -lW "$shared" > shared.segments
 readelf -SW "$archive" > archive.sections
 nm -u "$archive" > archive.open
-tr '\n' ' ' < "$prefix/include/quoit.h" | grep -oE 'QUOIT_API [^;{]*\(' | grep -oE 'quoit_[a-z0-9_]+\($|quoit_[a-z0-9_]+\(' |
+cat "$prefix/include/quoit.h" "$prefix"/include/quoit/*.h | tr '\n' ' ' | grep -oE 'QUOIT_API [^;{]*\(' | grep -oE 'quoit_[a-z0-9_]+\($|quoit_[a-z0-9_]+\(' |
     tr -d '(' | sort -u > header.names
 
 exports_are_the_header() {

@@ -1,7 +1,7 @@
 // The exchange without a socket: a connection and a sink of the test's own, and a pool that opens nothing, so that
 // every lease waits until the test answers it.
-#ifndef QUOIT_TESTS_ENGINE_EXCHANGE_STAGE_H_
-#define QUOIT_TESTS_ENGINE_EXCHANGE_STAGE_H_
+#ifndef QUOIT_TESTS_ENGINE_EXCHANGE_STAGE_H
+#define QUOIT_TESTS_ENGINE_EXCHANGE_STAGE_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,4 +70,4 @@ bool stage_tell_redirect(struct stage *stage, const char *location);
 void stage_tell_end(struct stage *stage);
 void stage_tell_failed(struct stage *stage, struct q_error error, bool is_reused, bool has_begun);
 
-#endif  // QUOIT_TESTS_ENGINE_EXCHANGE_STAGE_H_
+#endif  // QUOIT_TESTS_ENGINE_EXCHANGE_STAGE_H

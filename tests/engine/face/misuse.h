@@ -1,6 +1,6 @@
 // What misuse_test.c and misuse_requests.c share: rows of the table of misuse.
-#ifndef QUOIT_TESTS_ENGINE_FACE_MISUSE_H_
-#define QUOIT_TESTS_ENGINE_FACE_MISUSE_H_
+#ifndef QUOIT_TESTS_ENGINE_FACE_MISUSE_H
+#define QUOIT_TESTS_ENGINE_FACE_MISUSE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,4 +20,4 @@ extern const size_t k_misuse_requests_len;
 // misuse_must_not_be_released is a quoit_release_fn that sets the bool at `context`.
 void misuse_must_not_be_released(void *context, const void *data, size_t len);
 
-#endif  // QUOIT_TESTS_ENGINE_FACE_MISUSE_H_
+#endif  // QUOIT_TESTS_ENGINE_FACE_MISUSE_H
