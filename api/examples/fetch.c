@@ -1,133 +1,54 @@
 // fetch: gets one URL, written against api/quoit.h alone. The program that a user tries first.
 //
-//     fetch [-X METHOD] [-d BODY | -d @FILE] [-H 'k: v']... [-L] [--max-time SECONDS] URL
+//     fetch [OPTION]... URL
 //
 // The body goes to stdout as it arrives; one line of JSON about the response goes to stderr, last. The exit code is 0
-// only for a complete response, of any status.
+// only for a complete response, of any status. Options: arguments.c; what all of it promises: README.md beside this file.
+#include "api/examples/arguments.h"
+#include "api/examples/deadline.h"
 #include "api/examples/json_line.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define HEADERS_MAX 256
 #define EVENTS_PER_DRAIN 32
 #define REDIRECTS_MAX 20
+#define STDERR_GRACE_MS 1000 // behind the deadline, for who reads stderr at all
 
-struct arguments {
-    const char *method; // NULL: by default
-    const char *url;
-    const char *body; // NULL: none
-    size_t body_len;
-    const char *headers[HEADERS_MAX];
-    int num_headers;
-    uint64_t max_time_ms; // 0: no bound
-    bool follows;
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct fetch {
+    struct quoit_engine engine;
+    struct quoit_port port;
+    struct quoit_handle handle;
+    struct json_result result;
+    bool is_closed;
 };
 
-static void usage(const char *problem) {
-    fprintf(stderr, "fetch: %s\nusage: fetch [-X METHOD] [-d BODY | -d @FILE] [-H 'k: v']... [-L] [--max-time S] URL\n",
-            problem);
-    exit(2);
-}
-
-static bool read_body_file(const char *path, struct arguments *arguments) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    char *body = NULL;
-    size_t size = 0;
-    size_t len = 0;
-    ssize_t got;
-    do {
-        if (len == size) {
-            size = size == 0 ? 65536 : size * 2;
-            char *larger = realloc(body, size);
-            if (larger == NULL) {
-                free(body);
-                close(fd);
-                return false;
-            }
-            body = larger;
-        }
-        got = read(fd, body + len, size - len);
-        len += got > 0 ? (size_t)got : 0;
-    } while (got > 0 || (got < 0 && errno == EINTR));
-    close(fd);
-    if (got < 0) {
-        free(body);
-        return false;
-    }
-    arguments->body = body; // until the program ends
-    arguments->body_len = len;
-    return true;
-}
-
-static void set_body(struct arguments *arguments, const char *value) {
-    if (value[0] != '@') {
-        arguments->body = value;
-        arguments->body_len = strlen(value);
-    } else if (!read_body_file(value + 1, arguments)) {
-        usage("the file of -d cannot be read");
+// The first failure is the one to tell.
+static void fail(struct fetch *fetch, struct quoit_failure failure) {
+    if (fetch->result.failure.code == QUOIT_OK) {
+        fetch->result.failure = failure;
     }
 }
 
-static void set_max_time(struct arguments *arguments, const char *value) {
-    char *end;
-    double seconds = strtod(value, &end);
-    if (end == value || *end != 0 || !isfinite(seconds) || seconds <= 0 || seconds > 864000) {
-        usage("--max-time wants a positive number of seconds");
+// Reads what the options name. False: errno says why, *out_problem what it was for.
+static bool read_files(struct arguments *arguments, const char **out_problem) {
+    *out_problem = "the file of --cacert cannot be read";
+    size_t len;
+    char *roots = arguments->cacert == NULL ? NULL : deadline_read_file(arguments->cacert, &len);
+    bool is_read = arguments->cacert == NULL || roots != NULL;
+    free(roots); // plain HTTP asks nobody who he is
+    if (is_read && arguments->body_file != NULL) {
+        *out_problem = "the file of -d cannot be read";
+        arguments->body = deadline_read_file(arguments->body_file, &arguments->body_len);
+        is_read = arguments->body != NULL;
     }
-    arguments->max_time_ms = (uint64_t)ceil(seconds * 1000);
-}
-
-static void add_header(struct arguments *arguments, const char *value) {
-    if (arguments->num_headers == HEADERS_MAX) {
-        usage("too many -H");
-    }
-    arguments->headers[arguments->num_headers++] = value;
-}
-
-static void parse_arguments(int argc, char **argv, struct arguments *out) {
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        if (word[0] != '-') {
-            if (out->url != NULL) {
-                usage("more than one URL");
-            }
-            out->url = word;
-            continue;
-        }
-        if (strcmp(word, "-L") == 0) {
-            out->follows = true;
-            continue;
-        }
-        const char *value = argv[i + 1];
-        if (value == NULL) {
-            usage("unknown option, or one without its value");
-        }
-        if (strcmp(word, "-X") == 0) {
-            out->method = value;
-        } else if (strcmp(word, "-d") == 0) {
-            set_body(out, value);
-        } else if (strcmp(word, "-H") == 0) {
-            add_header(out, value);
-        } else if (strcmp(word, "--max-time") == 0) {
-            set_max_time(out, value);
-        } else {
-            usage("unknown option");
-        }
-        i++;
-    }
-    if (out->url == NULL) {
-        usage("no URL");
-    }
+    return is_read;
 }
 
 static int32_t add_field(struct quoit_request *request, const char *field) {
@@ -142,49 +63,58 @@ static int32_t add_field(struct quoit_request *request, const char *field) {
     return quoit_request_add_header(request, field, (size_t)(colon - field), value, strlen(value));
 }
 
+static void free_body(void *context, const void *data, size_t len) {
+    (void)context;
+    (void)len;
+    free((void *)(uintptr_t)data);
+}
+
+// A body that was read from a file is the request's from here on.
+static int32_t set_body(const struct arguments *arguments, struct quoit_request *request) {
+    bool is_ours = arguments->body_file != NULL;
+    int32_t code = quoit_request_set_body(request, arguments->body, arguments->body_len, is_ours ? free_body : NULL, NULL);
+    if (code != QUOIT_OK && is_ours) {
+        free_body(NULL, arguments->body, arguments->body_len);
+    }
+    return code;
+}
+
+static int32_t set_up_request(const struct arguments *arguments, struct quoit_request *request) {
+    int32_t code = QUOIT_OK;
+    for (int i = 0; i < arguments->num_headers && code == QUOIT_OK; i++) {
+        code = add_field(request, arguments->headers[i]);
+    }
+    for (int i = 0; i < arguments->num_detours && code == QUOIT_OK; i++) {
+        const struct detour *detour = &arguments->detours[i];
+        code = quoit_request_connect_to(request, detour->host, detour->port, detour->connect_host,
+                                        detour->connect_port);
+    }
+    if (code == QUOIT_OK && arguments->follows) {
+        struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = REDIRECTS_MAX};
+        code = quoit_request_set_redirects(request, &redirects);
+    }
+    if (code == QUOIT_OK && arguments->max_time_ms > 0) {
+        uint64_t left_ms = deadline_left_ms();
+        struct quoit_request_bounds bounds = {
+            .struct_size = sizeof bounds, .total_ms = left_ms, .connect_ms = left_ms};
+        code = left_ms == 0 ? QUOIT_ERR_TIMEOUT_TOTAL : quoit_request_set_bounds(request, &bounds);
+    }
+    return code;
+}
+
 static int32_t build_request(const struct arguments *arguments, struct quoit_request **out) {
     const char *method = arguments->method;
     if (method == NULL) {
         method = arguments->body == NULL ? "GET" : "POST";
     }
     int32_t code = quoit_request_new(method, arguments->url, out);
-    for (int i = 0; i < arguments->num_headers && code == QUOIT_OK; i++) {
-        code = add_field(*out, arguments->headers[i]);
-    }
     if (code == QUOIT_OK && arguments->body != NULL) {
-        code = quoit_request_set_body(*out, arguments->body, arguments->body_len, NULL, NULL);
+        code = set_body(arguments, *out);
+    } else if (arguments->body_file != NULL) {
+        free_body(NULL, arguments->body, arguments->body_len);
     }
-    if (code == QUOIT_OK) {
-        struct quoit_request_bounds bounds = {
-            .struct_size = sizeof bounds, .total_ms = arguments->max_time_ms, .connect_ms = arguments->max_time_ms};
-        code = quoit_request_set_bounds(*out, &bounds);
-    }
-    if (code == QUOIT_OK && arguments->follows) {
-        struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = REDIRECTS_MAX};
-        code = quoit_request_set_redirects(*out, &redirects);
-    }
-    return code;
+    return code == QUOIT_OK ? set_up_request(arguments, *out) : code;
 }
-
-static bool write_all(const char *data, size_t len) {
-    while (len > 0) {
-        ssize_t written = write(STDOUT_FILENO, data, len);
-        if (written < 0 && errno != EINTR) {
-            return false;
-        }
-        data += written > 0 ? written : 0;
-        len -= written > 0 ? (size_t)written : 0;
-    }
-    return true;
-}
-
-struct fetch {
-    struct quoit_engine engine;
-    struct quoit_port port;
-    struct quoit_handle handle;
-    struct json_result result;
-    bool is_closed;
-};
 
 static void take_head(struct fetch *fetch, const struct quoit_head *head) {
     fetch->result.status = head->status;
@@ -193,24 +123,34 @@ static void take_head(struct fetch *fetch, const struct quoit_head *head) {
     fetch->result.headers = json_headers(head->headers);
 }
 
+// Whoever reads our output has gone, or does not read in time: there is nobody to fetch for.
+static void give_up_output(struct fetch *fetch) {
+    bool is_late = errno == EINTR;
+    fail(fetch, (struct quoit_failure){.code = is_late ? QUOIT_ERR_TIMEOUT_TOTAL : QUOIT_ERR_CANCELED,
+                                       .os_errno = is_late ? 0 : errno,
+                                       .phase = QUOIT_PHASE_BODY});
+    quoit_cancel(fetch->engine, fetch->handle);
+}
+
+static void take_data(struct fetch *fetch, const struct quoit_data *data) {
+    if (fetch->result.failure.code == QUOIT_OK && !deadline_write(STDOUT_FILENO, data->data, data->len, 0)) {
+        give_up_output(fetch);
+    }
+}
+
+static void take_end(struct fetch *fetch, const struct quoit_summary *summary) {
+    fail(fetch, summary->failure);
+    fetch->result.remote = summary->remote;
+    memcpy(fetch->result.spent_ns, summary->spent_ns, sizeof fetch->result.spent_ns);
+    quoit_engine_close(fetch->engine, 0);
+}
+
 static void take_event(struct fetch *fetch, const struct quoit_event *event) {
     switch ((enum quoit_event_type)event->type) {
     case QUOIT_EVENT_HEAD: take_head(fetch, &event->u.head); break;
-    case QUOIT_EVENT_DATA:
-        if (fetch->result.failure.code == QUOIT_OK && !write_all(event->u.data.data, event->u.data.len)) {
-            // Whoever read our output has gone; there is nobody to fetch for.
-            fetch->result.failure = (struct quoit_failure){
-                .code = QUOIT_ERR_CANCELED, .os_errno = errno, .phase = QUOIT_PHASE_BODY};
-            quoit_cancel(fetch->engine, fetch->handle);
-        }
-        break;
+    case QUOIT_EVENT_DATA: take_data(fetch, &event->u.data); break;
     case QUOIT_EVENT_DONE:
-    case QUOIT_EVENT_FAILED:
-        if (fetch->result.failure.code == QUOIT_OK) {
-            fetch->result.failure = event->u.summary.failure;
-        }
-        quoit_engine_close(fetch->engine, 0);
-        break;
+    case QUOIT_EVENT_FAILED: take_end(fetch, &event->u.summary); break;
     case QUOIT_EVENT_CLOSED: fetch->is_closed = true; break;
     case QUOIT_EVENT_INFORMATIONAL:
     case QUOIT_EVENT_TRAILERS:
@@ -246,22 +186,60 @@ static int32_t run(struct fetch *fetch, struct quoit_request *request) {
     return quoit_engine_destroy(fetch->engine);
 }
 
-int main(int argc, char **argv) {
-    struct arguments arguments = {0};
-    parse_arguments(argc, argv, &arguments);
-    signal(SIGPIPE, SIG_IGN); // a closed stdout is an error of write, not the end of the program
+// A standard descriptor that is closed would be given out again, to a socket say, and then be written to as stdout.
+static void fill_standard_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) { // read-only: writing to it is an error still
+            _exit(EXIT_FAILED);
+        }
+    }
+}
 
+// Ends the output: the line goes to stderr behind all of the body, also for who reads the one to its end before the
+// other.
+static int finish(struct fetch *fetch, int failed) {
+    if (close(STDOUT_FILENO) != 0 && errno != EINTR) {
+        fail(fetch, (struct quoit_failure){.code = QUOIT_ERR_CANCELED, .os_errno = errno, .phase = QUOIT_PHASE_BODY});
+    }
+    size_t len = 0;
+    char *line = json_line(&fetch->result, &len);
+    bool is_told = line != NULL && deadline_write(STDERR_FILENO, line, len, STDERR_GRACE_MS);
+    free(line);
+    free(fetch->result.headers);
+    return fetch->result.failure.code != QUOIT_OK ? failed : is_told ? 0 : EXIT_FAILED;
+}
+
+static int refuse(struct fetch *fetch, const char *problem) {
+    fprintf(stderr, "fetch: %s\n%s", problem, k_usage);
+    fail(fetch, (struct quoit_failure){.code = QUOIT_ERR_INVALID_ARGUMENT, .retry_safe = 1});
+    return finish(fetch, EXIT_USAGE);
+}
+
+int main(int argc, char **argv) {
     struct fetch fetch = {0};
+    struct arguments arguments = {0};
+    fill_standard_descriptors();
+    signal(SIGPIPE, SIG_IGN); // a closed stdout is an error of write, not the end of the program
+    const char *problem = arguments_parse(argc, argv, &arguments);
+    if (problem != NULL) {
+        return refuse(&fetch, problem);
+    }
+    if (arguments.max_time_ms > 0) {
+        deadline_set(arguments.max_time_ms);
+    }
+    int32_t code = QUOIT_OK;
+    if (!read_files(&arguments, &problem)) {
+        if (errno != EINTR) {
+            return refuse(&fetch, problem);
+        }
+        code = QUOIT_ERR_TIMEOUT_TOTAL;
+    }
     struct quoit_request *request = NULL;
-    int32_t code = build_request(&arguments, &request);
-    if (code == QUOIT_OK) {
-        code = run(&fetch, request);
-    }
+    code = code == QUOIT_OK ? build_request(&arguments, &request) : code;
+    code = code == QUOIT_OK ? run(&fetch, request) : code;
     quoit_request_release(request);
-    if (fetch.result.failure.code == QUOIT_OK && code != QUOIT_OK) {
-        fetch.result.failure = (struct quoit_failure){.code = code, .phase = QUOIT_PHASE_SUBMIT, .retry_safe = 1};
+    if (code != QUOIT_OK) {
+        fail(&fetch, (struct quoit_failure){.code = code, .phase = QUOIT_PHASE_SUBMIT, .retry_safe = 1});
     }
-    json_write_line(stderr, &fetch.result);
-    free(fetch.result.headers);
-    return fetch.result.failure.code == QUOIT_OK ? 0 : 1;
+    return finish(&fetch, EXIT_FAILED);
 }

@@ -1,5 +1,6 @@
 #include "api/examples/json_line.h"
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,10 +69,53 @@ char *json_headers(const struct quoit_headers *headers) {
         fputc(']', out);
     }
     fputc(']', out);
-    return fclose(out) == 0 ? text : NULL;
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }
 
-void json_write_line(FILE *out, const struct json_result *result) {
+static void write_failure(FILE *out, const struct quoit_failure *failure) {
+    if (failure->code == QUOIT_OK) {
+        fputs("null", out);
+        return;
+    }
+    fprintf(out, "\"%s\",\"message\":\"%s\",\"phase\":\"%s\",\"os_error\":\"%s\",\"retry_safe\":%s",
+            quoit_error_name(failure->code), quoit_error_sentence(failure->code), quoit_phase_name(failure->phase),
+            quoit_errno_name(failure->os_errno), failure->retry_safe ? "true" : "false");
+}
+
+// "192.0.2.1:80" or "[2001:db8::1]:80"; nothing when there was no connection.
+static void write_remote(FILE *out, const struct quoit_address *remote) {
+    char ip[INET6_ADDRSTRLEN];
+    bool is_v6 = remote->family == QUOIT_ADDRESS_IPV6;
+    if ((is_v6 || remote->family == QUOIT_ADDRESS_IPV4) &&
+        inet_ntop(is_v6 ? AF_INET6 : AF_INET, remote->ip, ip, sizeof ip) != NULL) {
+        fprintf(out, is_v6 ? ",\"remote\":\"[%s]:%u\"" : ",\"remote\":\"%s:%u\"", ip, remote->port);
+    }
+}
+
+// Milliseconds in each stage that it came to.
+static void write_timings(FILE *out, const uint64_t *spent_ns) {
+    const char *comma = "";
+    fputs(",\"timings\":{", out);
+    for (int32_t i = 0; i < QUOIT_STAGES; i++) {
+        if (spent_ns[i] > 0) {
+            fprintf(out, "%s\"%s\":%llu.%03llu", comma, quoit_stage_name(i), (unsigned long long)(spent_ns[i] / 1000000),
+                    (unsigned long long)(spent_ns[i] / 1000 % 1000));
+            comma = ",";
+        }
+    }
+    fputc('}', out);
+}
+
+char *json_line(const struct json_result *result, size_t *out_len) {
+    char *text = NULL;
+    FILE *out = open_memstream(&text, out_len);
+    if (out == NULL) {
+        return NULL;
+    }
     fprintf(out, "{\"status\":%d,\"http_version\":", result->status);
     if (result->http_version == 0) {
         fputs("null", out);
@@ -79,12 +123,13 @@ void json_write_line(FILE *out, const struct json_result *result) {
         fprintf(out, "\"%d.%d\"", result->http_version / 10, result->http_version % 10);
     }
     fprintf(out, ",\"headers\":%s,\"error\":", result->headers == NULL ? "[]" : result->headers);
-    if (result->failure.code == QUOIT_OK) {
-        fputs("null}\n", out);
-        return;
+    write_failure(out, &result->failure);
+    write_remote(out, &result->remote);
+    write_timings(out, result->spent_ns);
+    fputs("}\n", out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
     }
-    fprintf(out, "\"%s\",\"message\":\"%s\",\"phase\":\"%s\",\"os_error\":\"%s\",\"retry_safe\":%s}\n",
-            quoit_error_name(result->failure.code), quoit_error_sentence(result->failure.code),
-            quoit_phase_name(result->failure.phase), quoit_errno_name(result->failure.os_errno),
-            result->failure.retry_safe ? "true" : "false");
+    return text;
 }

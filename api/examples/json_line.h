@@ -13,12 +13,14 @@ struct json_result {
     int http_version; // 10, 11; 0: unknown
     char *headers;    // text of a JSON array, or NULL for none
     struct quoit_failure failure;
+    struct quoit_address remote;
+    uint64_t spent_ns[QUOIT_STAGES];
 };
 
 // json_headers gives the fields as the text of a JSON array of pairs, in order; free() it. NULL when out of memory.
 char *json_headers(const struct quoit_headers *headers);
 
-// json_write_line writes the line, with its newline.
-void json_write_line(FILE *out, const struct json_result *result);
+// json_line gives the line, with its newline; free() it. NULL when out of memory.
+char *json_line(const struct json_result *result, size_t *out_len);
 
 #endif

@@ -1,0 +1,40 @@
+// The command line of `fetch`.
+#ifndef QUOIT_API_EXAMPLES_ARGUMENTS_H
+#define QUOIT_API_EXAMPLES_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ARGUMENTS_HEADERS_MAX = 256, ARGUMENTS_DETOURS_MAX = 16 };
+
+// HOST:PORT:CONNECT_HOST:CONNECT_PORT of --connect-to. An empty text or 0: the field was empty.
+struct detour {
+    const char *host;
+    const char *connect_host;
+    uint16_t port;
+    uint16_t connect_port;
+};
+
+// What was asked for. All texts are argv's, or live until the program ends.
+struct arguments {
+    const char *method; // NULL: by default
+    const char *url;
+    const char *body;      // NULL: none, or in a file
+    const char *body_file; // NULL: none
+    size_t body_len;
+    const char *cacert;    // NULL: the default roots
+    const char *headers[ARGUMENTS_HEADERS_MAX];
+    struct detour detours[ARGUMENTS_DETOURS_MAX];
+    int num_headers;
+    int num_detours;
+    uint64_t max_time_ms; // 0: no bound
+    bool follows;
+};
+
+extern const char k_usage[];
+
+// arguments_parse reads argv. It gives NULL, or what is wrong in one sentence.
+const char *arguments_parse(int argc, char **argv, struct arguments *out);
+
+#endif
