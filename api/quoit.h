@@ -555,12 +555,12 @@ QUOIT_API int32_t quoit_slice_release(struct quoit_engine engine, struct quoit_s
 QUOIT_API size_t quoit_headers_count(const struct quoit_headers *headers);
 
 // quoit_headers_at gives field `index` in the order of the message: pointers into the block, not NUL-terminated.
-// 1 when there is one, else 0.
+// 1 when there is one, else 0, as with any pointer NULL: nothing is written then.
 QUOIT_API int32_t quoit_headers_at(const struct quoit_headers *headers, size_t index, const char **name,
                                    size_t *name_len, const char **value, size_t *value_len);
 
 // quoit_headers_get gives the value of the first field named `name` (ASCII case does not matter, RFC 9110 section
-// 5.1). 1 when there is one, else 0.
+// 5.1). 1 when there is one, else 0, as with any pointer NULL: nothing is written then.
 QUOIT_API int32_t quoit_headers_get(const struct quoit_headers *headers, const char *name, size_t name_len,
                                     const char **value, size_t *value_len);
 
