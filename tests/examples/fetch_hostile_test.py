@@ -14,8 +14,10 @@ import sys
 import tempfile
 import unittest
 
-import peer
-from peer import end, run, start
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../support"))
+
+import peer  # noqa: E402  (after the path above)
+from peer import end, run, start  # noqa: E402
 
 PEAK_KIB_MAX = 32 * 1024  # of resident memory, that of this program before it becomes the other one included
 GIB = 1 << 30

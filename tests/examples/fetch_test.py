@@ -12,8 +12,10 @@ import sys
 import tempfile
 import unittest
 
-import peer
-from peer import answering, end, report_of, response, run, start
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../support"))
+
+import peer  # noqa: E402  (after the path above)
+from peer import answering, end, report_of, response, run, start  # noqa: E402
 
 CREDENTIALS = ["-H", "Authorization: Basic eDp5", "-H", "Cookie: a=b", "-H", "Proxy-Authorization: Basic eDp5"]
 
