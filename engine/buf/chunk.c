@@ -8,7 +8,7 @@ static size_t size_of(const struct q_chunk_pool *pool) { return sizeof(struct q_
 void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, struct q_chunk_budget *budget,
                        uint32_t capacity, uint32_t num_free_max) {
     *pool = (struct q_chunk_pool){
-        .alloc = alloc, .budget = budget, .capacity = capacity, .num_free_max = num_free_max};
+        .alloc = alloc, .budget = budget, .capacity = capacity, .num_free_max = num_free_max, .span_left = Q_CHUNK_SPAN};
     pool->next_pool = budget->first_pool;
     budget->first_pool = pool;
 }
@@ -78,12 +78,26 @@ struct q_chunk *q_chunk_take(struct q_chunk_pool *pool) {
     pool->free_first = chunk->next_free;
     pool->num_free--;
     pool->num_out++;
+    if (pool->num_out > pool->span_most_out) {
+        pool->span_most_out = pool->num_out;
+    }
     Q_ASSERT(chunk->refs == 0);
     chunk->next_free = NULL;
     chunk->refs = 1;
     chunk->used = 0;
     chunk->owner = (struct q_handle){0};
     return chunk;
+}
+
+// Whether one more free chunk may soon be needed. Spans are counted and not timed: what nobody takes costs nobody time.
+static bool is_worth_keeping(struct q_chunk_pool *pool) {
+    uint32_t most = pool->span_most_out > pool->most_out ? pool->span_most_out : pool->most_out;
+    if (--pool->span_left == 0) {
+        pool->span_left = Q_CHUNK_SPAN;
+        pool->most_out = pool->span_most_out;
+        pool->span_most_out = pool->num_out;
+    }
+    return pool->num_free < pool->num_free_max || pool->num_free + pool->num_out < most;
 }
 
 void q_chunk_release(struct q_chunk *chunk) {
@@ -93,7 +107,7 @@ void q_chunk_release(struct q_chunk *chunk) {
     }
     struct q_chunk_pool *pool = chunk->pool;
     pool->num_out--;
-    if (pool->num_free >= pool->num_free_max) {
+    if (!is_worth_keeping(pool)) {
         destroy(pool, chunk);
         return;
     }

@@ -35,9 +35,14 @@ struct q_chunk_pool {
     struct q_chunk *free_first; // LIFO: warm memory first
     uint32_t capacity;          // bytes of data in each chunk
     uint32_t num_free;
-    uint32_t num_free_max;      // more than these are given back to the allocator
+    uint32_t num_free_max;      // kept whatever was needed lately
     uint32_t num_out;           // taken and not home yet
+    uint32_t most_out;          // at once, in the last whole span of Q_CHUNK_SPAN chunks that came home
+    uint32_t span_most_out;     // at once, in this span
+    uint32_t span_left;
 };
+
+#define Q_CHUNK_SPAN 16384
 
 struct q_chunk {
     // Shared with hosts: see the protocol above.
@@ -53,8 +58,9 @@ struct q_chunk {
     _Alignas(16) char data[];
 };
 
-// q_chunk_pool_init prepares an empty pool of chunks with `capacity` bytes, of which at most `num_free_max` are kept
-// for re-use. `budget` is shared with other pools and outlives them; the pool stays where it is until deinit.
+// q_chunk_pool_init prepares an empty pool of chunks with `capacity` bytes. What comes home is kept for re-use: up to
+// `num_free_max`, or to as many as were out at once lately, so that a steady load of any size allocates nothing; beyond
+// that it is given back to the allocator. `budget` is shared with other pools and outlives them; the pool stays where it is until deinit.
 void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, struct q_chunk_budget *budget,
                        uint32_t capacity, uint32_t num_free_max);
 

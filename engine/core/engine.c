@@ -10,11 +10,16 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#define SQ_ENTRIES 128
+// A tick's one entry hands over all that it starts: two operations for each of Q_RING_COMPLETIONS_PER_TURN completions and
+// of Q_ENGINE_COMMANDS_PER_TICK commands, on connections that are open. (A connect takes more; many in one tick fill the
+// queue, and enter the kernel in the middle of it.)
+#define SQ_ENTRIES 1024
 #define CQ_ENTRIES 1024
 #define SPARE_SLOTS 64          // for connections that are closing while their successors open
 #define BUFFERS_KEPT 256        // free receive buffers kept for the next burst: 4 MiB
 #define CHUNKS_KEPT 256
+
+_Static_assert(2 * (Q_RING_COMPLETIONS_PER_TURN + Q_ENGINE_COMMANDS_PER_TICK) <= SQ_ENTRIES, "one entry a tick");
 
 static struct q_error create_error(enum q_error_code code) { return q_error_make(code, Q_PHASE_CREATE); }
 

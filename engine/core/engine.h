@@ -15,7 +15,7 @@
 #include <pthread.h>
 
 #define Q_ENGINE_PORTS_MAX 256
-#define Q_ENGINE_COMMANDS_PER_TICK 1024 // so that a flood of submits does not starve sockets and timers
+#define Q_ENGINE_COMMANDS_PER_TICK 256  // so that a flood of submits does not starve sockets and timers
 #define Q_ENGINE_BUFFER_BYTES 16384     // one TLS record fits; smaller ones mean more completions
 #define Q_ENGINE_BUFFERS 64             // lent to the kernel at a time; a kernel entry posts about 20 completions
 #define Q_ENGINE_SMALL_BYTES 4096

@@ -114,6 +114,13 @@ struct q_io_turn {
     uint32_t bell_value;  // the doorbell's value, read before the queue was parked
 };
 
+// How a turn left the kernel's side.
+enum q_io_rest {
+    Q_IO_REST_NONE,   // all that had come was brought
+    Q_IO_REST_MORE,   // more is waiting
+    Q_IO_REST_BEHIND, // likewise, and some of it had come turns ago: what it tells of a connection is not known here yet
+};
+
 struct q_io;
 
 struct q_io_vtable {
@@ -126,7 +133,7 @@ struct q_io_vtable {
     void (*close)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*signal)(struct q_io *io, struct q_io_slot slot);
     bool (*has_started)(const struct q_io *io);
-    bool (*turn)(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done);
+    enum q_io_rest (*turn)(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done);
     const struct q_io_stats *(*stats)(const struct q_io *io);
 };
 
@@ -184,8 +191,9 @@ static inline void q_io_signal(struct q_io *io, struct q_io_slot slot) { io->v->
 static inline bool q_io_has_started(const struct q_io *io) { return io->v->has_started(io); }
 
 // q_io_turn hands everything that was started to the kernel, waits if it may, and appends the ops that are done to
-// `out_done`, in one kernel entry (none when there is nothing to do). True: more completions are waiting.
-static inline bool q_io_turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
+// `out_done`, in one kernel entry (none when there is nothing to do). A flood of completions is brought in turns of a
+// bounded number each.
+static inline enum q_io_rest q_io_turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
     return io->v->turn(io, turn, out_done);
 }
 

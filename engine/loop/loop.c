@@ -92,7 +92,9 @@ static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
     turn.is_idle = loop->is_open && !loop->has_more && turn.deadline_ns > loop->now_ns &&
                    loop->steps->park(loop->owner, &turn.bell_value);
     turn.may_sleep = may_sleep && turn.is_idle;
-    loop->has_more = q_io_turn(loop->io, &turn, out_done);
+    enum q_io_rest rest = q_io_turn(loop->io, &turn, out_done);
+    loop->has_more = rest != Q_IO_REST_NONE;
+    loop->is_behind = rest == Q_IO_REST_BEHIND;
     return turn.is_idle && !loop->has_more && q_list_is_empty(out_done);
 }
 
@@ -102,7 +104,7 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     loop->now_ns = q_clock_now(loop->clock);
 
     // The kernel first: what it knows already (a connection that was closed, bytes that nobody asked for) must be known
-    // here before a command takes that connection.
+    // here before a command takes that connection. In a flood commands wait for it, a few ticks at most.
     struct q_list done;
     q_list_init(&done);
     bool is_idle = turn(loop, may_sleep, &done);
@@ -116,7 +118,7 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     // sleeping hosts, in the next tick's one kernel entry.
     bool has_more = loop->steps->publish(loop->owner);
     q_loop_say_farewells(loop);
-    has_more |= loop->steps->take_commands(loop->owner);
+    has_more |= loop->is_behind || loop->steps->take_commands(loop->owner);
     has_more |= !q_list_is_empty(&loop->tasks) || !q_list_is_empty(&loop->farewells);
     // What was started and not handed over yet does not keep the next tick from sleeping: it submits and waits in one.
     loop->is_idle = is_idle && !has_more && !q_io_has_started(loop->io);

@@ -40,6 +40,7 @@ struct q_loop {
     uint64_t now_ns; // read once per tick; all code below uses this
     uint64_t ticks;
     bool has_more;   // the last tick left something to do at once: the next one must not sleep
+    bool is_behind;  // the last turn left completions that had come before it
     bool is_idle;    // the last tick found nothing to do, and left the queue parked and the doorbell armed
     bool is_open;    // false once nothing may sleep any more: the engine is going
     const struct q_loop_steps *steps;

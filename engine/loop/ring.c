@@ -120,10 +120,15 @@ static void rearm_starved(struct q_ring *ring) {
     q_list_take(&ring->starved_slots, &waiting);
 }
 
-static bool reap(struct q_ring *ring, struct q_list *out_done) {
+// Brings a bounded number. Behind is who has not brought all that had come when he last was not: so he is for as many
+// turns as the completion queue has bounds in it, at most, however fast more comes.
+static enum q_io_rest reap(struct q_ring *ring, struct q_list *out_done) {
     struct io_uring_cq *cq = &ring->uring.cq;
     unsigned head = *cq->khead;
     unsigned tail = io_uring_smp_load_acquire(cq->ktail);
+    if ((int)(ring->known_tail - head) <= 0) {
+        ring->known_tail = tail;
+    }
     unsigned count = 0;
     for (; head != tail && count < Q_RING_COMPLETIONS_PER_TURN; head++, count++) {
         struct io_uring_cqe cqe = cq->cqes[head & cq->ring_mask];
@@ -131,10 +136,10 @@ static bool reap(struct q_ring *ring, struct q_list *out_done) {
     }
     io_uring_smp_store_release(cq->khead, head);
     ring->stats.completions += count;
-    return head != tail;
+    return (int)(ring->known_tail - head) > 0 ? Q_IO_REST_BEHIND : head != tail ? Q_IO_REST_MORE : Q_IO_REST_NONE;
 }
 
-static bool turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
+static enum q_io_rest turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
     struct q_ring *ring = q_ring_of(io);
     ring->stats.turns++;
     q_ring_buffers_refill(ring);
@@ -150,10 +155,10 @@ static bool turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *o
         // With work pending in the kernel the wait would return at once anyhow, so the deadline does not matter.
         q_ring_enter(ring, to_submit, turn->may_sleep ? 1 : 0, turn);
     }
-    bool is_cut = reap(ring, out_done);
+    enum q_io_rest rest = reap(ring, out_done);
     kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
-    return is_cut || (kernel_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
-           io_uring_sq_ready(&ring->uring) > 0;
+    bool has_more = (kernel_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 || io_uring_sq_ready(&ring->uring) > 0;
+    return rest == Q_IO_REST_NONE && has_more ? Q_IO_REST_MORE : rest;
 }
 
 bool q_ring_quiesce(struct q_ring *ring) {

@@ -13,6 +13,9 @@
 #include "engine/loop/io.h"
 #include "engine/loop/sys_uring.h"
 
+// Bounds a turn, so that timers and the submission queue are never starved by a flood of completions.
+#define Q_RING_COMPLETIONS_PER_TURN 256
+
 // Equal to enum quoit_capability of the public header; a test compares the two.
 enum q_ring_capability {
     Q_RING_DEFER_TASKRUN = 1 << 0,

@@ -6,8 +6,6 @@
 #include "engine/loop/ring.h"
 #include "engine/loop/uring_abi.h"
 
-// Bounds of one turn, so that timers and the submission queue are never starved by a flood of completions.
-#define Q_RING_COMPLETIONS_PER_TURN 512
 // The kernel gives the memory of closed rings back late; this long is waited for it before the ring is made smaller.
 #define Q_RING_MEMLOCK_PAUSE_MS 10
 #define Q_RING_MEMLOCK_PAUSES_MAX 20
@@ -72,6 +70,7 @@ struct q_ring {
     bool bell_armed;
     bool bell_closing;
 
+    unsigned known_tail; // end of the completions that had come when the turn before last brought all of its own
     int event_fd; // host-driven: tells the host of completions, else -1
     struct q_io_stats stats;
 };

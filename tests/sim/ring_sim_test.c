@@ -392,7 +392,7 @@ static void turn(struct world *world, bool may_sleep) {
     if (chance(world, 50)) {
         turn.deadline_ns = now_ns + 1 + pick(world, 20 * Q_NS_PER_MS);
     }
-    bool more = q_io_turn(world->io, &turn, &done);
+    bool more = q_io_turn(world->io, &turn, &done) != Q_IO_REST_NONE;
     world->rings_in_a_row = 0;
     struct q_list_node *node;
     while ((node = q_list_pop_front(&done)) != NULL) {

@@ -26,7 +26,7 @@ struct scene {
     bool commands_left;
     bool publish_left;
     bool park_refused;
-    bool turn_left;   // more completions are waiting
+    enum q_io_rest turn_left;
     bool has_started; // something waits to be handed to the kernel
     uint64_t turn_takes_ns;
     struct q_io_turn turn; // as the io got it last
@@ -69,7 +69,7 @@ static bool park(void *owner, uint32_t *out_bell_value) {
 
 static const struct q_loop_steps k_steps = {.take_commands = take_commands, .publish = publish, .park = park};
 
-static bool fake_turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
+static enum q_io_rest fake_turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
     struct scene *s = q_container_of(io, struct scene, io);
     mark(s, 'E');
     s->turn = *turn;
@@ -317,12 +317,23 @@ static void work_that_is_left_keeps_the_tick_awake(void **state) {
     s.publish_left = true;
     assert_string_equal(tick(&s, true), "EPC");
     s.publish_left = false;
-    s.turn_left = true; // completions that did not fit into this turn
+    s.turn_left = Q_IO_REST_MORE; // completions that did not fit into this turn
     assert_string_equal(tick(&s, true), "EPC");
-    s.turn_left = false;
+    s.turn_left = Q_IO_REST_NONE;
     assert_string_equal(tick(&s, true), "EPC");
     assert_string_equal(tick(&s, true), "KEPC");
     assert_true(s.loop.is_idle);
+}
+
+static void commands_wait_for_completions_that_came_before(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.turn_left = Q_IO_REST_BEHIND;
+    assert_string_equal(tick(&s, true), "KEP");
+    assert_string_equal(tick(&s, true), "EP"); // and the loop does not sleep on it
+    s.turn_left = Q_IO_REST_MORE;
+    assert_string_equal(tick(&s, true), "EPC");
 }
 
 static void what_was_started_is_handed_over_and_waited_for_in_one_entry(void **state) {
@@ -418,6 +429,7 @@ int main(void) {
         cmocka_unit_test(what_a_timer_posts_runs_behind_the_timers),
         cmocka_unit_test(a_tick_sleeps_only_when_parked_and_allowed),
         cmocka_unit_test(work_that_is_left_keeps_the_tick_awake),
+        cmocka_unit_test(commands_wait_for_completions_that_came_before),
         cmocka_unit_test(what_was_started_is_handed_over_and_waited_for_in_one_entry),
         cmocka_unit_test(a_tick_that_got_completions_is_not_idle),
         cmocka_unit_test(a_tick_whose_timer_fired_is_not_idle),

@@ -85,7 +85,7 @@ static uint64_t now_of(const struct rig *rig) {
     return q_clock_now(rig->options.clock);
 }
 
-bool rig_turn(struct rig *rig, uint64_t wait_ns) {
+enum q_io_rest rig_turn(struct rig *rig, uint64_t wait_ns) {
     uint64_t now = now_of(rig);
     struct q_io_turn turn = {
         .is_idle = wait_ns > 0,
@@ -97,12 +97,12 @@ bool rig_turn(struct rig *rig, uint64_t wait_ns) {
     struct q_list done;
     struct q_list_node *node;
     q_list_init(&done);
-    bool has_more = q_io_turn(rig->io, &turn, &done);
+    enum q_io_rest rest = q_io_turn(rig->io, &turn, &done);
     while ((node = q_list_pop_front(&done)) != NULL) {
         struct q_io_op *op = q_container_of(node, struct q_io_op, link);
         op->done(op);
     }
-    return has_more;
+    return rest;
 }
 
 static void probe_done(struct q_io_op *op) {

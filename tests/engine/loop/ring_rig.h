@@ -93,7 +93,7 @@ void rig_close(struct rig *rig);
 
 // rig_turn makes one turn and runs what is done; with `wait_ns` > 0 it sleeps that long at most. Gives what the turn
 // gave: more is waiting.
-bool rig_turn(struct rig *rig, uint64_t wait_ns);
+enum q_io_rest rig_turn(struct rig *rig, uint64_t wait_ns);
 
 // rig_patience_ns gives how long a test waits for what must come: longer than any busy machine holds a ready thread, and
 // only a moment once something did not come, so that the tests behind the first that hangs do not hang as long.
