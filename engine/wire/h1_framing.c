@@ -89,6 +89,12 @@ static enum q_h1_body body_of(const struct framing_fields *f, unsigned status, b
     return Q_H1_BODY_CLOSE;
 }
 
+// A 204 never has a body, and may not say that it has one (RFC 9110 section 8.6, RFC 9112 section 6.1). A server that
+// says so may well send it, late enough to meet the next request.
+static bool may_send_more(const struct framing_fields *f, unsigned status) {
+    return status == 204 && (f->codings > 0 || f->content_length > 0);
+}
+
 struct q_error q_h1_frame(const struct q_headers *headers, unsigned status, unsigned version_minor, bool to_head,
                           bool to_connect, struct q_h1_framing *out) {
     *out = (struct q_h1_framing){.content_length = Q_H1_NO_CONTENT_LENGTH};
@@ -106,7 +112,7 @@ struct q_error q_h1_frame(const struct q_headers *headers, unsigned status, unsi
         out->content_length = f.content_length;
     }
     out->body = (uint8_t)body_of(&f, status, to_head);
-    out->keep_alive =
-        out->body != Q_H1_BODY_CLOSE && !f.connection_close && (version_minor > 0 || f.connection_keep_alive);
+    out->keep_alive = out->body != Q_H1_BODY_CLOSE && !may_send_more(&f, status) && !f.connection_close &&
+                      (version_minor > 0 || f.connection_keep_alive);
     return Q_OK;
 }

@@ -68,8 +68,10 @@ static void some_responses_never_have_a_body(void **state) {
     (void)state;
     static const unsigned k_bodiless[] = {204, 304};
     for (size_t i = 0; i < 2; i++) {
-        EXPECT(LINES(LENGTH5), k_bodiless[i], 1, PLAIN, 0, Q_H1_BODY_NONE, true);
-        EXPECT(LINES(CHUNKED), k_bodiless[i], 1, PLAIN, 0, Q_H1_BODY_NONE, true);
+        // A 304 tells the length that a 200 would have; a 204 that does may send it behind the next request's head.
+        EXPECT(LINES(LENGTH5), k_bodiless[i], 1, PLAIN, 0, Q_H1_BODY_NONE, k_bodiless[i] == 304);
+        EXPECT(LINES(CHUNKED), k_bodiless[i], 1, PLAIN, 0, Q_H1_BODY_NONE, k_bodiless[i] == 304);
+        EXPECT(LINES("Content-Length: 0"), k_bodiless[i], 1, PLAIN, 0, Q_H1_BODY_NONE, true);
         EXPECT(LINES(), k_bodiless[i], 1, PLAIN, 0, Q_H1_BODY_NONE, true);
     }
     EXPECT(LINES(LENGTH5), 200, 1, TO_HEAD, 0, Q_H1_BODY_NONE, true);
