@@ -193,9 +193,13 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const cha
 
 // quoit_request_add_header adds one field behind the ones that are there; names may repeat, case is kept. Copied.
 // A given Host, User-Agent or Accept takes the place of the default, an Authorization that of the URL's credentials.
-// Builder's thread.
-// Errors: INVALID_ARGUMENT, INVALID_HEADER_NAME, INVALID_HEADER_VALUE, FORBIDDEN_HEADER (Content-Length,
-// Transfer-Encoding and hop-by-hop fields are the engine's; a second Host), FROZEN, HEAD_TOO_LARGE, TOO_MANY_HEADERS, NO_MEMORY.
+// Expect is sent as it is, and the body right behind it: it does not wait for a 100 (Continue).
+// Framing, and what is between the engine and its peer, is the engine's (FORBIDDEN_HEADER): Content-Length,
+// Transfer-Encoding, TE, Trailer, Upgrade (see quoit_request_set_upgrade), Keep-Alive, Proxy-Connection, a second Host,
+// and Connection unless its members are `close` and `keep-alive` alone. After `Connection: close` the connection is not
+// used again. Builder's thread.
+// Errors: INVALID_ARGUMENT, INVALID_HEADER_NAME, INVALID_HEADER_VALUE (a control byte but HTAB; a Host with a byte that
+// no host and port has), FORBIDDEN_HEADER, FROZEN, HEAD_TOO_LARGE, TOO_MANY_HEADERS, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *request, const char *name,
                                                           size_t name_len, const char *value, size_t value_len);
 
@@ -236,7 +240,7 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_bounds(struct quoit_request *
 // How redirects (301, 302, 303, 307, 308 with a Location) are followed. 301 and 302 turn POST into GET, 303 everything
 // but HEAD; 307 and 308 keep method and body (RFC 9110 section 15.4). Authorization, Cookie, Proxy-Authorization, a Host
 // of the user's and the URL's credentials never go to another origin; nothing leads onto a unix socket but what is on it
-// already (UNSUPPORTED_SCHEME). Of a redirect that is followed the host sees nothing but its place in
+// already (UNSUPPORTED_SCHEME). Locations that differ, in one head, lead nowhere (HTTP_BAD_LOCATION). Of a redirect that is followed the host sees nothing but its place in
 // quoit_summary.redirects, and, with `ask`, a QUESTION before.
 struct quoit_redirect_options {
     uint32_t struct_size;
@@ -293,7 +297,7 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_feed_max(struct quoit_request
 // quoit_request_freeze ends building: the request is checked, serialised, and immutable from here on. Any thread may
 // then submit it, any number of times, on any engine. A submit freezes a request that is not frozen yet, which must
 // then not be shared before that submit has returned. Builder's thread. Errors: INVALID_ARGUMENT (an upgrade together
-// with Connection: close), FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the request can then still be corrected.
+// with Connection: close; TRACE with a body), FORBIDDEN_HEADER, INVALID_URL, NO_MEMORY; the request can then still be corrected.
 // A second call does nothing.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_freeze(struct quoit_request *request);
 

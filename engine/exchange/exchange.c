@@ -247,11 +247,14 @@ static void ask(struct q_exchange *x, uint16_t status) {
 // What makes a redirect impossible to follow dooms the exchange; the host is asked only about what can be followed.
 static enum verdict judge(struct q_exchange *x, const struct q_h1_out *out) {
     struct q_slice location;
-    if (x->answer == Q_ANSWER_STOP || x->spec->redirects_max == 0 || !q_redirect_is(out->status) ||
-        !q_headers_get_known(out->headers, Q_KNOWN_LOCATION, &location)) {
+    if (x->answer == Q_ANSWER_STOP || x->spec->redirects_max == 0 || !q_redirect_is(out->status)) {
         return VERDICT_DELIVER;
     }
-    struct q_error error = prepare_hop(x, out->status, location);
+    struct q_error error = q_redirect_location(out->headers, &location);
+    if (!q_error_is(error) && location.ptr == NULL) {
+        return VERDICT_DELIVER;
+    }
+    error = q_error_is(error) ? error : prepare_hop(x, out->status, location);
     if (q_error_is(error)) {
         doom(x, error);
         return VERDICT_FOLLOW;

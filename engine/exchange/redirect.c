@@ -6,6 +6,20 @@ bool q_redirect_is(uint16_t status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+struct q_error q_redirect_location(const struct q_headers *headers, struct q_slice *out) {
+    struct q_slice value;
+    uint32_t cursor = 0;
+    *out = (struct q_slice){0};
+    while (q_headers_next_known(headers, Q_KNOWN_LOCATION, &cursor, &value)) {
+        if (out->ptr != NULL && !q_slice_equal(*out, value)) {
+            *out = (struct q_slice){0};
+            return q_error_make(Q_ERR_HTTP_BAD_LOCATION, Q_PHASE_HEAD);
+        }
+        *out = value;
+    }
+    return Q_OK;
+}
+
 static bool becomes_get(const struct q_spec *spec, uint16_t status) {
     bool is_post = q_slice_equal(spec->method, Q_SLICE("POST"));
     return (status == 303 && !spec->is_head) || ((status == 301 || status == 302) && is_post);

@@ -11,6 +11,11 @@
 // q_redirect_is tells whether a status is one that may be followed: 301, 302, 303, 307, 308.
 bool q_redirect_is(uint16_t status);
 
+// q_redirect_location gives where a redirect's head leads to, or an empty slice without a pointer when it does not say
+// so. Several fields that say different things lead nowhere, since another reader may take another one:
+// HTTP_BAD_LOCATION. The slice points into `headers`.
+Q_MUST_USE struct q_error q_redirect_location(const struct q_headers *headers, struct q_slice *out);
+
 // q_redirect_next makes the spec of the next hop, frozen, with one hold, the caller's. `spec` is the hop that was
 // answered with `status` and `location`. Errors: HTTP_BAD_LOCATION, UNSUPPORTED_SCHEME (also a scheme that the request
 // does not want to leave, and a socket), NO_MEMORY.

@@ -93,6 +93,9 @@ struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struc
     if (is_second_host || q_h1_is_engines(name, q_slice_trim(value))) {
         return usage(Q_ERR_FORBIDDEN_HEADER);
     }
+    if (q_known_find(name) == Q_KNOWN_HOST && !q_h1_is_host(q_slice_trim(value))) {
+        return usage(Q_ERR_INVALID_HEADER_VALUE);
+    }
     struct q_error error = q_headers_builder_add(&spec->headers, name, value);
     spec->has_host |= !q_error_is(error) && q_known_find(name) == Q_KNOWN_HOST;
     return error;

@@ -74,6 +74,9 @@ struct q_error q_h1_check_head(const struct q_h1_head_in *in) {
     if (in->upgrade.len > 0 && (!q_h1_is_protocol(in->upgrade) || in->close || q_h1_asks_close(headers))) {
         return submit_error(Q_ERR_INVALID_ARGUMENT);
     }
+    if (in->has_body && in->body_len > 0 && q_slice_equal(in->method, Q_SLICE("TRACE"))) {
+        return submit_error(Q_ERR_INVALID_ARGUMENT);
+    }
     uint32_t hosts = 0;
     for (uint32_t i = 0; i < q_headers_count(headers); i++) {
         struct q_slice name, value;
@@ -85,6 +88,18 @@ struct q_error q_h1_check_head(const struct q_h1_head_in *in) {
         }
     }
     return Q_OK;
+}
+
+bool q_h1_is_host(struct q_slice value) {
+    for (size_t i = 0; i < value.len; i++) {
+        char byte = value.ptr[i];
+        bool is_host = q_byte_is(byte, Q_BYTE_ALPHA | Q_BYTE_DIGIT) ||
+                       (byte != 0 && strchr("-._~%!$&'()*+,;=:[]", byte) != NULL);
+        if (!is_host) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool q_h1_is_engines(struct q_slice name, struct q_slice value) { return is_engines(q_known_find(name), value); }

@@ -32,11 +32,16 @@ struct q_h1_head_in {
 // q_h1_check_head refuses what must not be sent: a method that is no token (INVALID_METHOD), a target or authority
 // with anything but visible ASCII (INVALID_URL), and fields that are the engine's to set (FORBIDDEN_HEADER):
 // Content-Length, Transfer-Encoding, a second Host, Connection with members other than close and keep-alive; also an
-// upgrade that is no protocol, or that is asked for together with close (INVALID_ARGUMENT).
+// upgrade that is no protocol, or that is asked for together with close, and TRACE with a body, which RFC 9110 section
+// 9.3.8 forbids (INVALID_ARGUMENT).
 Q_MUST_USE struct q_error q_h1_check_head(const struct q_h1_head_in *in);
 
 // q_h1_is_engines tells whether a field is the engine's to set, so that a host may not give it; see q_h1_check_head.
 bool q_h1_is_engines(struct q_slice name, struct q_slice value);
+
+// q_h1_is_host tells whether a value is one of Host: empty, or the bytes that a host and a port are made of (RFC 9110
+// section 7.2). Another one would be read as one host here and as another there.
+bool q_h1_is_host(struct q_slice value);
 
 // q_h1_write_head gives the size of the head in bytes, and writes it to `out` when `cap` is at least that; else nothing
 // is written. `in` has passed q_h1_check_head.

@@ -201,6 +201,43 @@ static void what_cannot_be_followed_is_a_typed_error(void **state) {
     }
 }
 
+static const struct q_headers *head_with(const char *const *locations, void *memory, size_t size) {
+    struct q_headers_builder builder;
+    q_headers_builder_init(&builder, memory, size, NULL);
+    assert_int_equal(q_headers_builder_add(&builder, Q_SLICE("Content-Location"), Q_SLICE("/not-this")).code, 0);
+    for (; *locations != NULL; locations++) {
+        assert_int_equal(q_headers_builder_add(&builder, Q_SLICE("location"), text(*locations)).code, 0);
+    }
+    return q_headers_builder_freeze(&builder);
+}
+
+static void locations_that_differ_lead_nowhere(void **state) {
+    static const struct {
+        const char *locations[4];
+        int32_t code;
+        const char *expected; // NULL: none
+    } k_rows[] = {
+        {{NULL}, 0, NULL},
+        {{"/a", NULL}, 0, "/a"},
+        {{"", NULL}, 0, ""},
+        {{"/a", "/a", "/a", NULL}, 0, "/a"},
+        {{"/a", "/b", NULL}, Q_ERR_HTTP_BAD_LOCATION, NULL},
+        {{"/a", "/a", "/A", NULL}, Q_ERR_HTTP_BAD_LOCATION, NULL},
+        {{"", "/a", NULL}, Q_ERR_HTTP_BAD_LOCATION, NULL},
+        {{"/a", "", NULL}, Q_ERR_HTTP_BAD_LOCATION, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        _Alignas(8) char memory[512];
+        struct q_slice location;
+        struct q_error error =
+            q_redirect_location(head_with(k_rows[i].locations, memory, sizeof memory), &location);
+        assert_int_equal(error.code, k_rows[i].code);
+        assert_int_equal(location.ptr == NULL, k_rows[i].expected == NULL);
+        assert_true(location.ptr == NULL || q_slice_equal(location, text(k_rows[i].expected)));
+    }
+}
+
 static void only_five_statuses_are_redirects(void **state) {
     (void)state;
     int count = 0;
@@ -310,6 +347,7 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_followed_is_a_typed_error),
         cmocka_unit_test(every_hop_comes_from_the_same_local_address),
         cmocka_unit_test(every_hop_is_led_by_the_same_rules),
+        cmocka_unit_test(locations_that_differ_lead_nowhere),
         cmocka_unit_test(only_five_statuses_are_redirects),
         cmocka_unit_test(every_failing_allocation_is_an_error_and_leaves_nothing),
     };

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -215,6 +216,77 @@ static void headers_of_the_engine_may_not_be_given(void **state) {
         assert_false(spec->is_frozen);
         q_spec_release(spec);
     }
+}
+
+// What Connection names belongs to one connection, which is the engine's: so it names nothing but its life.
+static void connection_may_only_say_whether_it_lives(void **state) {
+    static const struct {
+        const char *value;
+        int32_t code;
+    } k_rows[] = {
+        {"close", Q_ERR_OK},
+        {"Keep-Alive", Q_ERR_OK},
+        {"keep-alive, CLOSE", Q_ERR_OK},
+        {"X-Mine", Q_ERR_FORBIDDEN_HEADER},
+        {"close, Authorization", Q_ERR_FORBIDDEN_HEADER}, // a proxy would take it away
+        {"TE", Q_ERR_FORBIDDEN_HEADER},
+        {"Upgrade", Q_ERR_FORBIDDEN_HEADER},
+        {"close;x", Q_ERR_FORBIDDEN_HEADER},
+        {"", Q_ERR_FORBIDDEN_HEADER},
+        {"close,", Q_ERR_FORBIDDEN_HEADER},
+    };
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_spec *spec = spec_of("GET");
+        assert_int_equal(add(spec, "cOnnection", k_rows[i].value), k_rows[i].code);
+        q_spec_release(spec);
+    }
+}
+
+static void a_host_is_one_host(void **state) {
+    static const char *const k_good[] = {"", "h", "h.example:81", "[::1]:81", "a_b.C~d", "1.2.3.4", "h%20h", "a,b", "h:"};
+    static const char *const k_bad[] = {"a b",  "a\tb", "u@h", "h/x", "h?q", "h#f",   "h\\x", "http://h/",
+                                        "<h>", "\"h\"", "a|b", "a^b", "{h}", "m\xc3\xbc", "a\r\nX: y"};
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_good); i++) {
+        struct q_spec *spec = spec_of("GET");
+        assert_int_equal(add(spec, "Host", k_good[i]), Q_ERR_OK);
+        char line[64];
+        snprintf(line, sizeof line, "GET /a?b=c HTTP/1.1\r\nHost: %s\r\n", k_good[i]);
+        assert_ptr_equal(strstr(head_of(spec), line), head_of(spec));
+        q_spec_release(spec);
+    }
+    for (size_t i = 0; i < Q_COUNT_OF(k_bad); i++) {
+        struct q_spec *spec = spec_of("GET");
+        if (add(spec, "HOST", k_bad[i]) != Q_ERR_INVALID_HEADER_VALUE) {
+            fail_msg("'%s' was taken for a host", k_bad[i]);
+        }
+        assert_int_equal(add(spec, "host", " h\t"), Q_ERR_OK); // a refused one does not count, and blanks are no part
+        assert_int_equal(add(spec, "Host", "h"), Q_ERR_FORBIDDEN_HEADER);
+        q_spec_release(spec);
+    }
+    struct q_spec *spec = spec_of("GET");
+    assert_int_equal(q_spec_add_header(spec, Q_SLICE("Host"), q_slice_make("h\0x", 3)).code, Q_ERR_INVALID_HEADER_VALUE);
+    q_spec_release(spec);
+}
+
+static void a_trace_has_no_body(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_of("TRACE");
+    assert_int_equal(q_spec_set_body(spec, "x", 1, NULL, NULL).code, Q_ERR_OK);
+    assert_int_equal(q_spec_freeze(spec).code, Q_ERR_INVALID_ARGUMENT);
+    assert_int_equal(q_spec_set_body(spec, "", 0, NULL, NULL).code, Q_ERR_OK);
+    assert_int_equal(q_spec_freeze(spec).code, Q_ERR_OK);
+    q_spec_release(spec);
+}
+
+// It is between the host and the server: passed on, and the body does not wait for a 100 (Continue).
+static void an_expectation_is_sent_as_it_is_given(void **state) {
+    (void)state;
+    struct q_spec *spec = spec_of("POST");
+    assert_int_equal(add(spec, "Expect", "100-continue"), Q_ERR_OK);
+    assert_non_null(strstr(head_of(spec), "\r\nExpect: 100-continue\r\n"));
+    q_spec_release(spec);
 }
 
 static void an_upgrade_is_one_protocol_and_the_last_one_set(void **state) {
@@ -477,6 +549,10 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_sent_is_refused_with_its_own_error),
         cmocka_unit_test(headers_that_could_split_the_message_are_refused),
         cmocka_unit_test(headers_of_the_engine_may_not_be_given),
+        cmocka_unit_test(connection_may_only_say_whether_it_lives),
+        cmocka_unit_test(a_host_is_one_host),
+        cmocka_unit_test(a_trace_has_no_body),
+        cmocka_unit_test(an_expectation_is_sent_as_it_is_given),
         cmocka_unit_test(an_upgrade_is_one_protocol_and_the_last_one_set),
         cmocka_unit_test(an_upgrade_together_with_close_is_refused_by_freezing),
         cmocka_unit_test(given_fields_take_the_place_of_defaults_and_keep_order_and_case),
