@@ -1,10 +1,10 @@
 // Golden transcripts of the response reader: transcripts/README.md says how they are written. Each case is read whole,
-// byte by byte, cut once at every place, and at random cuts; the log must be the expected one every time.
+// byte by byte, cut once at every place, and at random cuts; the log must be the expected one every time. And each is
+// ended by the peer behind every byte: what was not complete must never look as if it were.
 //
 // Usage: h1_transcript_test [--print]; with --print the logs are written instead of compared.
-#include "tests/engine/wire/reader_log.h"
+#include "tests/engine/wire/transcripts.h"
 
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,190 +14,8 @@
 
 #include <cmocka.h>
 
-#define FOLDER        "tests/engine/wire/transcripts"
-#define CASES_MAX     512
-#define INPUT_MAX     (1 << 20)
 #define EVERY_CUT_MAX 4096 // inputs up to this length are cut once at every place
 #define RANDOM_RUNS   40
-
-struct transcript {
-    char *name;
-    struct reader_log_run run;
-    char *input;
-    size_t input_len;
-    char *events;
-};
-
-static struct transcript g_cases[CASES_MAX];
-static size_t g_count;
-
-static void *must(void *ptr) {
-    if (ptr == NULL) {
-        abort();
-    }
-    return ptr;
-}
-
-static _Noreturn void bad(const char *file, int line, const char *why) {
-    fprintf(stderr, "%s:%d: %s\n", file, line, why);
-    exit(2);
-}
-
-// ---- reading the files ----
-
-// unescape appends one input line: \r \n \t \\ \xNN, and \{N:text} for N times text.
-static const char *unescape(struct transcript *t, const char *at, const char *end, int depth) {
-    while (at < end) {
-        char byte = *at++;
-        if (depth > 0 && byte == '}') {
-            return at;
-        }
-        if (byte == '\\' && at < end) {
-            char kind = *at++;
-            if (kind == '{') {
-                char *text;
-                unsigned long count = strtoul(at, &text, 10);
-                const char *behind = text + 1;
-                for (unsigned long i = 0; i < count; i++) {
-                    behind = unescape(t, text + 1, end, depth + 1);
-                }
-                at = behind;
-                continue;
-            }
-            byte = kind == 'r' ? '\r' : kind == 'n' ? '\n' : kind == 't' ? '\t' : kind;
-            if (kind == 'x') {
-                char digits[3] = {at[0], at[1], 0};
-                byte = (char)strtoul(digits, NULL, 16);
-                at += 2;
-            }
-        }
-        if (t->input_len == INPUT_MAX) {
-            abort();
-        }
-        t->input[t->input_len++] = byte;
-    }
-    return at;
-}
-
-static bool read_setting(struct transcript *t, const char *line) {
-    static const struct {
-        const char *word;
-        unsigned flag;
-    } k_requests[] = {{"plain", Q_H1_REQUEST_PLAIN},
-                      {"head", Q_H1_REQUEST_HEAD},
-                      {"connect", Q_H1_REQUEST_CONNECT},
-                      {"upgrade", Q_H1_REQUEST_UPGRADE}};
-    char key[32], value[32];
-    unsigned number = 0;
-    if (sscanf(line, "%31[a-z_]: %31s", key, value) != 2) {
-        return false;
-    }
-    number = (unsigned)strtoul(value, NULL, 10);
-    struct q_h1_limits *limits = &t->run.limits;
-    uint32_t *slot = strcmp(key, "head_bytes") == 0              ? &limits->head_bytes
-                     : strcmp(key, "headers_count") == 0         ? &limits->headers_count
-                     : strcmp(key, "line_bytes") == 0            ? &limits->line_bytes
-                     : strcmp(key, "informational_count") == 0   ? &limits->informational_count
-                     : strcmp(key, "chunk_extension_bytes") == 0 ? &limits->chunk_extension_bytes
-                     : strcmp(key, "trailer_bytes") == 0         ? &limits->trailer_bytes
-                                                                 : NULL;
-    if (slot != NULL) {
-        *slot = number;
-        return true;
-    }
-    if (strcmp(key, "memory") == 0) {
-        t->run.memory = number;
-        return true;
-    }
-    if (strcmp(key, "eof") == 0) {
-        t->run.eof = strcmp(value, "yes") == 0;
-        return true;
-    }
-    for (size_t i = 0; strcmp(key, "request") == 0 && i < sizeof(k_requests) / sizeof(k_requests[0]); i++) {
-        if (strcmp(value, k_requests[i].word) == 0) {
-            t->run.request_flags = k_requests[i].flag;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void add_event_line(struct transcript *t, const char *line) {
-    size_t old = strlen(t->events), len = strlen(line);
-    t->events = must(realloc(t->events, old + len + 2));
-    memcpy(t->events + old, line, len);
-    memcpy(t->events + old + len, "\n", 2);
-}
-
-static struct transcript *start_case(const char *name) {
-    if (g_count == CASES_MAX) {
-        abort();
-    }
-    struct transcript *t = &g_cases[g_count++];
-    t->name = must(strdup(name));
-    t->input = must(malloc(INPUT_MAX));
-    t->events = must(strdup(""));
-    return t;
-}
-
-static void read_file(const char *path) {
-    FILE *file = must(fopen(path, "r"));
-    char *line = NULL;
-    size_t cap = 0;
-    struct transcript *t = NULL;
-    enum { SETTINGS, INPUT, EVENTS } part = SETTINGS;
-    int number = 0;
-    ssize_t len;
-    while ((len = getline(&line, &cap, file)) > 0) {
-        number++;
-        if (line[len - 1] == '\n') {
-            line[--len] = '\0';
-        }
-        if (line[0] == '#' || len == 0) {
-            continue;
-        }
-        if (strncmp(line, "== ", 3) == 0) {
-            t = start_case(line + 3);
-            part = SETTINGS;
-        } else if (t == NULL) {
-            bad(path, number, "a case begins with '== '");
-        } else if (strcmp(line, "input:") == 0) {
-            part = INPUT;
-        } else if (strcmp(line, "events:") == 0) {
-            part = EVENTS;
-        } else if (strncmp(line, "  ", 2) == 0 && part == INPUT) {
-            (void)unescape(t, line + 2, line + len, 0);
-        } else if (strncmp(line, "  ", 2) == 0 && part == EVENTS) {
-            add_event_line(t, line + 2);
-        } else if (part != SETTINGS || !read_setting(t, line)) {
-            bad(path, number, "neither a setting nor an indented line");
-        }
-    }
-    free(line);
-    fclose(file);
-}
-
-static int is_transcript(const struct dirent *entry) {
-    const char *dot = strrchr(entry->d_name, '.');
-    return dot != NULL && strcmp(dot, ".txt") == 0;
-}
-
-static void read_folder(void) {
-    struct dirent **entries;
-    int count = scandir(FOLDER, &entries, is_transcript, alphasort);
-    if (count <= 0) {
-        bad(FOLDER, 0, "no transcripts; run from the root of the tree");
-    }
-    for (int i = 0; i < count; i++) {
-        char path[512];
-        snprintf(path, sizeof(path), "%s/%s", FOLDER, entries[i]->d_name);
-        read_file(path);
-        free(entries[i]);
-    }
-    free(entries);
-}
-
-// ---- running them ----
 
 static size_t cut_each(void *context, size_t left) {
     size_t step = *(size_t *)context;
@@ -251,6 +69,44 @@ static void the_log_is_the_expected_one(void **state) {
     }
 }
 
+// What the peer's end behind byte `at` must make of a case whose log is `log`.
+static void check_end(const struct transcript *t, size_t at, size_t complete_at, const char *log) {
+    const char *last = transcript_last_line(log);
+    const char *head = strstr(log, "head ");
+    head = head != NULL && (head == log || head[-1] == '\n') ? head : NULL;
+    bool ends_with_connection = head != NULL && (strncmp(head + 12, " close", 6) == 0 || strncmp(head + 12, " tunnel", 7) == 0);
+    const char *expected = at >= complete_at || ends_with_connection ? "end "
+                           : at == 0                                 ? "failed QUOIT_ERR_CONNECTION_CLOSED head"
+                           : head == NULL                            ? "failed QUOIT_ERR_HTTP_TRUNCATED_HEAD head"
+                                                                     : "failed QUOIT_ERR_HTTP_TRUNCATED_BODY body";
+    // A broken response may have been found out before its end.
+    bool is_known = strcmp(last, transcript_last_line(t->events)) == 0 && strncmp(last, "failed ", 7) == 0;
+    if (strncmp(last, expected, strlen(expected)) != 0 && !is_known) {
+        print_error("%s, ended behind byte %zu:\n%s--- expected: %s\n", t->name, at, log, expected);
+        fail();
+    }
+}
+
+// How many bytes of the input are the response's, when the log says that it is complete; else SIZE_MAX.
+static size_t complete_at(const struct transcript *t) {
+    const char *last = transcript_last_line(t->events);
+    unsigned left;
+    return sscanf(last, "end %*s left %u", &left) == 1 ? t->input_len - left : SIZE_MAX;
+}
+
+static void an_end_behind_any_byte_is_no_short_success(void **state) {
+    const struct transcript *list = *state;
+    for (const struct transcript *t = list; t->name != NULL; t++) {
+        for (size_t at = 0; at <= t->input_len && t->input_len <= EVERY_CUT_MAX; at++) {
+            struct reader_log_run run = t->run;
+            run.eof = true;
+            char *log = reader_log(q_slice_make(t->input, at), &run);
+            check_end(t, at, complete_at(t), log);
+            free(log);
+        }
+    }
+}
+
 static void print_case(const struct transcript *t) {
     char *log = reader_log(q_slice_make(t->input, t->input_len), &t->run);
     printf("== %s\n%s\n", t->name, log);
@@ -258,24 +114,25 @@ static void print_case(const struct transcript *t) {
 }
 
 int main(int argc, char **argv) {
-    read_folder();
+    size_t count;
+    struct transcript *list = transcripts_read(&count); // behind the last stands an empty one
     if (argc > 1 && strcmp(argv[1], "--print") == 0) {
-        for (size_t i = 0; i < g_count; i++) {
-            print_case(&g_cases[i]);
+        for (size_t i = 0; i < count; i++) {
+            print_case(&list[i]);
         }
         return 0;
     }
-    struct CMUnitTest *tests = must(calloc(g_count, sizeof(*tests)));
-    for (size_t i = 0; i < g_count; i++) {
+    struct CMUnitTest *tests = calloc(count + 1, sizeof(*tests));
+    if (tests == NULL) {
+        abort();
+    }
+    for (size_t i = 0; i < count; i++) {
         tests[i] = (struct CMUnitTest){
-            .name = g_cases[i].name, .test_func = the_log_is_the_expected_one, .initial_state = &g_cases[i]};
+            .name = list[i].name, .test_func = the_log_is_the_expected_one, .initial_state = &list[i]};
     }
-    int failures = _cmocka_run_group_tests("transcripts", tests, g_count, NULL, NULL);
-    for (size_t i = 0; i < g_count; i++) {
-        free(g_cases[i].name);
-        free(g_cases[i].input);
-        free(g_cases[i].events);
-    }
+    tests[count] = (struct CMUnitTest)cmocka_unit_test_prestate(an_end_behind_any_byte_is_no_short_success, list);
+    int failures = _cmocka_run_group_tests("transcripts", tests, count + 1, NULL, NULL);
+    transcripts_free(list, count);
     free(tests);
     return failures;
 }
