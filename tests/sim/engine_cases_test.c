@@ -1,13 +1,9 @@
 // Cases: one request at a time on the simulated network, in plain mode, with the outcome that it must have. What the
 // seeds of engine_sim_test.c meet by chance is here by name, at every byte.
 #define _GNU_SOURCE
-#include "api/quoit.h"
-#include "engine/core/engine.h"
+#include "tests/sim/stand.h"
+
 #include "engine/loop/uring_abi.h"
-#include "tests/support/failalloc.h"
-#include "tests/support/ledger.h"
-#include "tests/support/simhttp.h"
-#include "tests/support/simkernel.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,222 +16,6 @@
 
 #include <cmocka.h>
 
-#define TICKS_MAX 100000
-
-struct stand {
-    struct q_sim *sim;
-    struct q_ledger *ledger;
-    struct q_failalloc *failalloc;
-    struct quoit_allocator allocator;
-    struct q_simhttp *server;
-    struct quoit_engine engine;
-    struct quoit_port port;
-    uint64_t heads_at_server;
-
-    // Of the request under way.
-    uint64_t tag;
-    unsigned status;
-    uint64_t received;
-    bool is_body_right;
-    bool has_trailers;
-    bool has_ended;
-    bool is_closed;
-    struct quoit_summary summary;
-
-    // What is answered to questions; 0: nothing.
-    uint32_t answer;
-    uint64_t answer_after_ms; // 0: inside the event
-    uint64_t token;
-    bool is_asked;
-};
-
-static void *stand_allocate(void *context, size_t size) {
-    return q_failalloc_alloc(context)->allocate(q_failalloc_alloc(context)->context, size);
-}
-
-static void stand_release(void *context, void *ptr, size_t size) {
-    q_failalloc_alloc(context)->release(q_failalloc_alloc(context)->context, ptr, size);
-}
-
-static void on_server_request(void *context, uint64_t tag, const char *method) {
-    (void)tag;
-    (void)method;
-    ((struct stand *)context)->heads_at_server++;
-}
-
-static void on_event(void *context, const struct quoit_event *event) {
-    struct stand *stand = context;
-    switch (event->type) {
-    case QUOIT_EVENT_HEAD: stand->status = event->u.head.status; break;
-    case QUOIT_EVENT_DATA:
-        stand->is_body_right = stand->is_body_right && event->u.data.offset == stand->received &&
-                               q_simhttp_matches(stand->tag, stand->received, event->u.data.data, event->u.data.len);
-        stand->received += event->u.data.len;
-        break;
-    case QUOIT_EVENT_TRAILERS: stand->has_trailers = true; break;
-    case QUOIT_EVENT_QUESTION:
-        stand->is_asked = true;
-        stand->token = event->u.question.token;
-        if (stand->answer != 0 && stand->answer_after_ms == 0) {
-            assert_int_equal(quoit_answer(stand->engine, stand->token, stand->answer), 0);
-        }
-        break;
-    case QUOIT_EVENT_DONE:
-    case QUOIT_EVENT_FAILED:
-        assert_false(stand->has_ended);
-        stand->has_ended = true;
-        stand->summary = event->u.summary;
-        break;
-    case QUOIT_EVENT_CLOSED: stand->is_closed = true; break;
-    default: break;
-    }
-}
-
-static int set_up(void **state) {
-    struct stand *stand = calloc(1, sizeof *stand);
-    *state = stand;
-    stand->sim = q_sim_new(&(struct q_sim_options){0});
-    stand->ledger = q_ledger_new(q_sim_sys(stand->sim));
-    stand->failalloc = q_failalloc_new();
-    stand->allocator = (struct quoit_allocator){stand_allocate, stand_release, stand->failalloc};
-    stand->server = q_simhttp_new(stand->sim, "127.0.0.1", 80,
-                                  &(struct q_simhttp_options){.on_request = on_server_request, .context = stand});
-    q_sim_listen(stand->sim, "127.0.0.1", 82, &(struct q_sim_listener){.answer = Q_SIM_UNREACHABLE});
-    q_sim_listen(stand->sim, "127.0.0.1", 83, &(struct q_sim_listener){.answer = Q_SIM_BLACKHOLE});
-    struct quoit_engine_options options = {.struct_size = sizeof options,
-                                           .mode = QUOIT_ENGINE_HOST_DRIVEN,
-                                           .requests_max = 64,
-                                           .connections_max = 16,
-                                           .allocator = &stand->allocator,
-                                           .hosts_file = "/nonexistent"};
-    struct q_engine_seams seams = {
-        .sys = q_ledger_sys(stand->ledger), .clock = q_sim_clock(stand->sim), .has_seed = true, .seed = 1};
-    struct q_error error = q_engine_create(&options, &seams, &stand->engine);
-    assert_int_equal(error.code, 0);
-    struct quoit_port_options port_options = {
-        .struct_size = sizeof port_options, .mode = QUOIT_PORT_INLINE, .on_event = on_event, .context = stand};
-    assert_int_equal(quoit_port_create(stand->engine, &port_options, &stand->port), 0);
-    return 0;
-}
-
-// Ticks, and then lets time pass as the engine asks for it, up to `until_ns`.
-static void run_once(struct stand *stand, uint64_t until_ns) {
-    int32_t result = quoit_engine_tick(stand->engine);
-    assert_true(result >= 0);
-    if (result == 1 || stand->is_closed) {
-        return;
-    }
-    int64_t timeout_ms = quoit_engine_timeout_ms(stand->engine);
-    uint64_t due_ns = timeout_ms < 0 ? UINT64_MAX : q_sim_now(stand->sim) + (uint64_t)timeout_ms * Q_NS_PER_MS;
-    until_ns = due_ns < until_ns ? due_ns : until_ns;
-    bool woken = q_sim_eventfd_count(stand->sim, quoit_engine_fd(stand->engine)) > 0;
-    while (!woken && q_sim_step(stand->sim, until_ns)) {
-        woken = q_sim_eventfd_count(stand->sim, quoit_engine_fd(stand->engine)) > 0;
-    }
-    assert_true(woken || until_ns != UINT64_MAX); // else nothing would ever happen again
-}
-
-static void run_until(struct stand *stand, const bool *flag) {
-    for (unsigned i = 0; !*flag; i++) {
-        assert_true(i < TICKS_MAX);
-        run_once(stand, UINT64_MAX);
-    }
-}
-
-static void run_for(struct stand *stand, uint64_t ms) {
-    uint64_t until_ns = q_sim_now(stand->sim) + ms * Q_NS_PER_MS;
-    while (q_sim_now(stand->sim) < until_ns) {
-        run_once(stand, until_ns);
-    }
-}
-
-static int tear_down(void **state) {
-    struct stand *stand = *state;
-    assert_int_equal(quoit_engine_close(stand->engine, 0), 0);
-    run_until(stand, &stand->is_closed);
-    assert_int_equal(quoit_engine_destroy(stand->engine), 0);
-    while (q_sim_step(stand->sim, q_sim_now(stand->sim) + Q_NS_PER_S)) {
-        // FINs arrive
-    }
-    char text[512] = "";
-    bool is_clean = q_ledger_check(stand->ledger, text, sizeof text) &&
-                    q_sim_check(stand->sim, text, sizeof text) &&
-                    q_failalloc_check(stand->failalloc, text, sizeof text);
-    if (!is_clean) {
-        print_error("%s\n", text);
-    }
-    assert_true(is_clean);
-    q_sim_free(stand->sim);
-    assert_int_equal(q_simhttp_stats(stand->server)->faults, 0);
-    q_simhttp_free(stand->server);
-    q_ledger_free(stand->ledger);
-    q_failalloc_free(stand->failalloc);
-    free(stand);
-    return 0;
-}
-
-struct ask {
-    const char *method; // NULL: GET
-    unsigned port;      // 0: 80
-    uint64_t body_len;
-    uint64_t total_ms, connect_ms;
-    uint64_t every_ms; // each bound that is about the peer's silence
-};
-
-static void ask(struct stand *stand, struct ask how, const char *format, ...) Q_PRINTF(3, 4);
-static void ask(struct stand *stand, struct ask how, const char *format, ...) {
-    char url[256];
-    int at = snprintf(url, sizeof url, "http://127.0.0.1:%u", how.port != 0 ? how.port : 80);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(url + at, sizeof url - (size_t)at, format, args);
-    va_end(args);
-    struct quoit_request *request;
-    assert_int_equal(quoit_request_new(how.method != NULL ? how.method : "GET", url, &request), 0);
-    if (how.body_len > 0) {
-        char *body = malloc(how.body_len);
-        q_simhttp_fill(stand->tag, 0, body, how.body_len);
-        assert_int_equal(quoit_request_set_body(request, body, how.body_len, NULL, NULL), 0);
-        free(body);
-    }
-    struct quoit_request_bounds bounds = {
-        .struct_size = sizeof bounds, .total_ms = how.total_ms, .connect_ms = how.connect_ms,
-        .first_byte_ms = how.every_ms, .idle_ms = how.every_ms, .low_speed_ms = how.every_ms,
-        .low_speed_bytes = how.every_ms > 0 ? 1 : 0};
-    struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = 3, .ask = 1};
-    assert_int_equal(quoit_request_set_redirects(request, &redirects), 0);
-    assert_int_equal(quoit_request_set_bounds(request, &bounds), 0);
-    stand->status = 0;
-    stand->received = 0;
-    stand->is_body_right = true;
-    stand->has_trailers = false;
-    stand->has_ended = false;
-    stand->is_asked = false;
-    stand->heads_at_server = 0;
-    assert_int_equal(quoit_submit(stand->engine, stand->port, request, 1, NULL), 0);
-    quoit_request_release(request);
-    while (!stand->has_ended) {
-        run_once(stand, UINT64_MAX);
-        if (stand->answer_after_ms > 0 && stand->is_asked) {
-            stand->is_asked = false;
-            run_for(stand, stand->answer_after_ms);
-            assert_false(stand->has_ended);
-            assert_int_equal(quoit_answer(stand->engine, stand->token, stand->answer), 0);
-        }
-    }
-    assert_true(stand->is_body_right);
-    assert_true(stand->summary.failure.retry_safe == 0 || stand->heads_at_server == 0);
-}
-
-static void expect(struct stand *stand, int32_t code) {
-    if (stand->summary.failure.code != code) {
-        fail_msg("%s in %s, not %s", quoit_error_name(stand->summary.failure.code),
-                 quoit_phase_name(stand->summary.failure.phase), quoit_error_name(code));
-    }
-}
-
-// --- cases -------------------------------------------------------------------------------------------------------
-
 static void every_framing_brings_the_whole_body(void **state) {
     struct stand *stand = *state;
     static const char *const k_framings[] = {"size", "chunked", "close"};
@@ -243,9 +23,9 @@ static void every_framing_brings_the_whole_body(void **state) {
     for (size_t f = 0; f < Q_COUNT_OF(k_framings); f++) {
         for (size_t c = 0; c < Q_COUNT_OF(k_counts); c++) {
             stand->tag = f * 10 + c;
-            ask(stand, (struct ask){0}, "/%s/%llu?tag=%llu", k_framings[f], (unsigned long long)k_counts[c],
-                (unsigned long long)stand->tag);
-            expect(stand, 0);
+            stand_ask(stand, (struct ask){0}, "/%s/%llu?tag=%llu", k_framings[f], (unsigned long long)k_counts[c],
+                      (unsigned long long)stand->tag);
+            stand_expect(stand, 0);
             assert_int_equal(stand->status, 200);
             assert_int_equal(stand->received, k_counts[c]);
             assert_int_equal(stand->has_trailers, f == 1);
@@ -259,16 +39,16 @@ static void a_body_comes_back_as_it_was_sent(void **state) {
     static const uint64_t k_lens[] = {1, 1000, 70000, 1000000};
     for (size_t i = 0; i < Q_COUNT_OF(k_lens); i++) {
         stand->tag = i;
-        ask(stand, (struct ask){.method = "POST", .body_len = k_lens[i]}, "/echo?tag=%zu&check", i);
-        expect(stand, 0);
+        stand_ask(stand, (struct ask){.method = "POST", .body_len = k_lens[i]}, "/echo?tag=%zu&check", i);
+        stand_expect(stand, 0);
         assert_int_equal(stand->received, k_lens[i]);
     }
 }
 
 // How long a response is, with its framing, on the server's side.
 static uint64_t response_len(struct stand *stand, const char *target) {
-    ask(stand, (struct ask){0}, "%s", target);
-    expect(stand, 0);
+    stand_ask(stand, (struct ask){0}, "%s", target);
+    stand_expect(stand, 0);
     return stand->summary.bytes_in;
 }
 
@@ -281,10 +61,10 @@ static void a_reset_at_every_byte_is_a_typed_error(void **state) {
         uint64_t len = response_len(stand, k_targets[t]);
         assert_true(len > 60);
         for (uint64_t at = 0; at < len; at++) {
-            ask(stand, (struct ask){.method = "POST"}, "%s&reset=%llu", k_targets[t], (unsigned long long)at);
+            stand_ask(stand, (struct ask){.method = "POST"}, "%s&reset=%llu", k_targets[t], (unsigned long long)at);
             // On a connection that has served before, and without a byte of answer, nobody knows what happened.
             bool is_unknown = at == 0 && stand->summary.reused;
-            expect(stand, is_unknown ? QUOIT_ERR_MAYBE_PROCESSED : QUOIT_ERR_CONNECTION_RESET);
+            stand_expect(stand, is_unknown ? QUOIT_ERR_MAYBE_PROCESSED : QUOIT_ERR_CONNECTION_RESET);
             assert_true(stand->received < 40 || strstr(k_targets[t], "size") == NULL);
         }
     }
@@ -297,30 +77,30 @@ static void an_end_at_every_byte_is_a_typed_error(void **state) {
     for (size_t t = 0; t < Q_COUNT_OF(k_targets); t++) {
         uint64_t len = response_len(stand, k_targets[t]);
         for (uint64_t at = 0; at < len; at++) {
-            ask(stand, (struct ask){.method = "POST"}, "%s&cut=%llu", k_targets[t], (unsigned long long)at);
+            stand_ask(stand, (struct ask){.method = "POST"}, "%s&cut=%llu", k_targets[t], (unsigned long long)at);
             int32_t code = at == 0 && stand->summary.reused ? QUOIT_ERR_MAYBE_PROCESSED
                            : at == 0                        ? QUOIT_ERR_CONNECTION_CLOSED
                            : stand->status == 0             ? QUOIT_ERR_HTTP_TRUNCATED_HEAD
                                                             : QUOIT_ERR_HTTP_TRUNCATED_BODY;
-            expect(stand, code);
+            stand_expect(stand, code);
         }
     }
 }
 
 static void connecting_fails_with_its_own_error(void **state) {
     struct stand *stand = *state;
-    ask(stand, (struct ask){.port = 81}, "/size/1");
-    expect(stand, QUOIT_ERR_CONNECT_REFUSED);
+    stand_ask(stand, (struct ask){.port = 81}, "/size/1");
+    stand_expect(stand, QUOIT_ERR_CONNECT_REFUSED);
     assert_int_equal(stand->summary.failure.retry_safe, 1);
-    ask(stand, (struct ask){.port = 82}, "/size/1");
-    expect(stand, QUOIT_ERR_CONNECT_UNREACHABLE);
+    stand_ask(stand, (struct ask){.port = 82}, "/size/1");
+    stand_expect(stand, QUOIT_ERR_CONNECT_UNREACHABLE);
     uint64_t before_ns = q_sim_now(stand->sim);
-    ask(stand, (struct ask){.port = 83, .connect_ms = 200}, "/size/1");
-    expect(stand, QUOIT_ERR_TIMEOUT_CONNECT);
+    stand_ask(stand, (struct ask){.port = 83, .connect_ms = 200}, "/size/1");
+    stand_expect(stand, QUOIT_ERR_TIMEOUT_CONNECT);
     uint64_t took_ms = (q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS;
     assert_in_range(took_ms, 200, 205);
-    ask(stand, (struct ask){.port = 83, .connect_ms = 200000}, "/size/1");
-    expect(stand, QUOIT_ERR_CONNECT_TIMED_OUT); // the kernel gave up first
+    stand_ask(stand, (struct ask){.port = 83, .connect_ms = 200000}, "/size/1");
+    stand_expect(stand, QUOIT_ERR_CONNECT_TIMED_OUT); // the kernel gave up first
 }
 
 static void a_server_that_never_answers_ends_at_the_total_timeout(void **state) {
@@ -329,8 +109,8 @@ static void a_server_that_never_answers_ends_at_the_total_timeout(void **state) 
     for (size_t i = 0; i < Q_COUNT_OF(k_targets); i++) {
         uint64_t before_ns = q_sim_now(stand->sim);
         stand->tag = 0;
-        ask(stand, (struct ask){.total_ms = 300}, "%s", k_targets[i]);
-        expect(stand, QUOIT_ERR_TIMEOUT_TOTAL);
+        stand_ask(stand, (struct ask){.total_ms = 300}, "%s", k_targets[i]);
+        stand_expect(stand, QUOIT_ERR_TIMEOUT_TOTAL);
         assert_int_equal(stand->summary.failure.phase, i == 1 ? QUOIT_PHASE_BODY : QUOIT_PHASE_HEAD);
         assert_in_range((q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS, 300, 305);
     }
@@ -342,25 +122,25 @@ static void time_to_think_is_nobodys_silence(void **state) {
     stand->tag = 5;
     stand->answer = QUOIT_ANSWER_YES;
     stand->answer_after_ms = 5000;
-    ask(stand, (struct ask){.every_ms = 50}, "/size/10?tag=5&hops=2");
-    expect(stand, 0);
+    stand_ask(stand, (struct ask){.every_ms = 50}, "/size/10?tag=5&hops=2");
+    stand_expect(stand, 0);
     assert_int_equal(stand->status, 200);
     assert_int_equal(stand->heads_at_server, 3);
     assert_in_range(stand->summary.spent_ns[QUOIT_STAGE_ASKING] / Q_NS_PER_MS, 10000, 10010);
     stand->answer = QUOIT_ANSWER_STOP;
-    ask(stand, (struct ask){.every_ms = 50}, "/size/10?tag=5&hops=1");
-    expect(stand, 0);
+    stand_ask(stand, (struct ask){.every_ms = 50}, "/size/10?tag=5&hops=1");
+    stand_expect(stand, 0);
     assert_int_equal(stand->status, 307);
     assert_int_equal(stand->received, Q_SIMHTTP_HOP_BYTES);
     stand->answer_after_ms = 0;
     stand->answer = 0;
     uint64_t before_ns = q_sim_now(stand->sim);
-    ask(stand, (struct ask){.total_ms = 300}, "/size/10?tag=5&hops=1");
-    expect(stand, QUOIT_ERR_TIMEOUT_TOTAL);
+    stand_ask(stand, (struct ask){.total_ms = 300}, "/size/10?tag=5&hops=1");
+    stand_expect(stand, QUOIT_ERR_TIMEOUT_TOTAL);
     assert_in_range((q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS, 300, 305);
     before_ns = q_sim_now(stand->sim);
-    ask(stand, (struct ask){0}, "/size/10?tag=5&hops=1");
-    expect(stand, QUOIT_ERR_TIMEOUT_ANSWER);
+    stand_ask(stand, (struct ask){0}, "/size/10?tag=5&hops=1");
+    stand_expect(stand, QUOIT_ERR_TIMEOUT_ANSWER);
     assert_in_range((q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS, 30000, 30010); // unless it was given
     assert_int_equal(quoit_answer(stand->engine, stand->token, QUOIT_ANSWER_YES), QUOIT_ERR_STALE_HANDLE);
 }
@@ -373,23 +153,23 @@ static void a_redirect_that_dies_at_every_byte_of_its_body_is_followed_or_told(v
     for (size_t death = 0; death < Q_COUNT_OF(k_deaths); death++) {
         stand->answer = QUOIT_ANSWER_STOP;
         stand->answer_after_ms = 0;
-        ask(stand, (struct ask){0}, "/size/40?tag=5&hops=1&pause=50&%s=999", k_deaths[death]); // it is not that long
-        expect(stand, 0);
+        stand_ask(stand, (struct ask){0}, "/size/40?tag=5&hops=1&pause=50&%s=999", k_deaths[death]); // it is not that long
+        stand_expect(stand, 0);
         uint64_t body_at = stand->summary.bytes_in - Q_SIMHTTP_HOP_BYTES;
         // The pause is in the middle of the body: before it a reset takes the head with it.
         uint64_t first = death == 0 ? body_at + Q_SIMHTTP_HOP_BYTES / 2 + 1 : body_at;
         stand->answer_after_ms = 100; // behind the death
         for (uint64_t at = first; at < body_at + Q_SIMHTTP_HOP_BYTES; at += 7) {
             stand->answer = QUOIT_ANSWER_STOP;
-            ask(stand, (struct ask){0}, "/size/40?tag=5&hops=1&pause=50&%s=%llu", k_deaths[death],
-                (unsigned long long)at);
-            expect(stand, death == 0 ? QUOIT_ERR_CONNECTION_RESET : QUOIT_ERR_HTTP_TRUNCATED_BODY);
+            stand_ask(stand, (struct ask){0}, "/size/40?tag=5&hops=1&pause=50&%s=%llu", k_deaths[death],
+                      (unsigned long long)at);
+            stand_expect(stand, death == 0 ? QUOIT_ERR_CONNECTION_RESET : QUOIT_ERR_HTTP_TRUNCATED_BODY);
             assert_int_equal(stand->status, 307);
             assert_true(stand->received == at - body_at || (death == 0 && stand->received < at - body_at));
             stand->answer = QUOIT_ANSWER_YES; // only the redirect is so long that it dies
-            ask(stand, (struct ask){0}, "/size/1?tag=5&hops=1&pause=50&%s=%llu", k_deaths[death],
-                (unsigned long long)at);
-            expect(stand, 0);
+            stand_ask(stand, (struct ask){0}, "/size/1?tag=5&hops=1&pause=50&%s=%llu", k_deaths[death],
+                      (unsigned long long)at);
+            stand_expect(stand, 0);
             assert_int_equal(stand->status, 200);
         }
     }
@@ -404,8 +184,8 @@ static void statuses_without_a_body_end_with_their_head(void **state) {
                    {"HEAD", "/chunked/1000", 200},    {"HEAD", "/close/1000", 200}, {"GET", "/status/404", 404},
                    {"POST", "/status/200?info=3", 200}};
     for (size_t i = 0; i < Q_COUNT_OF(k_cases); i++) {
-        ask(stand, (struct ask){.method = k_cases[i].method}, "%s", k_cases[i].target);
-        expect(stand, 0);
+        stand_ask(stand, (struct ask){.method = k_cases[i].method}, "%s", k_cases[i].target);
+        stand_expect(stand, 0);
         assert_int_equal(stand->status, k_cases[i].status);
         assert_int_equal(stand->received, 0);
     }
@@ -413,30 +193,30 @@ static void statuses_without_a_body_end_with_their_head(void **state) {
 
 static void a_connection_is_used_again_until_its_server_closes_it(void **state) {
     struct stand *stand = *state;
-    ask(stand, (struct ask){0}, "/size/10");
+    stand_ask(stand, (struct ask){0}, "/size/10");
     uint32_t first = stand->summary.connection_id;
-    ask(stand, (struct ask){0}, "/chunked/10?linger=1000");
+    stand_ask(stand, (struct ask){0}, "/chunked/10?linger=1000");
     assert_int_equal(stand->summary.connection_id, first);
     assert_int_equal(stand->summary.reused, 1);
-    run_for(stand, 2000); // the server closes the idle connection
-    ask(stand, (struct ask){.method = "POST"}, "/size/10?last");
-    expect(stand, 0);
+    stand_run_for(stand, 2000); // the server closes the idle connection
+    stand_ask(stand, (struct ask){.method = "POST"}, "/size/10?last");
+    stand_expect(stand, 0);
     assert_int_not_equal(stand->summary.connection_id, first);
     uint32_t second = stand->summary.connection_id;
-    ask(stand, (struct ask){.method = "POST"}, "/size/10");
-    expect(stand, 0);
+    stand_ask(stand, (struct ask){.method = "POST"}, "/size/10");
+    stand_expect(stand, 0);
     assert_int_not_equal(stand->summary.connection_id, second); // it had said close
 }
 
 static void an_idempotent_request_is_sent_again_and_another_is_not(void **state) {
     struct stand *stand = *state;
-    ask(stand, (struct ask){0}, "/size/10");
-    ask(stand, (struct ask){.method = "POST"}, "/size/10?reset=0");
-    expect(stand, QUOIT_ERR_MAYBE_PROCESSED);
+    stand_ask(stand, (struct ask){0}, "/size/10");
+    stand_ask(stand, (struct ask){.method = "POST"}, "/size/10?reset=0");
+    stand_expect(stand, QUOIT_ERR_MAYBE_PROCESSED);
     assert_int_equal(stand->heads_at_server, 1);
-    ask(stand, (struct ask){0}, "/size/10");
-    ask(stand, (struct ask){.method = "PUT"}, "/size/10?reset=0"); // each of its servers dies
-    expect(stand, QUOIT_ERR_CONNECTION_RESET);
+    stand_ask(stand, (struct ask){0}, "/size/10");
+    stand_ask(stand, (struct ask){.method = "PUT"}, "/size/10?reset=0"); // each of its servers dies
+    stand_expect(stand, QUOIT_ERR_CONNECTION_RESET);
     assert_int_equal(stand->heads_at_server, 2); // once on the old connection, once on a fresh one
     assert_int_equal(stand->summary.failure.retry_safe, 0);
 }
@@ -444,12 +224,12 @@ static void an_idempotent_request_is_sent_again_and_another_is_not(void **state)
 static void a_response_that_nobody_asked_for_is_nobodys(void **state) {
     struct stand *stand = *state;
     for (unsigned i = 0; i < 3; i++) {
-        ask(stand, (struct ask){0}, "/size/10?extra=%u", i * 10);
-        expect(stand, 0);
+        stand_ask(stand, (struct ask){0}, "/size/10?extra=%u", i * 10);
+        stand_expect(stand, 0);
         uint32_t first = stand->summary.connection_id;
-        run_for(stand, i * 15);
-        ask(stand, (struct ask){0}, "/status/204");
-        expect(stand, 0);
+        stand_run_for(stand, i * 15);
+        stand_ask(stand, (struct ask){0}, "/status/204");
+        stand_expect(stand, 0);
         assert_int_equal(stand->status, 204);
         assert_int_not_equal(stand->summary.connection_id, first);
     }
@@ -457,7 +237,7 @@ static void a_response_that_nobody_asked_for_is_nobodys(void **state) {
 
 static void a_socket_has_its_options(void **state) {
     struct stand *stand = *state;
-    ask(stand, (struct ask){0}, "/size/10");
+    stand_ask(stand, (struct ask){0}, "/size/10");
     struct q_sim_conn *conn = q_sim_conn_at(stand->sim, 0);
     assert_int_equal(q_sim_conn_option(conn, IPPROTO_TCP, TCP_NODELAY, -1), 1);
     assert_int_equal(q_sim_conn_option(conn, SOL_SOCKET, SO_KEEPALIVE, -1), 1);
@@ -467,37 +247,37 @@ static void a_socket_has_its_options(void **state) {
 
 static void an_idle_connection_ends_at_its_timeout(void **state) {
     struct stand *stand = *state;
-    ask(stand, (struct ask){0}, "/size/10");
-    run_for(stand, 59000);
+    stand_ask(stand, (struct ask){0}, "/size/10");
+    stand_run_for(stand, 59000);
     assert_int_equal(q_sim_conn_count(stand->sim), 1);
-    run_for(stand, 2000);
+    stand_run_for(stand, 2000);
     assert_int_equal(q_sim_conn_count(stand->sim), 0);
 }
 
 static void an_early_answer_to_a_large_body_is_heard(void **state) {
     struct stand *stand = *state;
-    ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?early&last");
-    expect(stand, 0);
-    ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?early&stall=50");
-    expect(stand, 0);
-    ask(stand, (struct ask){0}, "/size/10");
-    expect(stand, 0);
+    stand_ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?early&last");
+    stand_expect(stand, 0);
+    stand_ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?early&stall=50");
+    stand_expect(stand, 0);
+    stand_ask(stand, (struct ask){0}, "/size/10");
+    stand_expect(stand, 0);
 }
 
 // The server closes with the request unread and its answer not yet delivered: its kernel resets. The send is told, and
 // what the receive then finds looks like the end of a body that ends with the connection.
 static void a_reset_that_the_send_was_told_of_does_not_end_a_body(void **state) {
     struct stand *stand = *state;
-    ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/close/1000000?early");
-    expect(stand, QUOIT_ERR_CONNECTION_RESET);
+    stand_ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/close/1000000?early");
+    stand_expect(stand, QUOIT_ERR_CONNECTION_RESET);
     assert_true(stand->received < 1000000);
 }
 
 static void a_send_of_nothing_is_tried_on_another_connection(void **state) {
     struct stand *stand = *state;
     q_sim_fail_op(stand->sim, IORING_OP_SEND, 1, ENOMEM);
-    ask(stand, (struct ask){.method = "POST"}, "/size/10");
-    expect(stand, 0);
+    stand_ask(stand, (struct ask){.method = "POST"}, "/size/10");
+    stand_expect(stand, 0);
     assert_int_equal(stand->summary.attempts, 2);
     assert_int_equal(stand->heads_at_server, 1);
 }
@@ -507,8 +287,8 @@ static void a_send_that_breaks_off_fails_its_request_at_once(void **state) {
     uint64_t before_ns = q_sim_now(stand->sim);
     q_sim_fail_op(stand->sim, IORING_OP_SENDMSG, 2, ENOMEM); // its second try: a part is gone, and it ends short
     q_sim_fail_op(stand->sim, IORING_OP_SEND, 1, ENOMEM);    // the rest
-    ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?stall=10");
-    expect(stand, QUOIT_ERR_CONNECTION_FAILED);
+    stand_ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?stall=10");
+    stand_expect(stand, QUOIT_ERR_CONNECTION_FAILED);
     assert_int_equal(stand->summary.failure.retry_safe, 0);
     assert_in_range((q_sim_now(stand->sim) - before_ns) / Q_NS_PER_MS, 0, 20);
 }
@@ -518,7 +298,7 @@ static void each_allocation_may_fail_and_nothing_is_lost(void **state) {
     for (uint64_t nth = 1;; nth++) {
         q_failalloc_fail_at(stand->failalloc, nth);
         stand->tag = 3;
-        ask(stand, (struct ask){.method = "POST", .body_len = 100}, "/echo?tag=3&last");
+        stand_ask(stand, (struct ask){.method = "POST", .body_len = 100}, "/echo?tag=3&last");
         bool has_failed = q_failalloc_failed(stand->failalloc);
         q_failalloc_fail_at(stand->failalloc, 0);
         int32_t code = stand->summary.failure.code;
@@ -529,7 +309,7 @@ static void each_allocation_may_fail_and_nothing_is_lost(void **state) {
     }
 }
 
-#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, stand_set_up, stand_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -38,6 +38,7 @@ struct http_conn {
     bool client_closes;
     bool answered;
     bool was_extra; // the client has bytes that it did not ask for
+    bool is_final;  // the client must not come back on this connection
     uint64_t left;    // of the body, or of the chunk
     uint64_t body_at; // bytes of the body so far
 };
@@ -172,6 +173,22 @@ static size_t add_hop(struct http_conn *http, struct sim_bytes *wire) {
     return body_at;
 }
 
+static const struct q_simhttp_raw *raw_of(const struct http_conn *http) {
+    const struct q_simhttp_options *options = &http->server->options;
+    Q_CHECK(http->wish.count < options->num_raws);
+    return &options->raws[http->wish.count];
+}
+
+// What /raw leaves behind: whoever gets it is to find out alone that there is nothing more to come.
+static void end_of_raw(struct http_conn *http) {
+    http->server->stats.responses++;
+    http->is_final = raw_of(http)->is_final;
+    http->was_extra = true; // a part of it may not be of the response, and stay unread
+    if (raw_of(http)->is_end) {
+        q_sim_conn_close(http->conn);
+    }
+}
+
 static void close_later(void *context, uint64_t arg) {
     (void)arg;
     struct q_sim_conn *conn = context;
@@ -207,6 +224,9 @@ static void answer(struct http_conn *http) {
     if (wish->hops > 0) {
         middle = add_hop(http, &wire);
         middle += (wire.len - middle) / 2;
+    } else if (is_verb(http, "raw")) {
+        sim_bytes_add(&wire, raw_of(http)->bytes, raw_of(http)->len);
+        middle = wire.len / 2;
     } else if (is_verb(http, "garbage")) {
         add_text(&wire, "220 this is not the protocol you expect\r\n\r\n");
     } else {
@@ -225,6 +245,8 @@ static void answer(struct http_conn *http) {
         q_sim_conn_reset(http->conn);
     } else if (is_cut) {
         q_sim_conn_close(http->conn);
+    } else if (is_verb(http, "raw") && wish->hops == 0) {
+        end_of_raw(http);
     } else {
         if (wish->has_extra) {
             static const char k_extra[] = "HTTP/1.1 200 Poison\r\nX-Tag: 0\r\nContent-Length: 0\r\n\r\n";
@@ -302,6 +324,9 @@ static void head_is_read(struct http_conn *http, bool chunked, uint64_t length) 
 // One head of `len` bytes, its empty line included.
 static void read_head(struct http_conn *http, size_t len) {
     struct q_simhttp_stats *stats = &http->server->stats;
+    if (http->is_final) {
+        fault(http, "a request behind a response that ends the connection");
+    }
     char *head = sim_alloc(len + 1);
     sim_bytes_take(&http->in, head, len);
     snprintf(stats->last_head, sizeof stats->last_head, "%s", head);

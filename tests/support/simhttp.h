@@ -3,7 +3,7 @@
 //     /size/N        N bytes with Content-Length          /chunked/N   N bytes, chunked, with a trailer
 //     /close/N       N bytes, ended by the close          /status/C    status C, and no body for 204 and 304
 //     /echo          the request's body                   /garbage     bytes that are not HTTP
-//     /never         nothing, ever
+//     /never         nothing, ever                      /raw/N       bytes N of the server's table, as they are
 //
 // and behind a '?', joined by '&', in any order:
 //
@@ -28,10 +28,20 @@
 
 struct q_simhttp;
 
+// Bytes that a server sends for a response, mostly against the rules.
+struct q_simhttp_raw {
+    const char *bytes;
+    size_t len;
+    bool is_end;   // FIN right behind them
+    bool is_final; // no client may send another request on the connection: one that does is a fault
+};
+
 struct q_simhttp_options {
     unsigned idle_close_percent; // after so many of the responses, the server closes at a random moment soon after
     uint64_t accept_delay_ns;
     size_t send_buffer, receive_buffer; // as in struct q_sim_listener
+    const struct q_simhttp_raw *raws;   // what /raw/N sends; stays the caller's
+    size_t num_raws;
 
     // Called for each request head that is whole: from here on the peer may have processed it. May be NULL.
     void (*on_request)(void *context, uint64_t tag, const char *method);

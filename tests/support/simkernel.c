@@ -179,7 +179,17 @@ bool q_sim_step(struct q_sim *sim, uint64_t until_ns) {
 }
 
 static uint64_t sim_clock_now(const struct q_clock *clock) {
-    return q_container_of(clock, const struct q_sim, clock)->now_ns;
+    const struct q_sim *sim = q_container_of(clock, const struct q_sim, clock);
+    return sim->is_clock_held ? sim->held_ns : sim->now_ns;
+}
+
+void q_sim_jump(struct q_sim *sim, uint64_t by_ns) { sim->now_ns += by_ns; }
+
+void q_sim_hold_clock(struct q_sim *sim, bool held) {
+    if (held && !sim->is_clock_held) {
+        sim->held_ns = sim->now_ns;
+    }
+    sim->is_clock_held = held;
 }
 
 // Files and numbers.

@@ -130,6 +130,11 @@ bool q_sim_step(struct q_sim *sim, uint64_t until_ns);
 // q_sim_run_due runs the events that are due now, and lets no time pass.
 void q_sim_run_due(struct q_sim *sim);
 
+// q_sim_jump moves time on at once, as for a program that was stopped: what was due meanwhile is due then, all together.
+// q_sim_hold_clock makes the clock of the seam stand still while the world goes on, or jump to where the world is.
+void q_sim_jump(struct q_sim *sim, uint64_t by_ns);
+void q_sim_hold_clock(struct q_sim *sim, bool held);
+
 // q_sim_eventfd_take reads an eventfd as a host would: gives its count and sets it to 0. An unknown number is a
 // violation. q_sim_eventfd_count only looks.
 uint64_t q_sim_eventfd_take(struct q_sim *sim, int fd);

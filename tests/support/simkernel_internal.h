@@ -182,6 +182,8 @@ struct q_sim {
     struct q_sim_options options;
     struct q_random random;
     uint64_t now_ns;
+    uint64_t held_ns; // what the seam's clock says while it is held
+    bool is_clock_held;
     pthread_t owner;
     struct q_sim_stats stats;
 
