@@ -240,8 +240,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_bounds(struct quoit_request *
 // How redirects (301, 302, 303, 307, 308 with a Location) are followed. 301 and 302 turn POST into GET, 303 everything
 // but HEAD; 307 and 308 keep method and body (RFC 9110 section 15.4). Authorization, Cookie, Proxy-Authorization, a Host
 // of the user's and the URL's credentials never go to another origin; nothing leads onto a unix socket but what is on it
-// already (UNSUPPORTED_SCHEME). Locations that differ, in one head, lead nowhere (HTTP_BAD_LOCATION). Of a redirect that is followed the host sees nothing but its place in
-// quoit_summary.redirects, and, with `ask`, a QUESTION before.
+// already (UNSUPPORTED_SCHEME). Locations of one head that differ lead nowhere (HTTP_BAD_LOCATION). Of a redirect that is
+// followed the host sees nothing but its place in quoit_summary.redirects, and, with `ask`, a QUESTION before.
 struct quoit_redirect_options {
     uint32_t struct_size;
     uint32_t limit;       // most that are followed, at most 64; 0: none. One more is TOO_MANY_REDIRECTS.

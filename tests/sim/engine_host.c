@@ -19,13 +19,16 @@ static void count_release(void *context, const void *data, size_t len) {
 
 // Draws the target and what is to be expected of it.
 static void draw_target(struct world_request *request, char *out, size_t out_size) {
-    static const char *const k_verbs[KINDS] = {"size", "chunked", "close", "status", "echo", "garbage", "never"};
+    static const char *const k_verbs[] = {"size", "chunked", "close", "status", "echo", "garbage", "never", "raw"};
     static const unsigned k_statuses[] = {200, 204, 304, 404};
     struct world *world = request->world;
     bool is_faulty_server = request->origin == ORIGIN_FAULTY;
     request->kind = (enum world_kind)world_pick(world, is_faulty_server ? KINDS : KIND_GARBAGE);
     request->count = world_chance(world, 20) ? world_pick(world, 150000) : world_pick(world, 3000);
-    if (request->kind == KIND_STATUS) {
+    if (hard_draws_breach(request)) {
+        request->kind = KIND_BREACH;
+        request->count = world_pick(world, world->hard.num_raws);
+    } else if (request->kind == KIND_STATUS) {
         request->count = k_statuses[world_pick(world, Q_COUNT_OF(k_statuses))];
     }
     int at = snprintf(out, out_size, "http://127.0.0.1:%u/%s/%llu?tag=%u", 80 + (unsigned)request->origin,
@@ -130,6 +133,12 @@ static struct quoit_request *build(struct world_request *request) {
         code = quoit_request_set_credit(built, request->credit, request->is_manual);
         WORLD_CHECK(code == 0, "set_credit gave %s", quoit_error_name(code));
     }
+    if (world->starvation == GIVES_NO_CREDIT) {
+        request->is_manual = true;
+        request->credit = world_chance(world, 50) ? 0 : world_pick(world, 2000);
+        code = quoit_request_set_credit(built, request->credit, 1);
+        WORLD_CHECK(code == 0, "set_credit gave %s", quoit_error_name(code));
+    }
     return built;
 }
 
@@ -142,6 +151,9 @@ static enum world_origin draw_origin(struct world *world) {
     static const uint8_t k_weights[ORIGINS] = {[ORIGIN_CLEAN] = 40,      [ORIGIN_SLOW] = 12,     [ORIGIN_MOODY] = 18,
                                                [ORIGIN_FAULTY] = 22,     [ORIGIN_REFUSES] = 3,
                                                [ORIGIN_UNREACHABLE] = 2, [ORIGIN_BLACKHOLE] = 3};
+    if (hard_is(world, HARD_BREACHES) && world_chance(world, 40)) {
+        return ORIGIN_BREACH;
+    }
     uint64_t drawn = world_pick(world, 100);
     unsigned origin = 0;
     for (unsigned sum = k_weights[0]; drawn >= sum; sum += k_weights[origin]) {
@@ -175,7 +187,8 @@ void world_submit(struct world *world) {
 
 void world_release_slice(struct world *world, uint32_t index) {
     struct world_slice *held = &world->slices[index];
-    WORLD_CHECK(q_simhttp_matches(held->tag, held->offset, held->slice.data, held->slice.len),
+    WORLD_CHECK(hard_is_breach(&world->requests[held->tag - 1]) ||
+                    q_simhttp_matches(held->tag, held->offset, held->slice.data, held->slice.len),
                 "a taken slice of request %llu has changed", (unsigned long long)held->tag);
     world->requests[held->tag - 1].held -= held->slice.len;
     int32_t code = quoit_slice_release(world->engine, &held->slice);
@@ -186,8 +199,9 @@ void world_release_slice(struct world *world, uint32_t index) {
 // True: the event's memory lives and dies with the slice from here on.
 static bool maybe_take(struct world_port *port, const struct quoit_event *event) {
     struct world *world = port->world;
-    if (event->type != QUOIT_EVENT_DATA || world->is_settling || world->num_slices == WORLD_SLICES ||
-        !world_chance(world, 15)) {
+    bool holds = world->starvation == HOLDS_SLICES;
+    if (event->type != QUOIT_EVENT_DATA || world->is_settling ||
+        world->num_slices == (holds ? WORLD_SLICES_HELD : WORLD_SLICES) || (!holds && !world_chance(world, 15))) {
         return false;
     }
     struct world_slice *held = &world->slices[world->num_slices++];
@@ -217,6 +231,9 @@ static bool has_number(const struct quoit_headers *headers, const char *name, ui
 static void check_head(struct world_request *request, const struct quoit_event *event) {
     WORLD_CHECK(!request->has_head, "request %u got two heads", request->number);
     request->has_head = true;
+    if (hard_is_breach(request)) {
+        return; // it breaks behind its head
+    }
     unsigned expected = request->was_stopped ? 307 : request->kind == KIND_STATUS ? (unsigned)request->count : 200;
     WORLD_CHECK(!request->asks || request->is_answered || request->token == 0, "request %u got its head unanswered",
                 request->number);
@@ -230,7 +247,8 @@ static void check_data(struct world_request *request, const struct quoit_event *
     WORLD_CHECK(event->u.data.len > 0 && event->u.data.offset == request->received,
                 "request %u: data at %llu, %llu were received", request->number,
                 (unsigned long long)event->u.data.offset, (unsigned long long)request->received);
-    WORLD_CHECK(q_simhttp_matches(request->number, request->received, event->u.data.data, event->u.data.len),
+    WORLD_CHECK(hard_is_breach(request) ||
+                    q_simhttp_matches(request->number, request->received, event->u.data.data, event->u.data.len),
                 "request %u got wrong bytes", request->number);
     request->received += event->u.data.len;
     request->held += event->u.data.len;
@@ -250,7 +268,7 @@ static uint64_t expected_len(const struct world_request *request) {
 }
 
 static void check_done(struct world_request *request) {
-    WORLD_CHECK(request->was_stopped || (request->kind != KIND_GARBAGE && request->kind != KIND_NEVER),
+    WORLD_CHECK(request->was_stopped || request->kind < KIND_GARBAGE,
                 "request %u: done without an answer", request->number);
     WORLD_CHECK(request->was_stopped || !request->asks || request->questions == request->hops,
                 "request %u: %u questions about %u hops", request->number, request->questions, request->hops);
@@ -286,7 +304,7 @@ static bool is_kernels_fault(const struct world_request *request, int32_t code) 
 
 static bool may_fail_with(const struct world_request *request, int32_t code) {
     const struct world *world = request->world;
-    if (is_kernels_fault(request, code) || is_peers_fault(request, code)) {
+    if (is_kernels_fault(request, code) || is_peers_fault(request, code) || hard_may_fail_with(request, code)) {
         return true;
     }
     switch (code) {
@@ -434,10 +452,12 @@ void world_advance(struct world_port *port) {
         if (event->type == QUOIT_EVENT_DATA) {
             port->world->requests[event->user_data - 1].held -= event->u.data.len;
             WORLD_CHECK(
-                q_simhttp_matches(event->user_data, event->u.data.offset, event->u.data.data, event->u.data.len),
+                hard_is_breach(&port->world->requests[event->user_data - 1]) ||
+                    q_simhttp_matches(event->user_data, event->u.data.offset, event->u.data.data, event->u.data.len),
                 "data of request %llu changed before the host advanced", (unsigned long long)event->user_data);
         } else if (event->type == QUOIT_EVENT_HEAD) {
-            WORLD_CHECK(has_number(event->u.head.headers, "x-tag", event->user_data),
+            WORLD_CHECK(hard_is_breach(&port->world->requests[event->user_data - 1]) ||
+                            has_number(event->u.head.headers, "x-tag", event->user_data),
                         "the head of request %llu changed before the host advanced",
                         (unsigned long long)event->user_data);
         } else if (event->type == QUOIT_EVENT_QUESTION) {
@@ -460,7 +480,7 @@ void world_take_events(struct world_port *port) {
         }
         return;
     }
-    int32_t max = 1 + (int32_t)world_pick(world, WORLD_DRAIN);
+    int32_t max = (int32_t)hard_drain_max(port, 1 + (uint32_t)world_pick(world, WORLD_DRAIN));
     int32_t count = quoit_port_drain(port->handle, port->drained, sizeof port->drained[0], (size_t)max);
     WORLD_CHECK(count >= 0, "drain gave %s", quoit_error_name(-count));
     for (int32_t i = 0; i < count; i++) {
@@ -470,6 +490,7 @@ void world_take_events(struct world_port *port) {
         }
     }
     port->num_drained = count;
+    hard_drained(port);
     port->must_drain = count == max; // returning less, a drain has armed the descriptor
     if (count == 0 && !world->is_settling) {
         port->is_lazy = world_chance(world, 5);
@@ -519,9 +540,9 @@ void world_act(struct world *world) {
         cancel_any(world);
     } else if (act < 52 && world->num_requests > 0) {
         answer_any(world);
-    } else if (act < 60 && world->num_requests > 0) {
+    } else if (act < 60 && world->num_requests > 0 && world->starvation != GIVES_NO_CREDIT) {
         grant_any(world);
-    } else if (act < 70 && world->num_slices > 0) {
+    } else if (act < 70 && world->num_slices > 0 && world->starvation != HOLDS_SLICES) {
         world_release_slice(world, (uint32_t)world_pick(world, world->num_slices));
     } else if (act < 80) {
         struct world_port *port = &world->ports[world_pick(world, world->num_ports)];

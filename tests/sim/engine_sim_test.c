@@ -10,53 +10,18 @@
 #include <cmocka.h>
 
 #define SEEDS 5000
-#define STEPS 200
-#define STEPS_TO_SETTLE 100000
 
 static struct {
     uint64_t requests, done, failed, ticks, completions, starved, reused, closed_early;
     uint64_t failed_by_code[1000];
 } seen;
 
-// The host behaves from here on: it drains, grants and gives back; what can end must end.
-static void behave(struct world *world) {
-    for (uint32_t i = 0; i < world->num_ports; i++) {
-        world->ports[i].is_lazy = false;
-    }
-    while (world->num_slices > 0) {
-        world_release_slice(world, 0);
-    }
-    for (uint32_t i = 0; i < world->num_requests; i++) {
-        struct world_request *request = &world->requests[i];
-        if (request->has_ended) {
-            continue;
-        }
-        if (request->is_manual && !request->has_all_credit) {
-            request->has_all_credit = true;
-            request->credit += UINT64_C(1) << 40;
-            quoit_grant(world->engine, request->handle, UINT64_C(1) << 40);
-        }
-        if (request->kind == KIND_NEVER && !request->was_canceled) {
-            request->was_canceled = true;
-            quoit_cancel(world->engine, request->handle);
-        }
-    }
-}
-
-static bool all_ports_closed(const struct world *world) {
-    for (uint32_t i = 0; i < world->num_ports; i++) {
-        if (!world->ports[i].is_closed) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void note_seen(struct world *world) {
     struct quoit_engine_info info = {.struct_size = sizeof info};
     int32_t code = quoit_engine_info(world->engine, &info);
     assert_int_equal(code, 0);
     seen.requests += world->num_requests;
+    seen.closed_early += world->closed_early;
     seen.done += world->done;
     seen.failed += world->failed;
     seen.ticks += world->ticks;
@@ -68,46 +33,7 @@ static void note_seen(struct world *world) {
     }
 }
 
-static void run(uint64_t seed) {
-    struct world *world = world_new(seed);
-    if (world_create_engine(world)) {
-        for (unsigned i = 0; i < STEPS && !world->is_closing; i++) {
-            world_act(world);
-            world_step(world);
-        }
-        seen.closed_early += world->is_closing;
-        world->is_settling = true;
-        q_failalloc_fail_at(world->failalloc, 0);
-        for (unsigned opcode = 0; opcode < 64; opcode++) {
-            q_sim_fail_op(world->sim, opcode, 0, 0);
-        }
-        for (unsigned i = 0; world_pending(world) > 0; i++) {
-            if (i == STEPS_TO_SETTLE) {
-                world_describe(world);
-                Q_SEEDS_CHECK(false, "%u requests do not end", world_pending(world));
-            }
-            behave(world);
-            world_step(world);
-        }
-        if (!world->is_closing) {
-            behave(world);
-            world_check_rest(world);
-        }
-        world_close(world, world_pick(world, 20));
-        for (unsigned i = 0; !all_ports_closed(world); i++) {
-            if (i == STEPS_TO_SETTLE) {
-                world_describe(world);
-                Q_SEEDS_CHECK(false, "the engine does not close");
-            }
-            behave(world);
-            world_step(world);
-        }
-        note_seen(world);
-        world_destroy_engine(world);
-    }
-    world_check_end(world);
-    world_free(world);
-}
+static void run(uint64_t seed) { world_live(seed, NULL, note_seen); }
 
 static void the_engine_keeps_its_promises_for_every_seed(void **state) {
     (void)state;

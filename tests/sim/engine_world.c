@@ -40,13 +40,21 @@ static void start_servers(struct world *world) {
     world->servers[2] = q_simhttp_new(world->sim, "127.0.0.1", 82, &options);
     options.idle_close_percent = 5;
     world->servers[3] = q_simhttp_new(world->sim, "127.0.0.1", 83, &options);
+    if (hard_is(world, HARD_BREACHES)) {
+        options = (struct q_simhttp_options){.on_request = on_server_request,
+                                             .context = world,
+                                             .raws = world->hard.raws,
+                                             .num_raws = world->hard.num_raws};
+        world->servers[4] = q_simhttp_new(world->sim, "127.0.0.1", 80 + ORIGIN_BREACH, &options);
+    }
     q_sim_listen(world->sim, "127.0.0.1", 85, &(struct q_sim_listener){.answer = Q_SIM_UNREACHABLE});
     q_sim_listen(world->sim, "127.0.0.1", 86, &(struct q_sim_listener){.answer = Q_SIM_BLACKHOLE});
 }
 
-struct world *world_new(uint64_t seed) {
+struct world *world_new(uint64_t seed, const struct world_hardships *hard) {
     struct world *world = calloc(1, sizeof *world);
     Q_CHECK(world != NULL);
+    world->hard = hard != NULL ? *hard : (struct world_hardships){0};
     struct q_random random;
     q_random_seed(&random, ~seed);
     uint64_t bits = q_random_next(&random);
@@ -78,7 +86,7 @@ void world_free(struct world *world) {
     WORLD_CHECK(q_sim_check(world->sim, text, sizeof text), "%s", text);
     WORLD_CHECK(q_failalloc_check(world->failalloc, text, sizeof text), "%s", text);
     q_sim_free(world->sim);
-    for (unsigned i = 0; i < WORLD_SERVERS; i++) {
+    for (unsigned i = 0; i < WORLD_SERVERS && world->servers[i] != NULL; i++) {
         const struct q_simhttp_stats *stats = q_simhttp_stats(world->servers[i]);
         WORLD_CHECK(stats->faults == 0, "server %u: %s", i, stats->first_fault);
         q_simhttp_free(world->servers[i]);
@@ -99,6 +107,7 @@ static void open_ports(struct world *world) {
     for (uint32_t i = 0; i < wanted; i++) {
         struct world_port *port = &world->ports[i];
         *port = (struct world_port){.world = world, .is_inline = world_chance(world, 30), .must_drain = true};
+        port->is_inline = port->is_inline && world->starvation != NEVER_DRAINS && world->starvation != DRAINS_HOURLY;
         struct quoit_port_options options = {
             .struct_size = sizeof options,
             .mode = port->is_inline ? QUOIT_PORT_INLINE : QUOIT_PORT_EVENTFD,
@@ -116,6 +125,7 @@ static void open_ports(struct world *world) {
 }
 
 bool world_create_engine(struct world *world) {
+    hard_begin(world);
     struct quoit_engine_options options = {
         .struct_size = sizeof options,
         .mode = QUOIT_ENGINE_HOST_DRIVEN,
@@ -182,13 +192,13 @@ static void tick(struct world *world) {
 
 static bool is_readable(struct world *world, int fd) { return fd >= 0 && q_sim_eventfd_count(world->sim, fd) > 0; }
 
-static bool engine_wants_tick(struct world *world) {
+bool world_engine_wants_tick(struct world *world) {
     return world->ticks_again || q_sim_now(world->sim) >= world->tick_at_ns ||
            is_readable(world, quoit_engine_fd(world->engine));
 }
 
 static bool port_wants_drain(struct world_port *port) {
-    if (port->is_inline || port->is_closed || port->is_lazy) {
+    if (port->is_inline || port->is_closed || port->is_lazy || !hard_lets_drain(port)) {
         return false;
     }
     return port->num_drained > 0 || port->must_drain || is_readable(port->world, quoit_port_fd(port->handle));
@@ -197,11 +207,12 @@ static bool port_wants_drain(struct world_port *port) {
 // Lets time pass until something is due for the host, or a moment for its own ideas.
 static void sleep_a_little(struct world *world) {
     uint64_t most_ns = world->is_settling ? 300 * Q_NS_PER_MS : 3 * Q_NS_PER_MS; // a settling host has nothing to do
+    most_ns = hard_sleep_ns(world, most_ns);
     uint64_t until_ns = q_sim_now(world->sim) + 1 + world_pick(world, most_ns);
     until_ns = until_ns < world->tick_at_ns ? until_ns : world->tick_at_ns;
     bool woken = false;
     while (!woken && q_sim_step(world->sim, until_ns)) {
-        woken = engine_wants_tick(world);
+        woken = world_engine_wants_tick(world);
         for (uint32_t i = 0; i < world->num_ports; i++) {
             woken = woken || port_wants_drain(&world->ports[i]);
         }
@@ -210,7 +221,7 @@ static void sleep_a_little(struct world *world) {
 
 void world_step(struct world *world) {
     bool did = false;
-    if (engine_wants_tick(world)) {
+    if (world_engine_wants_tick(world)) {
         tick(world);
         did = true;
     }

@@ -2,6 +2,10 @@
 // and servers that do not; a host that submits, cancels, grants, drains late, keeps slices and closes when it likes.
 // Everything is drawn from one seed. Everything that the public header promises is checked as it happens.
 //
+// A world may be *hard* on top: servers that break a rule of HTTP each in a way of its own, a clock that jumps or stands
+// still, a host that starves its engine (engine_hard.c). Without hardships nothing is drawn for them, so that a seed
+// stays the world that it was.
+//
 // The host is strict: it ticks only when the engine's descriptor is readable, its timeout has passed, or the last tick
 // asked for another; and it drains a port only when the port's descriptor is readable or the last drain was full. So
 // a lost wake-up is a hang, and a hang is a failure.
@@ -20,15 +24,30 @@
 #define WORLD_PORTS 3
 #define WORLD_DRAIN 8
 #define WORLD_SLICES 16
-#define WORLD_SERVERS 4
+#define WORLD_SLICES_HELD 200 // by a host that gives none back
+#define WORLD_SERVERS 5 // the last one only where servers break rules
 #define WORLD_BODY_MAX 60000
 #define WORLD_HOPS_MAX 2 // that are followed; some targets have one more
 
-enum world_kind { KIND_SIZE, KIND_CHUNKED, KIND_CLOSE, KIND_STATUS, KIND_ECHO, KIND_GARBAGE, KIND_NEVER, KINDS };
+enum world_kind { KIND_SIZE, KIND_CHUNKED, KIND_CLOSE, KIND_STATUS, KIND_ECHO, KIND_GARBAGE, KIND_NEVER, KINDS,
+                  KIND_BREACH = KINDS };
 
 // Where a request goes. Nothing may fail on a clean server.
 enum world_origin { ORIGIN_CLEAN, ORIGIN_SLOW, ORIGIN_MOODY, ORIGIN_FAULTY, ORIGIN_REFUSES, ORIGIN_UNREACHABLE,
-                    ORIGIN_BLACKHOLE, ORIGINS };
+                    ORIGIN_BLACKHOLE, ORIGINS, ORIGIN_BREACH = ORIGINS };
+
+// What makes a world hard; may be or-ed.
+enum world_hardship { HARD_BREACHES = 1, HARD_CLOCKS = 2, HARD_STARVING = 4 };
+
+// The bytes that servers send against the rules, and the one error that each must come to.
+struct world_hardships {
+    unsigned kinds; // enum world_hardship
+    const struct q_simhttp_raw *raws;
+    const int32_t *codes;
+    size_t num_raws;
+};
+
+enum world_starvation { FED, NEVER_DRAINS, DRAINS_HOURLY, HOLDS_SLICES, GIVES_NO_CREDIT, STARVATIONS };
 
 struct world_request {
     struct world *world;
@@ -81,6 +100,7 @@ struct world_port {
     bool is_closed;   // CLOSED was seen
     bool must_drain;  // the last drain was full, or there was none yet
     bool is_lazy;     // the host does not drain for the time being
+    uint64_t drain_at_ns; // and not before this
     struct quoit_event drained[WORLD_DRAIN]; // drained and not advanced over
     int32_t num_drained;
     uint64_t reservable, data_room; // of its event ring, when it was new
@@ -105,9 +125,14 @@ struct world {
     struct world_request requests[WORLD_REQUESTS];
     uint32_t num_requests; // accepted
     uint32_t max_requests;
-    struct world_slice slices[WORLD_SLICES];
+    struct world_slice slices[WORLD_SLICES_HELD];
     uint32_t num_slices;
     uint32_t waiters_max;
+    struct world_hardships hard;
+    enum world_starvation starvation;
+    bool is_clock_held;
+    uint64_t jumps;
+    bool closed_early;
     uint64_t ticks;
     uint64_t done, failed;
     uint32_t failed_by_code[1000];
@@ -116,7 +141,7 @@ struct world {
 #define WORLD_CHECK(condition, ...) Q_SEEDS_CHECK(condition, __VA_ARGS__)
 
 // engine_world.c: making and driving.
-struct world *world_new(uint64_t seed);
+struct world *world_new(uint64_t seed, const struct world_hardships *hard); // NULL: none
 void world_free(struct world *world);            // checks that nothing is left
 bool world_create_engine(struct world *world);   // false: create failed, as it may under failing memory
 void world_destroy_engine(struct world *world);
@@ -124,6 +149,24 @@ void world_step(struct world *world);            // what is due: ticks, drains; 
 void world_check_rest(struct world *world);      // nothing is pending: every slot, buffer and reservation is back
 uint64_t world_pick(struct world *world, uint64_t bound);
 bool world_chance(struct world *world, unsigned percent);
+bool world_engine_wants_tick(struct world *world);
+
+// engine_life.c: from its making to its end; then `note` may look at it, and it is freed.
+void world_live(uint64_t seed, const struct world_hardships *hard, void (*note)(struct world *world));
+
+// engine_hard.c: what makes it hard. Nothing is drawn where it is not.
+void hard_begin(struct world *world);
+void hard_act(struct world *world);
+void hard_settle(struct world *world);           // clocks go on; the host goes on starving until it behaves
+bool hard_is(const struct world *world, enum world_hardship hardship);
+bool hard_lets_drain(const struct world_port *port);
+uint32_t hard_drain_max(const struct world_port *port, uint32_t wanted);
+void hard_drained(struct world_port *port);
+uint64_t hard_sleep_ns(struct world *world, uint64_t wanted_ns);
+bool hard_draws_breach(struct world_request *request);
+bool hard_is_breach(const struct world_request *request); // what comes is the breach, and no redirect before it
+bool hard_may_fail_with(const struct world_request *request, int32_t code);
+void hard_starve_to_the_end(struct world *world); // closes, and only then
 
 // engine_host.c: what the host does, and what it checks.
 void world_submit(struct world *world);
