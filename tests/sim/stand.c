@@ -25,7 +25,7 @@ static void on_server_request(void *context, uint64_t tag, const char *method) {
     ((struct stand *)context)->heads_at_server++;
 }
 
-static void on_event(void *context, const struct quoit_event *event) {
+void stand_on_event(void *context, const struct quoit_event *event) {
     struct stand *stand = context;
     switch (event->type) {
     case QUOIT_EVENT_INFORMATIONAL: stand->infos++; break;
@@ -79,7 +79,7 @@ struct stand *stand_new(const struct q_simhttp_raw *raws, size_t num_raws, const
     struct q_error error = q_engine_create(&options, &seams, &stand->engine);
     assert_int_equal(error.code, 0);
     struct quoit_port_options port_options = {
-        .struct_size = sizeof port_options, .mode = QUOIT_PORT_INLINE, .on_event = on_event, .context = stand};
+        .struct_size = sizeof port_options, .mode = QUOIT_PORT_INLINE, .on_event = stand_on_event, .context = stand};
     assert_int_equal(quoit_port_create(stand->engine, &port_options, &stand->port), 0);
     return stand;
 }
@@ -168,6 +168,12 @@ static void begin(struct stand *stand, const struct ask *how, const char *format
     struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = 3, .ask = 1};
     assert_int_equal(quoit_request_set_redirects(request, &redirects), 0);
     assert_int_equal(quoit_request_set_bounds(request, &bounds), 0);
+    if (how->bounds != NULL) {
+        assert_int_equal(quoit_request_set_bounds(request, how->bounds), 0);
+    }
+    if (how->has_no_credit) {
+        assert_int_equal(quoit_request_set_credit(request, 0, 1), 0);
+    }
     if (how->upgrade != NULL) {
         assert_int_equal(quoit_request_set_upgrade(request, how->upgrade, strlen(how->upgrade)), 0);
     }
@@ -179,7 +185,7 @@ static void begin(struct stand *stand, const struct ask *how, const char *format
     stand->has_ended = false;
     stand->is_asked = false;
     stand->heads_at_server = 0;
-    assert_int_equal(quoit_submit(stand->engine, stand->port, request, 1, NULL), 0);
+    assert_int_equal(quoit_submit(stand->engine, stand->port, request, 1, &stand->handle), 0);
     quoit_request_release(request);
 }
 

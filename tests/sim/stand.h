@@ -20,6 +20,7 @@ struct stand {
     struct q_simhttp *server;
     struct quoit_engine engine;
     struct quoit_port port;
+    struct quoit_handle handle; // of the request under way
     uint64_t heads_at_server;
 
     // Of the request under way.
@@ -47,6 +48,8 @@ struct ask {
     uint64_t body_len;
     uint64_t total_ms, connect_ms;
     const char *upgrade; // NULL: none
+    bool has_no_credit;  // manual, and none at the start
+    const struct quoit_request_bounds *bounds; // in place of the times here; NULL: these
     uint64_t every_ms; // each bound that is about the peer's silence
 };
 
@@ -61,6 +64,9 @@ int stand_tear_down(void **state);
 // stand_begin submits a request for a target of the server's; stand_ask also sees it to its end.
 void stand_begin(struct stand *stand, struct ask how, const char *format, ...) Q_PRINTF(3, 4);
 void stand_ask(struct stand *stand, struct ask how, const char *format, ...) Q_PRINTF(3, 4);
+
+// stand_on_event is the port's. A test with a port of its own, put in `port`, drains it and gives its events to this.
+void stand_on_event(void *context, const struct quoit_event *event);
 
 // stand_expect fails the test unless the last request ended with this code; 0: DONE.
 void stand_expect(struct stand *stand, int32_t code);
