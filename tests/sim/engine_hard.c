@@ -49,13 +49,14 @@ bool hard_may_be_done(const struct world_request *request) {
 
 bool hard_may_fail_with(const struct world_request *request, int32_t code) {
     const struct world *world = request->world;
-    if (hard_is_breach(request)) {
-        bool is_truncated = code == QUOIT_ERR_HTTP_TRUNCATED_HEAD || code == QUOIT_ERR_HTTP_TRUNCATED_BODY;
-        bool is_lost = quoit_error_category(code) == QUOIT_CATEGORY_CONNECTION;
-        if (code == world->hard.codes[request->count] || (request->is_faulty && (is_truncated || is_lost)) ||
-            (request->is_early && is_lost)) {
-            return true;
-        }
+    bool is_truncated = code == QUOIT_ERR_HTTP_TRUNCATED_HEAD || code == QUOIT_ERR_HTTP_TRUNCATED_BODY;
+    bool is_lost = quoit_error_category(code) == QUOIT_CATEGORY_CONNECTION;
+    bool is_of_breach = hard_is_breach(request) && code == world->hard.codes[request->count];
+    // What is broken off is so at each hop.
+    bool is_of_trouble = request->kind == KIND_BREACH &&
+                         ((request->is_faulty && (is_truncated || is_lost)) || (request->is_early && is_lost));
+    if (is_of_breach || is_of_trouble) {
+        return true;
     }
     // Thirty seconds, by default, are over in no time.
     return code == QUOIT_ERR_TIMEOUT_CONNECT && world->jumps > 0;

@@ -154,7 +154,7 @@ static enum world_origin draw_origin(struct world *world) {
     static const uint8_t k_weights[ORIGINS] = {[ORIGIN_CLEAN] = 40,      [ORIGIN_SLOW] = 12,     [ORIGIN_MOODY] = 18,
                                                [ORIGIN_FAULTY] = 22,     [ORIGIN_REFUSES] = 3,
                                                [ORIGIN_UNREACHABLE] = 2, [ORIGIN_BLACKHOLE] = 3};
-    if (hard_is(world, HARD_BREACHES) && world_chance(world, 40)) {
+    if (hard_is(world, HARD_BREACHES) && world_chance(world, 60)) {
         return ORIGIN_BREACH;
     }
     uint64_t drawn = world_pick(world, 100);

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS 3000
+#define SEEDS 2000
 #define BREACHES_MAX 512
 #define BREACH_BYTES_MAX 4096
 
