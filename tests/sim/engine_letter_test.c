@@ -172,6 +172,7 @@ static void a_redirect_leads_to_one_place_or_nowhere(void **state) {
         {"Location: javascript:alert(1)", QUOIT_ERR_UNSUPPORTED_SCHEME, 0},
         {"Location: http+unix://%2Frun%2Fserver.sock/", QUOIT_ERR_UNSUPPORTED_SCHEME, 0},
         {"Location: https://127.0.0.1/", QUOIT_ERR_UNSUPPORTED_SCHEME, 0},
+        {"Location:", QUOIT_ERR_TOO_MANY_REDIRECTS, 0}, // to itself, for ever
     };
     (void)state;
     char heads[Q_COUNT_OF(k_rows)][256];
@@ -189,7 +190,8 @@ static void a_redirect_leads_to_one_place_or_nowhere(void **state) {
         stand_ask(stand, (struct ask){0}, "/raw/%zu", i + 1);
         stand_expect(stand, k_rows[i].code);
         assert_int_equal(stand->status, k_rows[i].status);
-        assert_int_equal(stand->heads_at_server, k_rows[i].status == 204 ? 2 : 1);
+        uint64_t requests = k_rows[i].code == QUOIT_ERR_TOO_MANY_REDIRECTS ? 4 : k_rows[i].status == 204 ? 2 : 1;
+        assert_int_equal(stand->heads_at_server, requests);
         assert_null(strchr(q_simhttp_stats(stand->server)->last_head, '#'));
     }
     stand_free(stand);
