@@ -25,7 +25,7 @@ enum q_h1_body {
 struct q_h1_framing {
     uint64_t content_length; // what the field said; Q_H1_NO_CONTENT_LENGTH when there is none
     uint8_t body;            // enum q_h1_body
-    bool keep_alive;         // the server lets the connection live on after this message
+    bool keep_alive;         // the connection may live on: the server lets it, and nothing may come behind this message
 };
 
 // q_h1_frame reads the framing of a final head. `to_head` and `to_connect` say what the request was. Fails with

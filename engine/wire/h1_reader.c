@@ -209,6 +209,14 @@ static enum q_error_code check_lines(struct q_h1_reader *r, const char *from, co
     return Q_ERR_OK;
 }
 
+// check_status refuses a fourth digit of the status, which llhttp reads as a number of any length: "0200" is none.
+static enum q_error_code check_status(const struct q_h1_reader *r, const char *from, const char *end) {
+    static const uint32_t k_behind_status = sizeof("HTTP/1.1 200") - 1;
+    uint32_t first = r->section_bytes - (uint32_t)(end - from);
+    bool is_here = !r->in_trailers && first <= k_behind_status && k_behind_status < r->section_bytes;
+    return is_here && q_byte_is(from[k_behind_status - first], Q_BYTE_DIGIT) ? Q_ERR_HTTP_BAD_STATUS_LINE : Q_ERR_OK;
+}
+
 static enum q_error_code code_of_llhttp(const struct q_h1_reader *r, llhttp_errno_t result) {
     if (result == HPE_INVALID_VERSION) {
         return Q_ERR_HTTP_BAD_VERSION;
@@ -233,7 +241,8 @@ static enum q_h1_event read_section(struct q_h1_reader *r, struct q_slice *input
         *input = q_slice_from(*input, used);
         r->section_bytes += (uint32_t)used;
         // In the order of the bytes: what a line breaks comes before what stopped llhttp.
-        enum q_error_code code = check_lines(r, from, from + used);
+        enum q_error_code code = check_status(r, from, from + used);
+        code = code == Q_ERR_OK ? check_lines(r, from, from + used) : code;
         if (code != Q_ERR_OK) {
             return fail(r, out, code);
         }

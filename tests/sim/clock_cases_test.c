@@ -63,6 +63,28 @@ static void each_bound_strikes_when_the_clock_jumps(void **state) {
     }
 }
 
+// The time in the line for a connection, and the time that a close may take.
+static void a_queue_and_a_close_have_their_bounds_too(void **state) {
+    (void)state;
+    struct stand *stand = stand_new(NULL, 0, &(struct quoit_engine_options){.connections_per_origin_max = 1});
+    stand_begin(stand, (struct ask){0}, "/never");
+    stand_run_for(stand, 20);
+    stand_begin(stand, (struct ask){.bounds = BOUNDS(.queue_ms = 1000)}, "/size/1");
+    stand_run_for(stand, 20);
+    assert_false(stand->has_ended);
+    jump(stand, HOUR_NS);
+    assert_true(stand->has_ended);
+    stand_expect(stand, QUOIT_ERR_TIMEOUT_QUEUE);
+    stand->has_ended = false; // the first one's end is awaited now
+    assert_int_equal(quoit_engine_close(stand->engine, 600 * 1000), 0);
+    stand_run_for(stand, 20);
+    assert_false(stand->has_ended);
+    jump(stand, HOUR_NS);
+    assert_true(stand->has_ended);
+    stand_expect(stand, QUOIT_ERR_CLOSED);
+    stand_free(stand);
+}
+
 static void what_has_no_bound_lives_through_a_jump(void **state) {
     struct stand *stand = *state;
     stand_begin(stand, (struct ask){0}, "/size/1000?tag=0&pause=50");
@@ -110,6 +132,9 @@ static void a_clock_that_stands_still_ends_nothing(void **state) {
     }
     stand_begin(stand, (struct ask){.total_ms = 300}, "/never");
     stand_run_for(stand, 5000);
+    for (unsigned i = 0; i < 1000; i++) { // nor is a tick a measure of time
+        assert_true(quoit_engine_tick(stand->engine) >= 0);
+    }
     assert_false(stand->has_ended);
     q_sim_hold_clock(stand->sim, false);
     jump(stand, 0);
@@ -246,6 +271,7 @@ static void a_host_that_drains_once_an_hour_gets_everything(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(each_bound_strikes_when_the_clock_jumps),
+        cmocka_unit_test(a_queue_and_a_close_have_their_bounds_too),
         CASE(what_has_no_bound_lives_through_a_jump),
         CASE(an_answer_that_is_there_beats_the_bound_that_is_over),
         CASE(an_idle_connection_ends_when_the_clock_jumps),

@@ -260,8 +260,26 @@ static void an_early_answer_to_a_large_body_is_heard(void **state) {
     stand_expect(stand, 0);
     stand_ask(stand, (struct ask){.method = "POST", .body_len = 900000}, "/size/10?early&stall=50");
     stand_expect(stand, 0);
+    uint32_t half_sent = stand->summary.connection_id;
     stand_ask(stand, (struct ask){0}, "/size/10");
     stand_expect(stand, 0);
+    assert_int_not_equal(stand->summary.connection_id, half_sent); // the rest of the body would be its beginning
+}
+
+// An early answer to a request that is sent completely all the same: both directions are at their boundary.
+static void an_early_answer_to_a_request_that_is_sent_keeps_the_connection(void **state) {
+    struct stand *stand = *state;
+    stand_ask(stand, (struct ask){.method = "POST", .body_len = 1000}, "/size/10?early&check");
+    stand_expect(stand, 0);
+    uint32_t connection = stand->summary.connection_id;
+    stand_ask(stand, (struct ask){.method = "POST", .body_len = 1000}, "/size/10?early&check");
+    stand_expect(stand, 0);
+    assert_int_equal(stand->summary.connection_id, connection);
+    stand_ask(stand, (struct ask){.method = "POST", .body_len = 1000}, "/size/10?early&check&last");
+    stand_expect(stand, 0);
+    stand_ask(stand, (struct ask){0}, "/size/10");
+    stand_expect(stand, 0);
+    assert_int_not_equal(stand->summary.connection_id, connection); // it said close
 }
 
 // The server closes with the request unread and its answer not yet delivered: its kernel resets. The send is told, and
@@ -328,6 +346,7 @@ int main(void) {
         CASE(a_socket_has_its_options),
         CASE(an_idle_connection_ends_at_its_timeout),
         CASE(an_early_answer_to_a_large_body_is_heard),
+        CASE(an_early_answer_to_a_request_that_is_sent_keeps_the_connection),
         CASE(a_reset_that_the_send_was_told_of_does_not_end_a_body),
         CASE(a_send_of_nothing_is_tried_on_another_connection),
         CASE(a_send_that_breaks_off_fails_its_request_at_once),

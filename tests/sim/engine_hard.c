@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "tests/sim/engine_world.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define HOUR_NS (UINT64_C(3600) * Q_NS_PER_S)
 #define STEPS_TO_STARVE 100000
 
@@ -26,9 +29,33 @@ bool hard_is_breach(const struct world_request *request) {
     return request->kind == KIND_BREACH && !request->was_stopped;
 }
 
+void hard_add_trouble(struct world_request *request, char *target, size_t size) {
+    struct world *world = request->world;
+    size_t len = strlen(target);
+    if (world_chance(world, 20)) {
+        uint64_t at = world_pick(world, world->hard.raws[request->count].len);
+        bool resets = world->hard.codes[request->count] == 0 || world_chance(world, 50);
+        snprintf(target + len, size - len, "&%s=%llu", resets ? "reset" : "cut", (unsigned long long)at);
+        request->is_faulty = true;
+    } else if (world_chance(world, 20)) {
+        snprintf(target + len, size - len, "&early");
+        request->is_early = true;
+    }
+}
+
+bool hard_may_be_done(const struct world_request *request) {
+    return hard_is_breach(request) && request->world->hard.codes[request->count] == 0;
+}
+
 bool hard_may_fail_with(const struct world_request *request, int32_t code) {
     const struct world *world = request->world;
-    if (hard_is_breach(request) && code == world->hard.codes[request->count]) {
+    bool is_truncated = code == QUOIT_ERR_HTTP_TRUNCATED_HEAD || code == QUOIT_ERR_HTTP_TRUNCATED_BODY;
+    bool is_lost = quoit_error_category(code) == QUOIT_CATEGORY_CONNECTION;
+    bool is_of_breach = hard_is_breach(request) && code == world->hard.codes[request->count];
+    // What is broken off is so at each hop.
+    bool is_of_trouble = request->kind == KIND_BREACH &&
+                         ((request->is_faulty && (is_truncated || is_lost)) || (request->is_early && is_lost));
+    if (is_of_breach || is_of_trouble) {
         return true;
     }
     // Thirty seconds, by default, are over in no time.
@@ -36,6 +63,14 @@ bool hard_may_fail_with(const struct world_request *request, int32_t code) {
 }
 
 // --- a clock that jumps, or stands still ---------------------------------------------------------------------------
+
+// Where the clock goes on it is a jump, too: as far as the world has come meanwhile.
+static void hold_clock(struct world *world, bool held) {
+    world->jumps += world->is_clock_held;
+    world->is_clock_held = held;
+    q_sim_hold_clock(world->sim, held);
+    world->ticks_again = true; // what the engine has said of its timeout is of another time
+}
 
 void hard_act(struct world *world) {
     if (!hard_is(world, HARD_CLOCKS)) {
@@ -47,17 +82,13 @@ void hard_act(struct world *world) {
         world->jumps++;
     }
     if (world_chance(world, world->is_clock_held ? 10 : 3)) {
-        world->is_clock_held = !world->is_clock_held;
-        q_sim_hold_clock(world->sim, world->is_clock_held);
-        world->ticks_again = true; // what the engine has said of its timeout is of another time
+        hold_clock(world, !world->is_clock_held);
     }
 }
 
 void hard_settle(struct world *world) {
     if (world->is_clock_held) {
-        world->is_clock_held = false;
-        q_sim_hold_clock(world->sim, false);
-        world->ticks_again = true;
+        hold_clock(world, false);
     }
 }
 

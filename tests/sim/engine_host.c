@@ -69,6 +69,9 @@ static void draw_target(struct world_request *request, char *out, size_t out_siz
     if (request->kind == KIND_ECHO || request->body_len > 0) {
         snprintf(out + at, out_size - (size_t)at, "&check");
     }
+    if (request->kind == KIND_BREACH) {
+        hard_add_trouble(request, out, out_size);
+    }
 }
 
 static void draw_method(struct world_request *request) {
@@ -151,7 +154,7 @@ static enum world_origin draw_origin(struct world *world) {
     static const uint8_t k_weights[ORIGINS] = {[ORIGIN_CLEAN] = 40,      [ORIGIN_SLOW] = 12,     [ORIGIN_MOODY] = 18,
                                                [ORIGIN_FAULTY] = 22,     [ORIGIN_REFUSES] = 3,
                                                [ORIGIN_UNREACHABLE] = 2, [ORIGIN_BLACKHOLE] = 3};
-    if (hard_is(world, HARD_BREACHES) && world_chance(world, 40)) {
+    if (hard_is(world, HARD_BREACHES) && world_chance(world, 60)) {
         return ORIGIN_BREACH;
     }
     uint64_t drawn = world_pick(world, 100);
@@ -268,10 +271,13 @@ static uint64_t expected_len(const struct world_request *request) {
 }
 
 static void check_done(struct world_request *request) {
-    WORLD_CHECK(request->was_stopped || request->kind < KIND_GARBAGE,
+    WORLD_CHECK(request->was_stopped || request->kind < KIND_GARBAGE || hard_may_be_done(request),
                 "request %u: done without an answer", request->number);
     WORLD_CHECK(request->was_stopped || !request->asks || request->questions == request->hops,
                 "request %u: %u questions about %u hops", request->number, request->questions, request->hops);
+    if (hard_is_breach(request)) {
+        return;
+    }
     WORLD_CHECK(request->has_head && request->received == expected_len(request),
                 "request %u (%s): done with %llu of %llu", request->number, request->target,
                 (unsigned long long)request->received, (unsigned long long)expected_len(request));
@@ -389,8 +395,8 @@ static void check_event_of_request(struct world_port *port, const struct quoit_e
     case QUOIT_EVENT_DATA: check_data(request, event); break;
     case QUOIT_EVENT_TRAILERS:
         WORLD_CHECK(request->has_head && !request->has_trailers, "request %u: trailers out of order", request->number);
-        WORLD_CHECK(has_number(event->u.head.headers, "x-trailer", request->number), "request %u: wrong trailers",
-                    request->number);
+        WORLD_CHECK(hard_is_breach(request) || has_number(event->u.head.headers, "x-trailer", request->number),
+                    "request %u: wrong trailers", request->number);
         request->has_trailers = true;
         break;
     case QUOIT_EVENT_DONE:

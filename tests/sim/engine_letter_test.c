@@ -153,10 +153,54 @@ static void all_broken_off(const struct transcript *list, bool reset) {
 static void an_end_behind_any_byte_is_what_the_reader_says(void **state) { all_broken_off(*state, false); }
 static void a_reset_behind_any_byte_is_what_the_reader_says(void **state) { all_broken_off(*state, true); }
 
+// What a redirect's head must not say; and what is allowed, so that nothing else was the reason.
+static void a_redirect_leads_to_one_place_or_nowhere(void **state) {
+    static const struct {
+        const char *fields;
+        int32_t code;
+        unsigned status; // of what the host gets in the end; 0: nothing
+    } k_rows[] = {
+        {"Location: /raw/0", 0, 204},
+        {"Location: /raw/0\r\nLocation: /raw/0", 0, 204},
+        {"Location: //127.0.0.1/raw/0#fragment", 0, 204},
+        {"Content-Location: /raw/0", 0, 302}, // it leads nowhere, and is a response as any other
+        {"Location: /raw/0\r\nLocation: /raw/1", QUOIT_ERR_HTTP_BAD_LOCATION, 0},
+        {"Location: /raw/1\r\nX: y\r\nlocation: /raw/0", QUOIT_ERR_HTTP_BAD_LOCATION, 0},
+        {"Location: http://[::1", QUOIT_ERR_HTTP_BAD_LOCATION, 0},
+        {"Location: http://127.0.0.1:65536/", QUOIT_ERR_HTTP_BAD_LOCATION, 0},
+        {"Location: /raw\t/0", QUOIT_ERR_HTTP_BAD_LOCATION, 0},
+        {"Location: javascript:alert(1)", QUOIT_ERR_UNSUPPORTED_SCHEME, 0},
+        {"Location: http+unix://%2Frun%2Fserver.sock/", QUOIT_ERR_UNSUPPORTED_SCHEME, 0},
+        {"Location: https://127.0.0.1/", QUOIT_ERR_UNSUPPORTED_SCHEME, 0},
+        {"Location:", QUOIT_ERR_TOO_MANY_REDIRECTS, 0}, // to itself, for ever
+    };
+    (void)state;
+    char heads[Q_COUNT_OF(k_rows)][256];
+    struct q_simhttp_raw raws[Q_COUNT_OF(k_rows) + 1];
+    static const char k_end[] = "HTTP/1.1 204 No Content\r\n\r\n";
+    raws[0] = (struct q_simhttp_raw){.bytes = k_end, .len = sizeof k_end - 1};
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        int len = snprintf(heads[i], sizeof heads[i], "HTTP/1.1 302 Found\r\n%s\r\nContent-Length: 0\r\n\r\n",
+                           k_rows[i].fields);
+        raws[i + 1] = (struct q_simhttp_raw){.bytes = heads[i], .len = (size_t)len};
+    }
+    struct stand *stand = stand_new(raws, Q_COUNT_OF(raws), NULL);
+    stand->answer = QUOIT_ANSWER_YES;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        stand_ask(stand, (struct ask){0}, "/raw/%zu", i + 1);
+        stand_expect(stand, k_rows[i].code);
+        assert_int_equal(stand->status, k_rows[i].status);
+        uint64_t requests = k_rows[i].code == QUOIT_ERR_TOO_MANY_REDIRECTS ? 4 : k_rows[i].status == 204 ? 2 : 1;
+        assert_int_equal(stand->heads_at_server, requests);
+        assert_null(strchr(q_simhttp_stats(stand->server)->last_head, '#'));
+    }
+    stand_free(stand);
+}
+
 int main(void) {
     size_t count;
     struct transcript *list = transcripts_read(&count);
-    struct CMUnitTest *tests = calloc(count + 2, sizeof *tests);
+    struct CMUnitTest *tests = calloc(count + 3, sizeof *tests);
     Q_CHECK(tests != NULL);
     size_t num_tests = 0;
     for (size_t i = 0; i < count; i++) {
@@ -169,6 +213,7 @@ int main(void) {
         (struct CMUnitTest)cmocka_unit_test_prestate(an_end_behind_any_byte_is_what_the_reader_says, list);
     tests[num_tests++] =
         (struct CMUnitTest)cmocka_unit_test_prestate(a_reset_behind_any_byte_is_what_the_reader_says, list);
+    tests[num_tests++] = (struct CMUnitTest)cmocka_unit_test(a_redirect_leads_to_one_place_or_nowhere);
     int failures = _cmocka_run_group_tests("the letter", tests, num_tests, NULL, NULL);
     transcripts_free(list, count);
     free(tests);

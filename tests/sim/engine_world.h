@@ -39,7 +39,7 @@ enum world_origin { ORIGIN_CLEAN, ORIGIN_SLOW, ORIGIN_MOODY, ORIGIN_FAULTY, ORIG
 // What makes a world hard; may be or-ed.
 enum world_hardship { HARD_BREACHES = 1, HARD_CLOCKS = 2, HARD_STARVING = 4 };
 
-// The bytes that servers send against the rules, and the one error that each must come to.
+// The bytes that servers send, mostly against the rules, and the one error that each must come to; 0: a response.
 struct world_hardships {
     unsigned kinds; // enum world_hardship
     const struct q_simhttp_raw *raws;
@@ -62,6 +62,7 @@ struct world_request {
     bool is_head_method;
     bool is_idempotent;
     bool is_faulty;      // the target asks for a fault
+    bool is_early;       // the breach comes before the server has read the request
     bool has_total_timeout, has_connect_timeout;
     bool is_manual;
     bool has_all_credit;
@@ -164,8 +165,10 @@ uint32_t hard_drain_max(const struct world_port *port, uint32_t wanted);
 void hard_drained(struct world_port *port);
 uint64_t hard_sleep_ns(struct world *world, uint64_t wanted_ns);
 bool hard_draws_breach(struct world_request *request);
+void hard_add_trouble(struct world_request *request, char *target, size_t size); // to a breach's target
 bool hard_is_breach(const struct world_request *request); // what comes is the breach, and no redirect before it
 bool hard_may_fail_with(const struct world_request *request, int32_t code);
+bool hard_may_be_done(const struct world_request *request);
 void hard_starve_to_the_end(struct world *world); // closes, and only then
 
 // engine_host.c: what the host does, and what it checks.

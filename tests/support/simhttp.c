@@ -183,7 +183,7 @@ static const struct q_simhttp_raw *raw_of(const struct http_conn *http) {
 static void end_of_raw(struct http_conn *http) {
     http->server->stats.responses++;
     http->is_final = raw_of(http)->is_final;
-    http->was_extra = true; // a part of it may not be of the response, and stay unread
+    http->was_extra = http->is_final; // a part of it may not be of the response, and stay unread
     if (raw_of(http)->is_end) {
         q_sim_conn_close(http->conn);
     }
