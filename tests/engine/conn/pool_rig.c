@@ -29,7 +29,19 @@ static void on_failed(struct q_lease *lease, struct q_error error) {
     asker->error = error;
 }
 
-static const struct q_lease_events k_lease_events = {.on_leased = on_leased, .on_failed = on_failed};
+// This one may come from inside the asker's own call.
+static void on_dialing(struct q_lease *lease, bool is_dialed) {
+    struct asker *asker = q_container_of(lease, struct asker, lease);
+    size_t len = strlen(asker->dialing);
+    assert_false(asker->is_leased || asker->has_failed);
+    assert_non_null(lease->origin); // it waits
+    assert_int_equal(len > 0 && asker->dialing[len - 1] == '+', !is_dialed);
+    assert_true(len + 1 < sizeof asker->dialing);
+    asker->dialing[len] = is_dialed ? '+' : '-';
+}
+
+static const struct q_lease_events k_lease_events = {
+    .on_leased = on_leased, .on_failed = on_failed, .on_dialing = on_dialing};
 
 void pool_rig_open(struct pool_rig *s, struct conn_rig_options options, struct q_pool_options limits) {
     memset(s, 0, sizeof *s);

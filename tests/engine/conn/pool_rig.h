@@ -1,6 +1,7 @@
 // A test bench for the pool: connections as in conn_rig.h, a hosts file with the names "one" (127.0.0.1) and "two"
 // (127.0.0.7, where nobody listens, and 127.0.0.1), and askers, each of which wants one connection and makes one
-// exchange on what it gets. That nobody hears two things, or anything from inside its own call, is checked for each.
+// exchange on what it gets. That nobody hears two things, or anything from inside its own call, is checked for each; and
+// that who waits hears in turn that a connection is being made for it and that it is not any more.
 // One thread, the loop's.
 #ifndef QUOIT_TESTS_ENGINE_CONN_POOL_RIG_H
 #define QUOIT_TESTS_ENGINE_CONN_POOL_RIG_H
@@ -25,6 +26,7 @@ struct asker {
     enum q_lease_result result;
     bool is_leased, has_failed, is_asking;
     int order; // the how manieth that got a connection
+    char dialing[64]; // what it was told: '+' a connection is being made for it, '-' it went to another
     struct q_error error;
     struct rig_user user;
 };
