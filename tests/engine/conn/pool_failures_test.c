@@ -196,7 +196,9 @@ static void every_failing_allocation_is_a_typed_error_and_leaves_nothing(void **
             }
         }
         for (size_t i = 0; i < 4; i++) {
-            while (askers[i].result != Q_LEASE_FAILED && !askers[i].has_failed && !askers[i].user.is_over) {
+            for (int ticks = 0;
+                 askers[i].result != Q_LEASE_FAILED && !askers[i].has_failed && !askers[i].user.is_over; ticks++) {
+                assert_true(ticks < 20000);
                 conn_rig_tick(&s.rig);
             }
             if (askers[i].has_failed) {
