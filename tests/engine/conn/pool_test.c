@@ -387,6 +387,51 @@ static void who_wants_a_fresh_connection_gets_none_that_was_idle(void **state) {
     free(askers);
 }
 
+static void open_slots(struct pool_rig *s, struct q_io_slot *slots, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        assert_false(q_error_is(q_io_open(s->rig.loop.io, &slots[i])));
+    }
+}
+
+static void close_slots(struct pool_rig *s, const struct q_io_slot *slots, size_t count) {
+    struct q_list done;
+    q_list_init(&done);
+    for (size_t i = 0; i < count; i++) {
+        struct q_io_op op = {.done = NULL};
+        q_io_close(s->rig.loop.io, slots[i], &op);
+        while (op.busy) {
+            q_io_turn(s->rig.loop.io, &(struct q_io_turn){0}, &done);
+        }
+    }
+}
+
+// Several slots have come free when the next connection closes: each who found none gets one, and not the first alone.
+static void room_for_two_serves_two(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){.num_slots = 4}, (struct q_pool_options){0}); // the bell's, and three
+    struct asker *askers = new_askers(&s, 3);
+    struct q_io_slot slots[2];
+    conn_rig_listen(&s.rig, "127.0.0.1", 81, Q_SIM_ACCEPT, 0);
+    conn_rig_listen(&s.rig, "127.0.0.1", 82, Q_SIM_ACCEPT, 0);
+    s.rig.response = NULL;
+    ask(&askers[0], POOL_RIG_HOME);
+    run_a_moment(&s);
+    open_slots(&s, slots, 2);
+    assert_int_equal(ask(&askers[1], "http://127.0.0.1:81/"), Q_LEASE_WAITING);
+    assert_int_equal(ask(&askers[2], "http://127.0.0.1:82/"), Q_LEASE_WAITING);
+    close_slots(&s, slots, 2);
+    q_sim_conn_reset(server_conn(&s, 0));
+    run_a_moment(&s);
+    assert_true(askers[1].is_leased && askers[2].is_leased);
+    answer(&s, 1);
+    answer(&s, 2);
+    until_over(&askers[1]);
+    until_over(&askers[2]);
+    pool_rig_close(&s);
+    free(askers);
+}
+
 // --- what waiters are told of the connections that are made for them ---------------------------------------------------
 
 static void who_waits_is_told_when_a_connection_is_made_for_it(void **state) {
@@ -461,24 +506,6 @@ static void who_is_served_first_takes_nobody_elses_connection(void **state) {
     }
     pool_rig_close(&s);
     free(askers);
-}
-
-static void open_slots(struct pool_rig *s, struct q_io_slot *slots, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        assert_false(q_error_is(q_io_open(s->rig.loop.io, &slots[i])));
-    }
-}
-
-static void close_slots(struct pool_rig *s, const struct q_io_slot *slots, size_t count) {
-    struct q_list done;
-    q_list_init(&done);
-    for (size_t i = 0; i < count; i++) {
-        struct q_io_op op = {.done = NULL};
-        q_io_close(s->rig.loop.io, slots[i], &op);
-        while (op.busy) {
-            q_io_turn(s->rig.loop.io, &(struct q_io_turn){0}, &done);
-        }
-    }
 }
 
 // A connection that was made for the younger one makes room for the older one of another origin, who found no slot. From
@@ -634,6 +661,7 @@ int main(void) {
         cmocka_unit_test(room_goes_down_the_line_past_those_who_gave_up),
         cmocka_unit_test(an_older_waiter_of_another_origin_comes_first),
         cmocka_unit_test(who_wants_a_fresh_connection_gets_none_that_was_idle),
+        cmocka_unit_test(room_for_two_serves_two),
         cmocka_unit_test(who_waits_is_told_when_a_connection_is_made_for_it),
         cmocka_unit_test(who_waits_for_room_is_told_when_there_is_some),
         cmocka_unit_test(who_is_served_first_takes_nobody_elses_connection),
