@@ -548,8 +548,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_port_take(struct quoit_port port, const s
                                                  struct quoit_slice *out);
 
 // quoit_slice_release gives taken memory back, in any order. Any thread; never blocks or allocates. It zeroes `slice`,
-// so a second release of the same variable does nothing. Errors: STALE_HANDLE, INVALID_ARGUMENT (another engine's),
-// FORKED.
+// so a second release of the same variable does nothing. A copy of a slice is the same piece: release one of them.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT (another engine's, or nothing is taken), FORKED.
 QUOIT_API int32_t quoit_slice_release(struct quoit_engine engine, struct quoit_slice *slice);
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -220,9 +220,11 @@ int32_t quoit_slice_release(struct quoit_engine handle, struct quoit_slice *slic
         return code;
     }
     struct q_chunk *chunk = slice->owner;
-    if (chunk->pool != &engine->small_pool && chunk->pool != &engine->buffer_pool) {
+    // When nothing is taken this is another engine's, or a copy of what was released, whose chunk may be gone.
+    if (atomic_load_explicit(&engine->num_taken, memory_order_relaxed) == 0 ||
+        (chunk->pool != &engine->small_pool && chunk->pool != &engine->buffer_pool)) {
         q_table_leave(engine->entry);
-        return Q_ERR_INVALID_ARGUMENT; // another engine's
+        return Q_ERR_INVALID_ARGUMENT;
     }
     uint64_t charge = slice->cookie;
     *slice = (struct quoit_slice){0};

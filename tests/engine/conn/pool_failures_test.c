@@ -65,6 +65,23 @@ static void a_connect_that_takes_too_long_is_a_timeout_of_its_own(void **state) 
     free(asker);
 }
 
+static void a_timeout_says_what_the_attempt_before_had_failed_with(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_per_origin_max = 1});
+    struct asker *askers = new_askers(&s, 2);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, 0);
+    ask(&askers[0], POOL_RIG_HOME);
+    ask(&askers[1], POOL_RIG_HOME);
+    conn_rig_until(&s.rig, &askers[0].has_failed);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_BLACKHOLE, 0);
+    conn_rig_until(&s.rig, &askers[1].has_failed);
+    assert_int_equal(askers[1].error.code, Q_ERR_TIMEOUT_CONNECT);
+    assert_int_equal(askers[1].error.os_errno, ECONNREFUSED);
+    pool_rig_close(&s);
+    free(askers);
+}
+
 // One waits for a tenth of a second, the one behind it for three: the attempt that is given up for the first one must
 // not fail the second one too, whose own time begins when a connection is made for it.
 static void play_three_bounds(bool first_gives_up) {
@@ -113,6 +130,26 @@ static void the_second_address_of_a_name_is_tried(void **state) {
     assert_int_equal(s.pool.stats.opened, 1);
     visit(&askers[1], "http://two/");
     assert_true(askers[1].user.progress.is_reused);
+    pool_rig_close(&s);
+    free(askers);
+}
+
+static void from_a_local_address_its_own_family_alone_is_tried(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){0});
+    struct asker *askers = new_askers(&s, 4);
+    conn_rig_listen(&s.rig, "::1", 80, Q_SIM_ACCEPT, 0);
+    visit(&askers[0], "http://both/"); // from wherever: the second address answers
+    askers[1].local = (struct q_endpoint){.family = Q_ENDPOINT_V4, .ip = {127, 0, 0, 1}};
+    assert_int_equal(ask(&askers[1], "http://both/"), Q_LEASE_WAITING);
+    conn_rig_until(&s.rig, &askers[1].has_failed);
+    assert_int_equal(askers[1].error.code, Q_ERR_CONNECT_REFUSED); // the last word is that of the only one
+    askers[2].local = (struct q_endpoint){.family = Q_ENDPOINT_V6, .ip = {[15] = 1}};
+    visit(&askers[2], "http://both/");
+    askers[3].local = askers[2].local;
+    assert_int_equal(ask(&askers[3], "http://one/"), Q_LEASE_FAILED);
+    assert_int_equal(askers[3].error.code, Q_ERR_NAME_NO_ADDRESS);
     pool_rig_close(&s);
     free(askers);
 }
@@ -295,8 +332,10 @@ int main(void) {
         cmocka_unit_test(one_refused_connect_fails_one_waiter),
         cmocka_unit_test(a_server_that_comes_up_serves_those_who_still_wait),
         cmocka_unit_test(a_connect_that_takes_too_long_is_a_timeout_of_its_own),
+        cmocka_unit_test(a_timeout_says_what_the_attempt_before_had_failed_with),
         cmocka_unit_test(nobody_is_failed_by_another_ones_connect_timeout),
         cmocka_unit_test(the_second_address_of_a_name_is_tried),
+        cmocka_unit_test(from_a_local_address_its_own_family_alone_is_tried),
         cmocka_unit_test(names_are_found_or_refused_at_once),
         cmocka_unit_test(without_slots_a_lease_fails_or_waits_for_one),
         cmocka_unit_test(a_busy_connection_that_dies_makes_room_for_those_behind),

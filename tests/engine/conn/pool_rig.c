@@ -49,7 +49,7 @@ void pool_rig_open(struct pool_rig *s, struct conn_rig_options options, struct q
     limits.connections_max = limits.connections_max == 0 ? 16 : limits.connections_max;
     limits.connections_per_origin_max = limits.connections_per_origin_max == 0 ? 8 : limits.connections_per_origin_max;
     limits.waiters_per_origin_max = limits.waiters_per_origin_max == 0 ? 64 : limits.waiters_per_origin_max;
-    struct q_slice text = Q_SLICE("127.0.0.7 two\n127.0.0.1 two\n127.0.0.1 one\n");
+    struct q_slice text = Q_SLICE("127.0.0.7 two\n127.0.0.1 two\n127.0.0.1 one\n127.0.0.7 both\n::1 both\n");
     assert_false(q_error_is(q_hosts_parse(&s->hosts, q_alloc_libc(), text)));
     struct q_error error = q_pool_init(&s->pool, q_failalloc_alloc(s->rig.memory), &s->rig.env, &s->hosts, &limits);
     assert_int_equal(error.code, Q_ERR_OK);
@@ -87,6 +87,9 @@ enum q_lease_result ask(struct asker *asker, const char *text) {
     struct q_conn *conn = NULL;
     assert_false(q_error_is(q_url_parse(q_alloc_libc(), q_slice_of_string(text), &url)));
     assert_false(q_error_is(q_origin_build(&origin, q_alloc_libc(), &url)));
+    if (asker->local.family != Q_ENDPOINT_NONE) {
+        assert_false(q_error_is(q_origin_set_local(&origin, &asker->local)));
+    }
     asker->is_asking = true;
     asker->result = q_pool_lease(&asker->s->pool, &asker->lease, &origin, &conn, &asker->error);
     asker->is_asking = false;

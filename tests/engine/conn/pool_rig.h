@@ -1,5 +1,5 @@
 // A test bench for the pool: connections as in conn_rig.h, a hosts file with the names "one" (127.0.0.1) and "two"
-// (127.0.0.7, where nobody listens, and 127.0.0.1), and askers, each of which wants one connection and makes one
+// (127.0.0.7, where nobody listens, and 127.0.0.1) and "both" (127.0.0.7 and ::1), and askers, each of which wants one connection and makes one
 // exchange on what it gets. That nobody hears two things, or anything from inside its own call, is checked for each; and
 // that who waits hears in turn that a connection is being made for it and that it is not any more.
 // One thread, the loop's.
@@ -23,6 +23,7 @@ struct asker {
     struct q_lease lease;
     struct pool_rig *s;
     struct q_conn *conn;
+    struct q_endpoint local; // where it asks from; zero: wherever
     enum q_lease_result result;
     bool is_leased, has_failed, is_asking;
     int order; // the how manieth that got a connection

@@ -153,6 +153,7 @@ static void waiters_are_served_first_come_first_served(void **state) {
         assert_string_equal(askers[i].user.diary, "H200DE");
     }
     assert_int_equal(s.pool.stats.opened, 1);
+    assert_int_equal(s.pool.stats.reused, MANY - 1);
     pool_rig_close(&s);
     free(askers);
 }

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <time.h>
 
+#include "bench/server/gate.h"
+#include "bench/server/scripted.h"
 #include "bench/server/server.h"
 
 enum { SMALL = 16, FITS = 5 }; // a port of 16 slots: 5 for data, 1 for CLOSED, and 10 for five requests
@@ -123,6 +125,68 @@ static void data_waits_for_room_and_nothing_is_lost(void **state) {
     }
 }
 
+static uint32_t stage_of(uint32_t index) {
+    struct quoit_request_state state = {.struct_size = sizeof state};
+    assert_int_equal(quoit_request_state(host.engine, host.records[index].handle, &state), QUOIT_OK);
+    return state.stage;
+}
+
+// Drains until `num` pieces of body have come, and leaves everything that was drained in its place.
+static void wait_for_pieces(uint32_t num) {
+    struct quoit_event events[SMALL];
+    for (uint32_t seen = 0; seen < num;) {
+        int32_t count = quoit_port_wait(host.port, events, sizeof events[0], SMALL, HOST_WAIT_MS);
+        assert_true(count > 0); // 0: somebody was not served
+        for (int32_t i = 0; i < count; i++) {
+            host_note(&host, &events[i]);
+            seen += events[i].type == QUOIT_EVENT_DATA;
+        }
+    }
+}
+
+// The port is full of the first pieces, and each request waits with its second one. One advance makes room for them all;
+// who were served one by one would wait for advances that the host has no reason to make.
+static void one_advance_serves_all_that_it_makes_room_for(void **state) {
+    (void)state;
+    static struct bench_gate gate;
+    static const struct bench_step k_script[] = {
+        {.kind = BENCH_EXPECT_REQUEST},
+        {.kind = BENCH_SEND, .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na"},
+        {.kind = BENCH_WAIT, .gate = &gate},
+        {.kind = BENCH_SEND, .bytes = "b"},
+        {0}};
+    bench_gate_init(&gate);
+    struct bench_scripted *scripted = bench_scripted_start_one(k_script);
+    assert_non_null(scripted);
+    bench_scripted_url(scripted, "/", the_url, sizeof the_url);
+    host_start(&host, NULL, &(struct quoit_port_options){.capacity = SMALL});
+    for (uint32_t i = 0; i < FITS; i++) {
+        host_get(&host, i, the_url);
+    }
+    wait_for_pieces(FITS);
+    for (uint32_t i = 0; i < FITS; i++) {
+        bench_gate_open(&gate);
+    }
+    time_t end = time(NULL) + HOST_WAIT_MS / 1000;
+    for (uint32_t i = 0; i < FITS; i++) {
+        while (stage_of(i) != QUOIT_STAGE_PAUSED) {
+            assert_true(time(NULL) <= end);
+            sched_yield();
+        }
+    }
+    assert_int_equal(quoit_port_advance(host.port), QUOIT_OK);
+    wait_for_pieces(FITS);
+    assert_int_equal(quoit_port_advance(host.port), QUOIT_OK);
+    host_wait_all(&host, FITS);
+    for (uint32_t i = 0; i < FITS; i++) {
+        host_assert_done(&host.records[i], 2);
+        assert_string_equal(host.records[i].text, "ab");
+    }
+    host_stop(&host);
+    bench_scripted_stop(scripted);
+    bench_gate_deinit(&gate);
+}
+
 // While one host does nothing, another one on the same engine gets all of its bytes; then the first one does, too.
 static void a_host_that_stalls_stalls_nobody_else(void **state) {
     enum { LEN = 2000000 };
@@ -206,6 +270,7 @@ int main(void) {
         cmocka_unit_test(requests_that_fail_give_all_of_their_room_back),
         cmocka_unit_test(a_full_port_does_not_keep_others_from_their_room),
         cmocka_unit_test(data_waits_for_room_and_nothing_is_lost),
+        cmocka_unit_test(one_advance_serves_all_that_it_makes_room_for),
         cmocka_unit_test(a_host_that_stalls_stalls_nobody_else),
         cmocka_unit_test(a_port_that_is_canceled_out_of_its_wait_for_room_ends_once),
         cmocka_unit_test(ports_are_bounded),

@@ -209,6 +209,29 @@ static void the_total_deadline_says_in_which_phase_it_struck(void **state) {
     }
 }
 
+// While a connection is being made for it, a request does not wait for a limit; when that one goes to another, it does
+// again, and its bound on waiting counts anew.
+static void what_the_pool_does_for_a_request_is_its_stage(void **state) {
+    (void)state;
+    struct stage *stage = stage_at(Q_X_LEASING);
+    struct q_lease *lease = &stage->exchange.lease;
+    stage->exchange.bounds.queue_ns = 5 * Q_NS_PER_MS;
+    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_QUEUED);
+    lease->events->on_dialing(lease, true);
+    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_CONNECTING);
+    stage->loop.now_ns += 100 * Q_NS_PER_MS;
+    lease->events->on_dialing(lease, false);
+    assert_int_equal(q_watch_stage(&stage->watch), Q_STAGE_QUEUED);
+    assert_int_equal(stage->num_ended, 0);
+    assert_true(q_timer_is_armed(&stage->watch.timer));
+    stage->loop.now_ns += 5 * Q_NS_PER_MS;
+    q_loop_disarm(&stage->loop, &stage->watch.timer); // as the wheel does before it fires
+    stage->watch.timer.fired(&stage->watch.timer);
+    assert_int_equal(stage->num_ended, 1);
+    assert_int_equal(stage->summary.error.code, Q_ERR_TIMEOUT_QUEUE);
+    stage_free(stage);
+}
+
 static void a_cancel_behind_the_end_changes_nothing(void **state) {
     (void)state;
     struct stage *stage = stage_at(Q_X_RECEIVING);
@@ -349,6 +372,7 @@ int main(void) {
         cmocka_unit_test(states_and_events_have_names_of_their_own),
         cmocka_unit_test(a_whole_exchange_sends_its_request_and_sums_up),
         cmocka_unit_test(the_total_deadline_says_in_which_phase_it_struck),
+        cmocka_unit_test(what_the_pool_does_for_a_request_is_its_stage),
         cmocka_unit_test(a_cancel_behind_the_end_changes_nothing),
         cmocka_unit_test(credit_stops_and_resumes_the_connection_at_zero),
         cmocka_unit_test(a_request_is_sent_again_only_when_it_may_be),

@@ -355,6 +355,58 @@ static void a_reset_by_the_peer_is_a_failure(void **state) {
     bench_scripted_stop(scripted);
 }
 
+// Feeds a stream whose peer has reset it, and whose host has no credit: the send meets the reset, and what was fed is
+// given up; but what the peer had sent before may still be there to receive, so the stream goes on.
+static void feed_what_was_reset(struct bench_scripted *scripted, const struct quoit_request_bounds *bounds) {
+    host_start(&host, NULL, NULL);
+    struct quoit_request *request = upgrade_request();
+    assert_int_equal(quoit_request_set_bounds(request, bounds), QUOIT_OK);
+    assert_int_equal(quoit_request_set_credit(request, 0, 1), QUOIT_OK);
+    assert_int_equal(quoit_request_set_feed_max(request, 128), QUOIT_OK); // one piece at a time
+    num_released = 0;
+    host_submit(&host, 0, request);
+    host_wait_head(&host, 0);
+    assert_true(bench_scripted_wait_closed(scripted, 0, HOST_WAIT_MS));
+    uint32_t num_rooms = 0;
+    for (uint32_t i = 0; i < 5; i++) { // room for the next: the one before was given up
+        int32_t code;
+        while ((code = lend("x", 1)) == QUOIT_ERR_FEED_FULL) {
+            host_wait_rooms(&host, 0, ++num_rooms);
+        }
+        assert_int_equal(code, QUOIT_OK);
+    }
+    assert_int_equal(host.records[0].num_ends, 0);
+}
+
+static void a_reset_that_only_a_send_has_met_ends_by_the_total_bound(void **state) {
+    (void)state;
+    static const struct bench_step k_script[] = {
+        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED}, {.kind = BENCH_RST}, {0}};
+    struct bench_scripted *scripted = script_start(k_script);
+    // The idle bound counts the peer's silence, and not the host's.
+    struct quoit_request_bounds bounds = {.struct_size = sizeof bounds, .idle_ms = 1, .total_ms = 10 * SHORT_MS};
+    feed_what_was_reset(scripted, &bounds);
+    const struct host_record *record = host_wait(&host, 0);
+    host_assert_failed(record, QUOIT_ERR_TIMEOUT_TOTAL, QUOIT_PHASE_BODY);
+    host_stop(&host);
+    assert_int_equal(num_released, 5);
+    bench_scripted_stop(scripted);
+}
+
+static void a_reset_that_only_a_send_has_met_is_told_with_credit(void **state) {
+    (void)state;
+    static const struct bench_step k_script[] = {
+        {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHED}, {.kind = BENCH_RST}, {0}};
+    struct bench_scripted *scripted = script_start(k_script);
+    struct quoit_request_bounds bounds = {.struct_size = sizeof bounds};
+    feed_what_was_reset(scripted, &bounds);
+    assert_int_equal(quoit_grant(host.engine, host.records[0].handle, 1), QUOIT_OK);
+    host_assert_failed(host_wait(&host, 0), QUOIT_ERR_CONNECTION_RESET, QUOIT_PHASE_BODY);
+    host_stop(&host);
+    assert_int_equal(num_released, 5);
+    bench_scripted_stop(scripted);
+}
+
 static void handles_that_name_nobody_are_refused(void **state) {
     (void)state;
     struct bench_server *server = echo_start();
@@ -399,6 +451,8 @@ int main(void) {
         cmocka_unit_test(a_canceled_stream_gives_everything_back),
         cmocka_unit_test(closing_lets_a_stream_live_until_the_deadline),
         cmocka_unit_test(a_reset_by_the_peer_is_a_failure),
+        cmocka_unit_test(a_reset_that_only_a_send_has_met_ends_by_the_total_bound),
+        cmocka_unit_test(a_reset_that_only_a_send_has_met_is_told_with_credit),
         cmocka_unit_test(handles_that_name_nobody_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

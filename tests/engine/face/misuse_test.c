@@ -224,8 +224,10 @@ static void port_take(void) {
             stranger.request = (struct quoit_handle){0};
             assert_int_equal(quoit_port_take(port, &stranger, &none), QUOIT_ERR_INVALID_ARGUMENT);
             assert_int_equal(quoit_slice_release(scene.driven.engine, &slice), QUOIT_ERR_INVALID_ARGUMENT); // another's
+            struct quoit_slice copy = slice;
             assert_int_equal(quoit_slice_release(scene.live.engine, &slice), QUOIT_OK);
             assert_int_equal(quoit_slice_release(scene.live.engine, &slice), QUOIT_OK); // it is empty now
+            assert_int_equal(quoit_slice_release(scene.live.engine, &copy), QUOIT_ERR_INVALID_ARGUMENT);
         } else {
             assert_int_equal(quoit_port_take(port, &event, &none), QUOIT_ERR_INVALID_ARGUMENT);
         }

@@ -101,6 +101,12 @@ enum q_io_rest rig_turn(struct rig *rig, uint64_t wait_ns);
 uint64_t rig_patience_ns(void);
 void rig_assert_patient(const struct rig *rig, uint64_t start_ns);
 
+// rig_patience_ns gives how long a test waits for what must come: longer than any busy machine holds a ready thread, and
+// only a moment once something did not come, so that the tests behind the first that hangs do not hang as long.
+// rig_assert_patient fails the test when most of that has passed since `start_ns`.
+uint64_t rig_patience_ns(void);
+void rig_assert_patient(const struct rig *rig, uint64_t start_ns);
+
 // rig_await turns until `op` has ended and gives its result. rig_settle turns until nothing more comes.
 int32_t rig_await(struct rig *rig, struct rig_op *op);
 void rig_settle(struct rig *rig);
