@@ -35,7 +35,8 @@ struct quoit_port {
     uint64_t id;
 };
 
-// quoit_handle names one submitted request, from quoit_submit until its terminal event has been drained.
+// quoit_handle names one submitted request, from quoit_submit until the loop has ended it: it is stale when the terminal
+// event is there to be drained, and not only behind it.
 struct quoit_handle {
     uint64_t id;
 };
@@ -72,8 +73,10 @@ enum quoit_engine_mode {
     QUOIT_ENGINE_HOST_DRIVEN = 1, // the host calls quoit_engine_tick
 };
 
-// Memory comes from these. They may be called from any thread that calls Quoit and from the loop; they must be
-// thread-safe and must not call Quoit. `release` gets the size that was asked for.
+// An engine's memory comes from these, but for what is mapped: its request slots and the ring. A request belongs to no
+// engine, so it (with its copies of text and body, and the requests of its redirect hops) comes from malloc. They may be
+// called from any thread that calls Quoit and from the loop; they must be thread-safe and must not call Quoit. `release`
+// gets the size that was asked for.
 struct quoit_allocator {
     void *(*allocate)(void *context, size_t size);
     void (*release)(void *context, void *ptr, size_t size);
@@ -129,8 +132,8 @@ QUOIT_API int32_t quoit_engine_close(struct quoit_engine engine, uint64_t drain_
 // quoit_engine_destroy frees a closed engine and its ports; every handle of it is stale from here on. Events that were
 // not drained are dropped with it. It joins the engine's thread, which has ended or is about to.
 // Any thread but the engine's own. Errors: STALE_HANDLE, NOT_CLOSED (QUOIT_EVENT_CLOSED has not been published yet),
-// BUSY (slices or header blocks that the host took are not released yet, or another thread is inside a call on this
-// engine), WRONG_THREAD, FORKED (the child's copy of the memory stays; the parent is not touched).
+// BUSY (slices that the host took are not released yet, or another thread is inside a call on this engine),
+// WRONG_THREAD, FORKED (the child's copy of the memory stays; the parent is not touched).
 QUOIT_API int32_t quoit_engine_destroy(struct quoit_engine engine);
 
 // quoit_engine_fd gives the descriptor that becomes readable when a host-driven engine wants quoit_engine_tick. It
@@ -185,8 +188,9 @@ QUOIT_API int32_t quoit_probe(struct quoit_probe_result *out);
 // ---------------------------------------------------------------------------------------------------------------
 // Requests.
 
-// quoit_request_new begins a request. `method` is an HTTP token ("GET"), `url` an absolute http or http+unix URL (what
-// that is, and what becomes of credentials in it, says api/README.md); both are copied.
+// quoit_request_new begins a request. `method` is an HTTP token ("GET") of at most 64 octets, but not CONNECT; `url` an
+// absolute http or http+unix URL (what that is, and what becomes of credentials in it, says api/README.md); both are
+// copied.
 // The builder belongs to the calling thread until quoit_request_freeze. Free with quoit_request_release.
 // Errors: INVALID_ARGUMENT, INVALID_METHOD, INVALID_URL, UNSUPPORTED_SCHEME, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const char *url, struct quoit_request **out);
@@ -199,7 +203,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const cha
 // and Connection unless its members are `close` and `keep-alive` alone. After `Connection: close` the connection is not
 // used again. Builder's thread.
 // Errors: INVALID_ARGUMENT, INVALID_HEADER_NAME, INVALID_HEADER_VALUE (a control byte but HTAB; a Host with a byte that
-// no host and port has), FORBIDDEN_HEADER, FROZEN, HEAD_TOO_LARGE, TOO_MANY_HEADERS, NO_MEMORY.
+// no host and port has), FORBIDDEN_HEADER, FROZEN, TOO_MANY_HEADERS (256 is the most), HEAD_TOO_LARGE (64 KiB for a
+// field, 256 KiB for all), NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *request, const char *name,
                                                           size_t name_len, const char *value, size_t value_len);
 
@@ -208,9 +213,9 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *
 typedef void (*quoit_release_fn)(void *context, const void *data, size_t len);
 
 // quoit_request_set_body gives the body. With `release` NULL the bytes are copied; otherwise they stay the host's,
-// must not change, and `release(context, data, len)` is called when the last holder of the request lets go.
-// An empty body (len 0) is a body: Content-Length: 0 is sent. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN,
-// NO_MEMORY; on an error `release` is not called.
+// must not change, and `release(context, data, len)` is called when the last holder of the request lets go, or by a
+// second call, whose body takes the place of the first. An empty body (len 0) is a body: Content-Length: 0 is sent.
+// Builder's thread. Errors: INVALID_ARGUMENT, FROZEN, NO_MEMORY; on an error `release` is not called.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len,
                                                         quoit_release_fn release, void *context);
 
@@ -314,7 +319,8 @@ QUOIT_API void quoit_request_release(struct quoit_request *request);
 // `user_data` comes back in each event. `out` (may be NULL) names the request for quoit_cancel and quoit_grant.
 // Any thread; never blocks, allocates nothing for a frozen request.
 // Errors: STALE_HANDLE (engine or port), INVALID_ARGUMENT, CLOSED, REQUESTS_MAX, PORT_FULL, FORKED, and those of
-// quoit_request_freeze.
+// quoit_request_freeze. The room behind PORT_FULL and REQUESTS_MAX comes back when requests have ended and the loop has
+// collected what was advanced over, a moment after quoit_port_advance; no event tells: try again behind other events.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_submit(struct quoit_engine engine, struct quoit_port port,
                                               struct quoit_request *request, uint64_t user_data,
                                               struct quoit_handle *out);
@@ -501,8 +507,9 @@ typedef void (*quoit_event_fn)(void *context, const struct quoit_event *event);
 struct quoit_port_options {
     uint32_t struct_size;
     uint32_t mode;       // enum quoit_port_mode
-    uint32_t capacity;   // events that fit; default 4096, most 1048576; made a power of two. Two thirds are kept for
-                         // heads and terminal events, two for each pending request: so a third of it can be pending.
+    uint32_t capacity;   // events that fit; default 4096, most 1048576; made a power of two, at least 16. Two thirds are
+                         // kept for heads and terminal events, two for each pending request: so a third of it can be
+                         // pending.
     uint32_t reserved;
     quoit_event_fn on_event; // inline mode
     void *context;           // inline mode

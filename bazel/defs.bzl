@@ -50,7 +50,7 @@ def q_library(name, floor, srcs = [], hdrs = [], deps = [], alwayslink = False, 
                  (package, floor, dep))
     above = ["//engine/%s:__pkg__" % f for f in floors_above(floor)]
 
-    # Clients see the face alone. Tests see everything; the benchmark's embedded server borrows engine parts.
+    # Clients see the face alone. Tests see everything; so may the benchmarks, of which none needs it yet.
     users = above + ["//tests:__subpackages__", "//bench:__subpackages__"]
     if floor == "face":
         users = ["//visibility:public"]

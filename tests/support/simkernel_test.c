@@ -1,5 +1,5 @@
 // The simulated kernel by itself: set-up, rings, slots, completions, time. What it must have in common with the real
-// one is in tests/engine/loop/conformance_test.c.
+// one is in tests/engine/loop/conformance.
 #define _GNU_SOURCE
 #include "tests/support/rawring.h"
 #include "tests/support/simkernel.h"
