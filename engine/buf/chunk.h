@@ -60,7 +60,8 @@ struct q_chunk {
 
 // q_chunk_pool_init prepares an empty pool of chunks with `capacity` bytes. What comes home is kept for re-use: up to
 // `num_free_max`, or to as many as were out at once lately, so that a steady load of any size allocates nothing; beyond
-// that it is given back to the allocator. `budget` is shared with other pools and outlives them; the pool stays where it is until deinit.
+// that it is given back to the allocator. `budget` is shared with other pools and outlives them; the pool stays where
+// it is until deinit.
 void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, struct q_chunk_budget *budget,
                        uint32_t capacity, uint32_t num_free_max);
 

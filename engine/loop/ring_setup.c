@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SQ_ENTRIES_MIN 16
+#define SQ_ENTRIES_PLENTY 128
 #define CQ_ENTRIES_MIN 64
 #define PROBED_OPS 64
 #define ENTERS_MAX 100 // for one operation of the proof: signals may interrupt, memory may be short for a moment
@@ -72,6 +73,8 @@ static int setup_within_memlock(struct q_ring *ring, struct io_uring_params *par
         }
         if (pauses++ < Q_RING_MEMLOCK_PAUSES_MAX) {
             ring->sys->pause_ms(ring->sys, Q_RING_MEMLOCK_PAUSE_MS);
+        } else if (sq_entries > SQ_ENTRIES_PLENTY) { // the largest part, and the least needed
+            sq_entries /= 2;
         } else if (cq_entries > CQ_ENTRIES_MIN) {
             cq_entries /= 2;
             sq_entries = sq_entries < cq_entries ? sq_entries : cq_entries; // a CQ smaller than the SQ is EINVAL
