@@ -363,7 +363,7 @@ enum quoit_stage {
     QUOIT_STAGE_RECEIVING = 5,
     QUOIT_STAGE_PAUSED = 6,     // no credit, no room in the port, or no memory
     QUOIT_STAGE_ASKING = 7,     // the host was asked a question
-    QUOIT_STAGES = 8,
+    QUOIT_STAGES = 16,          // numbers of stages; those without a name have room here for later
 };
 
 struct quoit_request_state {

@@ -51,7 +51,7 @@ def q_library(name, floor, srcs = [], hdrs = [], deps = [], alwayslink = False, 
     above = ["//engine/%s:__pkg__" % f for f in floors_above(floor)]
 
     # Clients see the face alone. Tests see everything; so may the benchmarks, of which none needs it yet.
-    users = above + ["//tests:__subpackages__", "//bench:__subpackages__"]
+    users = above + ["//tests:__subpackages__"]
     if floor == "face":
         users = ["//visibility:public"]
     for suffix, defines in [("", []), ("_hooked", _HOOKED)]:
@@ -109,31 +109,5 @@ def q_test(name, srcs, deps = [], san_fast = False, copts = [], tags = [], size 
         linkstatic = True,
         size = size,
         tags = tags + (["san_fast"] if san_fast else []),
-        **kwargs
-    )
-
-def q_fuzz(name, srcs, deps = [], corpus = [], size = "small", **kwargs):
-    """A fuzz target: a file with LLVMFuzzerTestOneInput, and the inputs that once were interesting.
-
-    Everywhere it is a test that replays the corpus. With --config=fuzz it is libFuzzer, to be run by hand:
-    bazel/bazelw build --config=fuzz //tests/wire:x_fuzz && bazel-bin/tests/wire/x_fuzz -max_total_time=60 NEW_INPUTS_DIR
-    """
-    native.cc_test(
-        name = name,
-        srcs = srcs + select({
-            "//bazel:fuzzing": [],
-            "//conditions:default": ["//bazel:fuzz_replay.c"],
-        }),
-        args = ["$(locations %s)" % label for label in corpus],
-        data = corpus,
-        deps = [_hooked(d) for d in deps],
-        copts = COPTS + ["-Wno-missing-prototypes"],
-        linkopts = select({
-            "//bazel:fuzzing": ["-fsanitize=fuzzer"],
-            "//conditions:default": [],
-        }),
-        local_defines = _HOOKED,
-        linkstatic = True,
-        size = size,
         **kwargs
     )

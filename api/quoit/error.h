@@ -18,7 +18,7 @@ enum quoit_error {
     QUOIT_ERR_INVALID_STRUCT_SIZE = 101, // the struct's size field is not one that this library knows
     QUOIT_ERR_INVALID_URL = 102, // the URL is not valid
     QUOIT_ERR_UNSUPPORTED_SCHEME = 103, // the URL's scheme is not supported
-    QUOIT_ERR_INVALID_METHOD = 104, // the method is not a token
+    QUOIT_ERR_INVALID_METHOD = 104, // the method is not a token that may be sent
     QUOIT_ERR_INVALID_HEADER_NAME = 105, // a header name is not a token
     QUOIT_ERR_INVALID_HEADER_VALUE = 106, // a header value holds a control byte such as CR, LF or NUL
     QUOIT_ERR_FORBIDDEN_HEADER = 107, // this header is set by the engine and may not be given
@@ -67,8 +67,8 @@ enum quoit_error {
     QUOIT_ERR_HTTP_UNEXPECTED_UPGRADE = 609, // the server switched protocols without being asked
     QUOIT_ERR_HTTP_BAD_LOCATION = 610, // the redirect's Location is not a URL that may be followed
     QUOIT_ERR_REDIRECT_REFUSED = 611, // the host refused the redirect
-    QUOIT_ERR_HEAD_TOO_LARGE = 700, // the response's head is larger than the limit
-    QUOIT_ERR_TOO_MANY_HEADERS = 701, // the response has more headers than the limit
+    QUOIT_ERR_HEAD_TOO_LARGE = 700, // a head is larger than the limit
+    QUOIT_ERR_TOO_MANY_HEADERS = 701, // a head or trailers have more fields than the limit
     QUOIT_ERR_TOO_MANY_INFORMATIONAL = 702, // the server sent more informational responses than the limit
     QUOIT_ERR_TRAILERS_TOO_LARGE = 703, // the response's trailers are larger than the limit
     QUOIT_ERR_CHUNK_EXTENSION_TOO_LARGE = 704, // chunk extensions are larger than the limit

@@ -250,5 +250,9 @@ int main(int argc, char **argv) {
     printf("\nEach request had exactly one terminal event; each body was verified by its hash.\n");
     printf("CPU is this process without the server's thread, hashing included. Latency of all rows: submit to last "
            "event.\n");
+    if (fflush(stdout) != 0) {
+        perror("demo");
+        return 1;
+    }
     return 0;
 }

@@ -1,5 +1,6 @@
 // Counters. The loop stores a snapshot once a tick, relaxed; any thread reads it without asking the loop.
 #include "engine/core/engine.h"
+#include "engine/core/options.h"
 
 enum counter {
     COUNTER_DONE,
@@ -67,11 +68,7 @@ int32_t q_engine_info(struct q_engine *engine, struct quoit_engine_info *out) {
         .stale_completions = load(engine, COUNTER_STALE),
         .wakes = atomic_load_explicit(&engine->num_wakes, memory_order_relaxed),
     };
-    uint32_t size = out->struct_size;
-    info.struct_size = size;
-    memcpy(out, &info, size < sizeof info ? size : sizeof info);
-    if (size > sizeof info) {
-        memset((char *)out + sizeof info, 0, size - sizeof info); // counters of a later header, which are not kept here
-    }
+    info.struct_size = out->struct_size;
+    q_options_write_struct(out, &info, sizeof info);
     return 0;
 }

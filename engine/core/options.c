@@ -18,6 +18,15 @@ int32_t q_options_read_struct(void *out, size_t out_size, const void *in) {
     return 0;
 }
 
+void q_options_write_struct(void *out, const void *in, size_t in_size) {
+    uint32_t size;
+    memcpy(&size, out, sizeof size);
+    memcpy(out, in, size < in_size ? size : in_size);
+    if (size > in_size) {
+        memset((char *)out + in_size, 0, size - in_size);
+    }
+}
+
 // A 32-bit option with its default and its most.
 struct bound {
     size_t offset;

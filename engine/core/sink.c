@@ -229,6 +229,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .attempts = summary->attempts,
         .reused = summary->is_reused,
     };
+    _Static_assert((int)Q_STAGES <= (int)QUOIT_STAGES, "each stage has its place in a summary");
     memcpy(entry->event.u.summary.spent_ns, summary->spent_ns, sizeof summary->spent_ns);
     if (summary->redirects != NULL) {
         entry->chunk = q_chunk_acquire(summary->redirects_chunk);

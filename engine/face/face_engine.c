@@ -90,7 +90,9 @@ int32_t quoit_engine_info(struct quoit_engine handle, struct quoit_engine_info *
 }
 
 int32_t quoit_probe(struct quoit_probe_result *out) {
-    if (out == NULL || out->struct_size < sizeof(struct quoit_probe_result)) {
+    // The first header's struct ended with the failure; what is added later stands behind it.
+    enum { SIZE_MIN = offsetof(struct quoit_probe_result, failure) + sizeof out->failure };
+    if (out == NULL || out->struct_size < SIZE_MIN) {
         return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
     }
     struct q_chunk_budget budget = {.limit = UINT64_MAX};
@@ -112,13 +114,13 @@ int32_t quoit_probe(struct quoit_probe_result *out) {
     };
     struct q_ring *ring = NULL;
     struct q_error error = q_ring_create(&options, &ring);
-    out->failure = failure_of(error);
-    out->capabilities = 0;
+    struct quoit_probe_result result = {.struct_size = out->struct_size, .failure = failure_of(error)};
     if (!q_error_is(error)) {
-        out->capabilities = q_ring_capabilities(ring);
+        result.capabilities = q_ring_capabilities(ring);
         q_ring_destroy(ring);
         q_ring_take_down_bell(options.sys, &bell);
     }
     q_chunk_pool_deinit(&pool);
+    q_options_write_struct(out, &result, sizeof result);
     return 0;
 }

@@ -8,7 +8,9 @@ const char *quoit_error_name(int32_t code) { return q_error_name(code); }
 
 const char *quoit_error_sentence(int32_t code) { return q_error_sentence(code); }
 
-int32_t quoit_error_category(int32_t code) { return code > 0 && code < 1000 ? code / 100 : QUOIT_CATEGORY_NONE; }
+int32_t quoit_error_category(int32_t code) {
+    return code > 0 && code / 100 <= QUOIT_CATEGORY_ENDED ? code / 100 : QUOIT_CATEGORY_NONE;
+}
 
 int32_t quoit_error_is_retryable(int32_t code) { return q_error_is_retryable(code); }
 

@@ -185,7 +185,9 @@ int32_t quoit_grant(struct quoit_engine handle, struct quoit_handle request_hand
 
 int32_t quoit_request_state(struct quoit_engine handle, struct quoit_handle request_handle,
                             struct quoit_request_state *out) {
-    if (out == NULL || out->struct_size < sizeof *out) {
+    // The first header's struct ended with spent_ns; what is added later stands behind it.
+    enum { SIZE_MIN = offsetof(struct quoit_request_state, spent_ns) + sizeof out->spent_ns };
+    if (out == NULL || out->struct_size < SIZE_MIN) {
         return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
     }
     int32_t code;
@@ -200,7 +202,7 @@ int32_t quoit_request_state(struct quoit_engine handle, struct quoit_handle requ
     bool was_live = q_slotword_is_live(&request->word, generation);
     q_watch_read(&request->watch, q_clock_now(engine->seams.clock), &read.stage, &read.stage_ns, read.spent_ns);
     if (was_live && q_slotword_is_live(&request->word, generation)) {
-        *out = read;
+        q_options_write_struct(out, &read, sizeof read);
     } else {
         code = Q_ERR_STALE_HANDLE;
     }

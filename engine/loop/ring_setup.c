@@ -31,7 +31,10 @@ struct q_error q_ring_refusal(int os_errno, const char *sysctl_text) {
         code = sysctl_text != NULL && (sysctl_text[0] == '1' || sysctl_text[0] == '2') ? Q_ERR_RING_SYSCTL
                                                                                        : Q_ERR_RING_SECCOMP;
         break;
-    case ENOSYS: code = Q_ERR_RING_NOT_SUPPORTED; break;
+    case ENOSYS:
+        // A kernel that has the sysctl has the system call: then it is a filter that says so.
+        code = sysctl_text != NULL ? Q_ERR_RING_SECCOMP : Q_ERR_RING_NOT_SUPPORTED;
+        break;
     case EINVAL: code = Q_ERR_RING_TOO_OLD; break;
     case ENOMEM: code = Q_ERR_RING_MEMLOCK; break;
     case EMFILE:
@@ -97,8 +100,8 @@ static struct q_error map_rings(struct q_ring *ring, const struct io_uring_param
     maps->sqes_size = params->sq_entries * sizeof(struct io_uring_sqe);
     maps->rings = ring->sys->map_ring(ring->sys, ring->enter_fd, maps->rings_size, IORING_OFF_SQ_RING);
     maps->sqes = ring->sys->map_ring(ring->sys, ring->enter_fd, maps->sqes_size, IORING_OFF_SQES);
-    if (maps->rings == NULL || maps->sqes == NULL) {
-        return q_error_make(Q_ERR_RING_MEMLOCK, Q_PHASE_CREATE);
+    if (maps->rings == NULL || maps->sqes == NULL) { // the kernel has the memory; the address space has no room
+        return q_error_os(Q_ERR_NO_MEMORY, Q_PHASE_CREATE, ENOMEM);
     }
     char *base = maps->rings;
     ring->uring.sq = (struct io_uring_sq){

@@ -4,8 +4,8 @@
 # Usage: fresh_machine.sh FOLDER [RELEASE]        as root; exit code 77 when it cannot run here
 #
 # FOLDER must not exist; it is removed again. The new system's apt has this machine's sources. In it: a clean clone of
-# what is committed here, `.ci/run` as root (which installs everything), then `bazel/bazelw test //...` as an ordinary
-# user, and the wrapper's second run, which must not install anything.
+# what is committed here, `bazel/bazelw run //bench:demo` and `.ci/run` as root (the first installs everything), then
+# `bazel/bazelw test //...` as an ordinary user, and the wrapper's second run, which must not install anything.
 set -euo pipefail
 
 folder=$1
@@ -52,9 +52,15 @@ git clone -q --no-hardlinks "$root" "$folder/srv/quoit"
 git clone -q --no-hardlinks "$root" "$folder/home/tester/quoit"
 inside chown -R tester /home/tester/quoit
 start=$SECONDS
-say ".ci/run as root, nothing installed"
-inside HOME=/root /srv/quoit/.ci/run
+say "bazel/bazelw run //bench:demo as root, nothing installed"
+inside HOME=/root /srv/quoit/bazel/bazelw run //bench:demo
 say "took $((SECONDS - start)) s"
+start=$SECONDS
+say ".ci/run as root, with the packages"
+inside HOME=/root /srv/quoit/.ci/run
+took=$((SECONDS - start))
+say "took $took s"
+[ "$took" -le 720 ] # with the packages there: under 12 minutes
 start=$SECONDS
 inside HOME=/root /srv/quoit/bazel/bazelw --prepare
 say "the wrapper's second run took $((SECONDS - start)) s"

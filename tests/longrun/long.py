@@ -6,8 +6,10 @@ Usage: bazel/bazelw run //tests:long [-- OPTION...]
     --only PART[,PART...]   asan, tsan: the whole suite under that sanitizer
                             mutations: each fault of tests/mutations must be caught by the test that it names
                             sim: many seeds of the simulation (//tests/sim with QUOIT_SIM_SEEDS)
+                            fuzz: each fuzz target under libFuzzer, from its corpus
                             fresh: both commands in a new Debian without any of the packages (root, debootstrap)
     --seeds N               seeds for sim (200000)
+    --fuzz-seconds N        time for each fuzz target (120)
     --match TEXT            only mutations whose file name has TEXT in it
 
 The exit code is 0 when nothing failed.
@@ -66,6 +68,30 @@ def simulation(options, work):
         return
     yield suite("sim", work, "--test_env=QUOIT_SIM_SEEDS=%d" % options.seeds, "--test_timeout=7200",
                 "--nocache_test_results", "//tests/sim/...")
+
+
+# --- fuzzing -------------------------------------------------------------------------------------------------------
+
+def fuzzing(options, work):
+    """Each target from its corpus, for so long; what it finds stays in `work`, what breaks something is printed."""
+    sources = sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/*_fuzz.c")))
+    if not sources:
+        yield Row("fuzz", "tests/fuzz/*_fuzz.c", 0, 1, 0.0, "there are none")
+    for source in sources:
+        target = os.path.basename(source)[:-len(".c")]
+        found = os.path.join(work, target)
+        os.makedirs(found)
+        start = time.monotonic()
+        code = bazel(ROOT, "run", "--config=fuzz", "--noshow_progress", "//tests/fuzz:" + target, "--",
+                     "-max_total_time=%d" % options.fuzz_seconds, "-max_len=600", "-timeout=20", "-print_final_stats=1",
+                     "-artifact_prefix=%s/" % found, found, os.path.join(ROOT, "tests/fuzz/corpus", target))
+        broken = sorted(name for name in os.listdir(found) if name.startswith(("crash-", "leak-", "timeout-", "oom-")))
+        for name in broken:
+            with open(os.path.join(found, name), "rb") as file:
+                print("   %s: %s: %s" % (target, name, file.read().hex()), flush=True)
+        good = code == 0 and not broken
+        yield Row("fuzz", target, int(good), int(not good), time.monotonic() - start,
+                  "" if good else "exit code %d %s" % (code, " ".join(broken)))
 
 
 # --- mutations -----------------------------------------------------------------------------------------------------
@@ -187,6 +213,7 @@ PARTS = collections.OrderedDict([
     ("tsan", sanitizer("tsan")),
     ("mutations", mutations),
     ("sim", simulation),
+    ("fuzz", fuzzing),
     ("fresh", fresh_machine),
 ])
 
@@ -204,6 +231,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--seeds", type=int, default=200000)
+    parser.add_argument("--fuzz-seconds", type=int, default=120)
     parser.add_argument("--match", default="")
     options = parser.parse_args()
     parts = options.only.split(",")

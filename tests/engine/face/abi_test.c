@@ -81,7 +81,7 @@ AT(quoit_address, family, 0);
 AT(quoit_address, port, 2);
 AT(quoit_address, ip, 4);
 
-SIZE(quoit_summary, 176);
+SIZE(quoit_summary, 240);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -93,9 +93,9 @@ AT(quoit_summary, status, 60);
 AT(quoit_summary, attempts, 62);
 AT(quoit_summary, reused, 63);
 AT(quoit_summary, spent_ns, 64);
-AT(quoit_summary, redirects, 128);
-AT(quoit_summary, remote, 136);
-AT(quoit_summary, local, 156);
+AT(quoit_summary, redirects, 192);
+AT(quoit_summary, remote, 200);
+AT(quoit_summary, local, 220);
 
 SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
@@ -116,11 +116,11 @@ AT(quoit_question, method, 32);
 AT(quoit_question, method_len, 40);
 AT(quoit_question, hop, 48);
 
-SIZE(quoit_request_state, 80);
+SIZE(quoit_request_state, 144);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 200);
+SIZE(quoit_event, 264);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);

@@ -97,6 +97,7 @@ static void numbers_that_are_no_errors_are_told_as_such(void **state) {
         (void)quoit_error_category(k_numbers[i]);
     }
     assert_int_equal(quoit_error_category(-1), QUOIT_CATEGORY_NONE);
+    assert_int_equal(quoit_error_category(999), QUOIT_CATEGORY_NONE);
     assert_int_equal(quoit_error_category(INT32_MAX), QUOIT_CATEGORY_NONE);
 }
 

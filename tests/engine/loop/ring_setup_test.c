@@ -30,7 +30,8 @@ static void a_refusal_names_its_cause(void **state) {
         {EPERM, NULL, Q_ERR_RING_SECCOMP}, // before 6.6 there is no such file
         {EACCES, "2\n", Q_ERR_RING_SYSCTL},
         {EACCES, NULL, Q_ERR_RING_SECCOMP},
-        {ENOSYS, "2\n", Q_ERR_RING_NOT_SUPPORTED},
+        {ENOSYS, "0\n", Q_ERR_RING_SECCOMP}, // the kernel has it, and a filter hides it
+        {ENOSYS, "", Q_ERR_RING_SECCOMP},
         {ENOSYS, NULL, Q_ERR_RING_NOT_SUPPORTED},
         {EINVAL, NULL, Q_ERR_RING_TOO_OLD},
         {ENOMEM, NULL, Q_ERR_RING_MEMLOCK},
@@ -70,8 +71,7 @@ static void a_kernel_that_refuses_is_reported_with_its_errno(void **state) {
     static const struct {
         int os_errno;
         enum q_error_code code;
-    } k_cases[] = {{ENOSYS, Q_ERR_RING_NOT_SUPPORTED},
-                   {EINVAL, Q_ERR_RING_TOO_OLD},
+    } k_cases[] = {{EINVAL, Q_ERR_RING_TOO_OLD},
                    {ENOMEM, Q_ERR_RING_MEMLOCK},
                    {EMFILE, Q_ERR_FD_LIMIT},
                    {EFAULT, Q_ERR_RING_FAILED}};
@@ -88,6 +88,9 @@ static void a_permission_refused_is_sysctl_or_seccomp(void **state) {
     struct q_error error = create_on((struct q_sim_profile){.setup_errno = EPERM}, NULL, NULL);
     assert_true(error.code == Q_ERR_RING_SECCOMP || error.code == Q_ERR_RING_SYSCTL);
     assert_int_equal(error.os_errno, EPERM);
+    bool has_sysctl = access("/proc/sys/kernel/io_uring_disabled", F_OK) == 0;
+    error = create_on((struct q_sim_profile){.setup_errno = ENOSYS}, NULL, NULL);
+    assert_int_equal(error.code, has_sysctl ? Q_ERR_RING_SECCOMP : Q_ERR_RING_NOT_SUPPORTED);
 }
 
 static void a_kernel_that_lacks_what_is_needed_is_too_old(void **state) {
