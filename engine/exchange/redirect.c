@@ -76,6 +76,10 @@ static struct q_error keep_credentials(const struct q_spec *from, struct q_spec 
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_HEAD);
     }
     q_url_write_basic(&from->url, value, size);
+    // They were in the head already, beyond what a program may add.
+    to->headers.limits.count++;
+    to->headers.limits.line_bytes += (uint32_t)size;
+    to->headers.limits.text_bytes += (uint32_t)size + sizeof "Authorization";
     struct q_error error = q_spec_add_header(to, Q_SLICE("Authorization"), q_slice_make(value, size));
     q_alloc_free(from->alloc, value, size);
     return error;
@@ -101,6 +105,7 @@ static struct q_error copy_ends(const struct q_spec *from, struct q_spec *to) {
 }
 
 static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool drops_body) {
+    to->headers.limits = from->headers.limits; // which may have grown, see keep_credentials
     struct q_error error = copy_ends(from, to);
     if (!q_error_is(error)) {
         error = copy_fields(from, to, drops_body);

@@ -331,7 +331,7 @@ struct q_error q_spec_freeze(struct q_spec *spec) {
     }
     // From a copy of the builder's fields, so that a spec that is refused can still be corrected and frozen later.
     struct q_headers_builder copy;
-    q_headers_builder_init_growing(&copy, spec->alloc, NULL);
+    q_headers_builder_init_growing(&copy, spec->alloc, &spec->headers.limits);
     struct q_error error = Q_OK;
     for (uint32_t i = 0; i < q_headers_builder_count(&spec->headers) && !q_error_is(error); i++) {
         struct q_slice name;

@@ -148,6 +148,30 @@ static void a_field_of_the_users_goes_on_in_place_of_the_urls_credentials(void *
     q_spec_release(spec);
 }
 
+// What was accepted can be redirected: the URL's credentials are a field more than the program may give, and longer.
+static void credentials_of_the_url_go_on_whatever_else_is_there(void **state) {
+    (void)state;
+    static char url[60000];
+    memset(url, 'u', sizeof url - 1);
+    memcpy(url, "http://", 7);
+    memcpy(url + sizeof url - 6, "@a/x", 5);
+    struct q_spec *spec = NULL;
+    assert_false(q_error_is(q_spec_new(q_alloc_libc(), Q_SLICE("GET"), text(url), &spec)));
+    for (unsigned i = 0; i < Q_HEADERS_COUNT_DEFAULT; i++) {
+        assert_false(q_error_is(q_spec_add_header(spec, Q_SLICE("X"), Q_SLICE("y"))));
+    }
+    assert_int_equal(q_spec_add_header(spec, Q_SLICE("X"), Q_SLICE("y")).code, Q_ERR_TOO_MANY_HEADERS);
+    assert_false(q_error_is(q_spec_freeze(spec)));
+    for (unsigned hop = 0; hop < 3; hop++) { // the first makes a field of them, which the others carry
+        struct q_spec *next = NULL;
+        assert_int_equal(q_redirect_next(spec, 302, text("http://a/y"), &next).code, Q_ERR_OK);
+        assert_true(head_has(next, "\r\nAuthorization: Basic dXV1"));
+        q_spec_release(spec);
+        spec = next;
+    }
+    q_spec_release(spec);
+}
+
 static void nothing_leads_onto_a_socket_but_what_is_there_already(void **state) {
     static const struct {
         const char *url;
@@ -306,6 +330,7 @@ int main(void) {
         cmocka_unit_test(credentials_stay_with_their_origin),
         cmocka_unit_test(credentials_of_the_url_stay_with_their_origin_too),
         cmocka_unit_test(a_field_of_the_users_goes_on_in_place_of_the_urls_credentials),
+        cmocka_unit_test(credentials_of_the_url_go_on_whatever_else_is_there),
         cmocka_unit_test(nothing_leads_onto_a_socket_but_what_is_there_already),
         cmocka_unit_test(what_cannot_be_followed_is_a_typed_error),
         cmocka_unit_test(every_hop_comes_from_the_same_local_address),
