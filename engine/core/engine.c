@@ -358,11 +358,15 @@ int32_t q_engine_tick(struct q_engine *engine) {
     if (code != 0) {
         return -code;
     }
-    if (engine->is_over || engine->is_ticking) {
-        return engine->is_over ? 0 : -Q_ERR_WRONG_THREAD;
+    if (engine->is_ticking) {
+        return -Q_ERR_WRONG_THREAD;
     }
+    // Also when it is over: the ring's last completions rang, and a host that still watches must not run in circles.
     struct q_sys_uring *sys = engine->seams.sys;
     sys->eventfd_clear(sys, engine->event_fd);
+    if (engine->is_over) {
+        return 0;
+    }
     engine->is_ticking = true;
     q_table_enter_loop();
     q_loop_tick(&engine->loop, false);
