@@ -302,7 +302,7 @@ static const struct quoit_slice k_pieces[] = {
     PIECE(THOUSAND THOUSAND THOUSAND),
     PIECE("bb8\r\n" THOUSAND THOUSAND THOUSAND "\r\n"),
     PIECE("HTTP/1.1 200 OK\r\nX-Long: " HUNDRED HUNDRED HUNDRED "\r\nX: y\r\nX: z\r\nX: w\r\n"),
-    PIECE("\r\n"),
+    PIECE("HTTP/1.1 302 Found\r\nLocation: /far\r\nContent-Length: 999999\r\n\r\n" THOUSAND),
 };
 
 static struct quoit_slice take_piece(struct script *script) {

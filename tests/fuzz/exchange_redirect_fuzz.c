@@ -216,6 +216,16 @@ static void check_spec(const struct model *m, const struct q_spec *spec) {
 
 // --- one hop -----------------------------------------------------------------------------------------------------
 
+// speaks_tls: whether this engine takes https at all.
+static bool speaks_tls(void) {
+    struct q_spec *spec = NULL;
+    struct q_error error = q_spec_new(q_alloc_libc(), Q_SLICE("GET"), Q_SLICE("https://a/"), &spec);
+    if (!q_error_is(error)) {
+        q_spec_release(spec);
+    }
+    return !q_error_is(error);
+}
+
 static bool is_forbidden(struct q_slice location) {
     for (size_t i = 0; i < location.len; i++) {
         if (strchr("\r\n\t", location.ptr[i]) != NULL) { // and the NUL at its end
@@ -252,7 +262,7 @@ static int32_t wanted(const struct model *m, struct q_slice location, struct q_u
     size_t scheme_len = strcspn(m->start, ":") + 1; // in both there is a ':', before any NUL
     bool is_same_scheme = strncmp(m->start, url->href.ptr, scheme_len) == 0;
     if (((m->options & OPTION_KEEPS_SCHEME) != 0 && !is_same_scheme) || (url->scheme == Q_SCHEME_HTTP_UNIX && !is_same) ||
-        url->scheme == Q_SCHEME_HTTPS) { // without TLS
+        (url->scheme == Q_SCHEME_HTTPS && !speaks_tls())) {
         return Q_ERR_UNSUPPORTED_SCHEME;
     }
     bool has_field = is_same && (gives(m, FIELD_AUTHORIZATION) || m->is_basic_fixed);
@@ -384,6 +394,7 @@ static struct q_spec *build(struct model *m, const struct q_alloc *alloc, const 
                         .fields = head[2] | (unsigned)head[3] << 8,
                         .options = head[4]};
     const char *url = k_urls[head[1] % Q_COUNT_OF(k_urls)];
+    url = (head[1] & 0x80) != 0 && speaks_tls() ? "https://us3r:p4ss@a/dir/x" : url;
     bool is_socket = memcmp(url, "http+unix:", 10) == 0;
     m->options &= is_socket ? ~(unsigned)OPTION_LOCAL : ~0u;
     m->options &= (m->options & OPTION_UPGRADE) != 0 ? ~(unsigned)OPTION_CLOSE : ~0u;
