@@ -18,6 +18,27 @@ static void check_headers(const struct quoit_headers *headers) {
     }
 }
 
+// promised_len gives how long the body must be when its head says so in plain digits; UINT64_MAX: it does not.
+static uint64_t promised_len(const struct stage_request *request, const struct quoit_head *head) {
+    const char *value;
+    size_t len;
+    if (request->is_head_method || head->status == 204 || head->status == 304) {
+        return 0;
+    }
+    if (quoit_headers_get(head->headers, "transfer-encoding", 17, &value, &len) == 1 ||
+        quoit_headers_get(head->headers, "content-length", 14, &value, &len) == 0 || len > 18) {
+        return UINT64_MAX;
+    }
+    uint64_t promised = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (value[i] < '0' || value[i] > '9') {
+            return UINT64_MAX;
+        }
+        promised = promised * 10 + (uint64_t)(value[i] - '0');
+    }
+    return promised;
+}
+
 static void on_head(struct stage_request *request, const struct quoit_event *event) {
     const struct quoit_head *head = &event->u.head;
     FUZZ_CHECK(!request->has_head && !request->is_upgraded);
@@ -32,6 +53,7 @@ static void on_head(struct stage_request *request, const struct quoit_event *eve
     FUZZ_CHECK(!request->was_refused && (request->is_answered || request->token == 0));
     request->has_head = !is_switch;
     request->is_upgraded = is_switch;
+    request->promised = is_switch ? UINT64_MAX : promised_len(request, head);
     request->token = 0; // what follows is no answer to it
 }
 
@@ -40,6 +62,7 @@ static void on_data(struct stage_request *request, const struct quoit_event *eve
     FUZZ_CHECK((request->has_head && !request->is_head_method) || request->is_upgraded);
     FUZZ_CHECK(!request->has_trailers && data->len > 0 && data->offset == request->received);
     request->received += data->len;
+    FUZZ_CHECK(request->received <= request->promised);
     request->held += data->len;
     uint64_t counted = request->is_manual ? request->received : request->held;
     FUZZ_CHECK(counted <= request->credit + Q_ENGINE_BUFFER_BYTES);
@@ -89,6 +112,7 @@ static void on_end(struct stage_request *request, const struct quoit_event *even
     FUZZ_CHECK(summary->bytes_in <= request->stage->peers_sent);
     if (event->type == QUOIT_EVENT_DONE) {
         FUZZ_CHECK(code == 0 && (request->has_head || request->is_upgraded) && !request->was_refused);
+        FUZZ_CHECK(request->promised == UINT64_MAX || request->received == request->promised);
     } else {
         FUZZ_CHECK(may_fail_with(request, code));
         FUZZ_CHECK(summary->failure.retry_safe == 0 || request->heads_at_peers == 0);

@@ -391,6 +391,10 @@ static void await_ends(struct stage *stage) {
         stage_run_for(stage, Q_NS_PER_MS);
         tick(stage);
     }
+    struct quoit_engine_info info = {.struct_size = sizeof info};
+    FUZZ_CHECK(quoit_engine_info(stage->engine, &info) == 0);
+    FUZZ_CHECK(stage->is_closing || info.requests_pending == 0);
+    FUZZ_CHECK(info.requests_done + info.requests_failed == stage->num_requests);
 }
 
 void stage_end(struct stage *stage) {

@@ -54,6 +54,7 @@ struct stage_request {
     bool has_head, is_upgraded, has_trailers, has_ended;
     uint64_t token; // of its last question
     uint32_t questions;
+    uint64_t promised; // bytes of the body, by its head; UINT64_MAX: it does not say
     uint64_t received, held;
 };
 
