@@ -158,8 +158,30 @@ static void half_an_allocator_is_none(void **state) {
     assert_ptr_equal(out.allocator, &allocator);
 }
 
+// A host's struct of any size: it gets what it has room for, zeros in what it knows and we do not, and not a byte behind.
+static void a_struct_is_given_back_in_the_size_that_it_has(void **state) {
+    struct known {
+        uint32_t struct_size;
+        uint32_t numbers[3];
+    };
+    (void)state;
+    for (uint32_t size = sizeof(uint32_t); size < 2 * sizeof(struct known); size += sizeof(uint32_t)) {
+        struct known known = {.struct_size = size, .numbers = {1, 2, 3}};
+        uint32_t theirs[3 * sizeof known / sizeof(uint32_t)];
+        memset(theirs, 0xff, sizeof theirs);
+        theirs[0] = size;
+        q_options_write_struct(theirs, &known, sizeof known);
+        assert_int_equal(theirs[0], size);
+        for (uint32_t i = 1; i < Q_COUNT_OF(theirs); i++) {
+            uint32_t wanted = i * sizeof(uint32_t) >= size ? UINT32_MAX : i <= Q_COUNT_OF(known.numbers) ? i : 0;
+            assert_int_equal(theirs[i], wanted);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_struct_is_given_back_in_the_size_that_it_has),
         cmocka_unit_test(no_options_are_the_defaults_of_the_header),
         cmocka_unit_test(a_shorter_struct_is_filled_up),
         cmocka_unit_test(a_longer_struct_is_taken_as_long_as_its_tail_is_zero),
