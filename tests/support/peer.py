@@ -141,9 +141,9 @@ def report_of(text):
     return json.loads(text[:-1].split(b"\n")[-1].decode("utf-8", errors="strict"))
 
 
-def start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE):
-    """Starts the program. One that hangs is killed after LIMIT_S."""
-    process = subprocess.Popen([PROGRAM] + list(arguments), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+def start(*arguments, program=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE):
+    """Starts a program, the one under test if none is named. One that hangs is killed after LIMIT_S."""
+    process = subprocess.Popen([program or PROGRAM] + list(arguments), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
     watchdog = threading.Timer(LIMIT_S, process.kill)
     watchdog.daemon = True
     watchdog.start()
@@ -174,8 +174,8 @@ def end(process):
                usage.ru_maxrss)
 
 
-def run(*arguments):
-    return end(start(*arguments))
+def run(*arguments, program=None):
+    return end(start(*arguments, program=program))
 
 
 def main(module):
