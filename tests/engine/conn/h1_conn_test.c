@@ -354,6 +354,18 @@ static void an_idle_connection_is_closed_when_its_time_is_up(void **state) {
     close_scene(&s);
 }
 
+static void what_was_left_for_connecting_is_no_idle_time(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s, (struct conn_rig_options){.idle_timeout_ns = Q_NS_PER_S});
+    dial(&s, 30 * Q_NS_PER_S);
+    conn_rig_until(&s.rig, &s.is_ready);
+    conn_rig_run_for(&s.rig, Q_NS_PER_S + 10 * Q_NS_PER_MS);
+    assert_true(s.is_dying);
+    conn_rig_until(&s.rig, &s.is_closed);
+    close_scene(&s);
+}
+
 static void a_busy_connection_has_no_idle_timeout(void **state) {
     (void)state;
     struct scene s;
@@ -540,6 +552,7 @@ int main(void) {
         cmocka_unit_test(an_abandoned_exchange_hears_nothing_more),
         cmocka_unit_test(whatever_an_idle_connection_hears_ends_it_at_once),
         cmocka_unit_test(an_idle_connection_is_closed_when_its_time_is_up),
+        cmocka_unit_test(what_was_left_for_connecting_is_no_idle_time),
         cmocka_unit_test(a_busy_connection_has_no_idle_timeout),
         cmocka_unit_test(what_the_user_refused_is_offered_again_and_nothing_is_lost),
         cmocka_unit_test(a_final_head_may_be_refused_for_as_long_as_it_takes),
