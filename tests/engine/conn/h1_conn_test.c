@@ -288,6 +288,27 @@ static void a_send_that_fails_without_a_reset_fails_its_exchange_at_once(void **
     close_scene(&s);
 }
 
+// The kernel told the send of the reset, and the receive finds an end: the send's word is told.
+static void a_reset_that_the_send_found_is_told_as_the_sends(void **state) {
+    (void)state;
+    struct scene s;
+    open_connected(&s, (struct conn_rig_options){0});
+    s.rig.response = NULL;
+    q_sim_fail_op(s.rig.sim, IORING_OP_SEND, 1, EPIPE);
+    start(&s, CONN_RIG_GET, (struct q_slice){0});
+    conn_rig_run_for(&s.rig, 5 * Q_NS_PER_MS);
+    assert_false(the_user.is_over); // the server may still have something to say
+    q_sim_conn_fin(s.rig.last);
+    conn_rig_until(&s.rig, &the_user.is_over);
+    assert_string_equal(the_user.diary, "F");
+    assert_int_equal(the_user.error.code, Q_ERR_CONNECTION_RESET);
+    assert_int_equal(the_user.error.phase, Q_PHASE_SEND);
+    assert_int_equal(the_user.error.os_errno, EPIPE);
+    assert_int_equal(the_user.error.retry_safe, 1);
+    conn_rig_until(&s.rig, &s.is_closed);
+    close_scene(&s);
+}
+
 static void an_abandoned_exchange_hears_nothing_more(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < 30; seed++) {
@@ -549,6 +570,7 @@ int main(void) {
         cmocka_unit_test(a_reset_that_the_send_may_find_first_is_told_once),
         cmocka_unit_test(a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them),
         cmocka_unit_test(a_send_that_fails_without_a_reset_fails_its_exchange_at_once),
+        cmocka_unit_test(a_reset_that_the_send_found_is_told_as_the_sends),
         cmocka_unit_test(an_abandoned_exchange_hears_nothing_more),
         cmocka_unit_test(whatever_an_idle_connection_hears_ends_it_at_once),
         cmocka_unit_test(an_idle_connection_is_closed_when_its_time_is_up),
