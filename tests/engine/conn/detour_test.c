@@ -36,13 +36,15 @@ static void the_first_rule_that_matches_counts(void **state) {
         const char *host;
         uint16_t port;
         enum q_host_kind kind;
+        uint8_t address[16]; // of a literal
     } k_rows[] = {
-        {"http://a.test/", "127.0.0.1", 8080, Q_HOST_IPV4},   // host and port both given
-        {"http://A.test:81/", "::1", 81, Q_HOST_IPV6},        // another port of it: keeps the port
-        {"http://b.test:99/", "b.test", 7, Q_HOST_NAME},      // another host: keeps the host
-        {"http://c.test/", "c.test", 80, Q_HOST_NAME},        // none
-        {"http://127.0.0.9/", "d.test", 1, Q_HOST_NAME},      // a literal is a host like any other
-        {"http://[::9]/", "e.test", 2, Q_HOST_NAME},
+        {"http://a.test/", "127.0.0.1", 8080, Q_HOST_IPV4, {127, 0, 0, 1}}, // host and port both given
+        {"http://A.test:81/", "::1", 81, Q_HOST_IPV6, {[15] = 1}},          // another port of it: keeps the port
+        {"http://b.test:99/", "b.test", 7, Q_HOST_NAME, {0}},               // another host: keeps the host
+        {"http://c.test/", "c.test", 80, Q_HOST_NAME, {0}},                 // none
+        {"http://127.0.0.9/", "d.test", 1, Q_HOST_NAME, {0}},               // a literal is a host like any other
+        {"http://[::9]/", "e.test", 2, Q_HOST_NAME, {0}},
+        {"http://127.0.0.8:99/", "127.0.0.8", 7, Q_HOST_IPV4, {127, 0, 0, 8}},
     };
     struct q_detours detours = {0};
     (void)state;
@@ -57,6 +59,10 @@ static void the_first_rule_that_matches_counts(void **state) {
         assert_true(q_slice_equal(origin.peer.host, q_slice_of_string(k_rows[i].host)));
         assert_int_equal(origin.peer.port, k_rows[i].port);
         assert_int_equal(origin.peer.host_kind, k_rows[i].kind);
+        if (k_rows[i].kind != Q_HOST_NAME) {
+            size_t len = k_rows[i].kind == Q_HOST_IPV4 ? 4 : 16;
+            assert_memory_equal(origin.peer.address, k_rows[i].address, len);
+        }
         q_origin_deinit(&origin);
     }
     q_detours_deinit(&detours, q_alloc_libc());

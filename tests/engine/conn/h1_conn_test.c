@@ -288,6 +288,27 @@ static void a_send_that_fails_without_a_reset_fails_its_exchange_at_once(void **
     close_scene(&s);
 }
 
+// The kernel told the send of the reset, and the receive finds an end: the send's word is told.
+static void a_reset_that_the_send_found_is_told_as_the_sends(void **state) {
+    (void)state;
+    struct scene s;
+    open_connected(&s, (struct conn_rig_options){0});
+    s.rig.response = NULL;
+    q_sim_fail_op(s.rig.sim, IORING_OP_SEND, 1, EPIPE);
+    start(&s, CONN_RIG_GET, (struct q_slice){0});
+    conn_rig_run_for(&s.rig, 5 * Q_NS_PER_MS);
+    assert_false(the_user.is_over); // the server may still have something to say
+    q_sim_conn_fin(s.rig.last);
+    conn_rig_until(&s.rig, &the_user.is_over);
+    assert_string_equal(the_user.diary, "F");
+    assert_int_equal(the_user.error.code, Q_ERR_CONNECTION_RESET);
+    assert_int_equal(the_user.error.phase, Q_PHASE_SEND);
+    assert_int_equal(the_user.error.os_errno, EPIPE);
+    assert_int_equal(the_user.error.retry_safe, 1);
+    conn_rig_until(&s.rig, &s.is_closed);
+    close_scene(&s);
+}
+
 static void an_abandoned_exchange_hears_nothing_more(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < 30; seed++) {
@@ -350,6 +371,18 @@ static void an_idle_connection_is_closed_when_its_time_is_up(void **state) {
     conn_rig_until(&s.rig, &s.is_dying);
     uint64_t idle_ns = q_sim_now(s.rig.sim) - idle_since;
     assert_true(idle_ns >= 10 * Q_NS_PER_S && idle_ns <= 10 * Q_NS_PER_S + 5 * Q_NS_PER_MS);
+    conn_rig_until(&s.rig, &s.is_closed);
+    close_scene(&s);
+}
+
+static void what_was_left_for_connecting_is_no_idle_time(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s, (struct conn_rig_options){.idle_timeout_ns = Q_NS_PER_S});
+    dial(&s, 30 * Q_NS_PER_S);
+    conn_rig_until(&s.rig, &s.is_ready);
+    conn_rig_run_for(&s.rig, Q_NS_PER_S + 10 * Q_NS_PER_MS);
+    assert_true(s.is_dying);
     conn_rig_until(&s.rig, &s.is_closed);
     close_scene(&s);
 }
@@ -537,9 +570,11 @@ int main(void) {
         cmocka_unit_test(a_reset_that_the_send_may_find_first_is_told_once),
         cmocka_unit_test(a_failed_send_does_not_push_bytes_at_a_user_that_refuses_them),
         cmocka_unit_test(a_send_that_fails_without_a_reset_fails_its_exchange_at_once),
+        cmocka_unit_test(a_reset_that_the_send_found_is_told_as_the_sends),
         cmocka_unit_test(an_abandoned_exchange_hears_nothing_more),
         cmocka_unit_test(whatever_an_idle_connection_hears_ends_it_at_once),
         cmocka_unit_test(an_idle_connection_is_closed_when_its_time_is_up),
+        cmocka_unit_test(what_was_left_for_connecting_is_no_idle_time),
         cmocka_unit_test(a_busy_connection_has_no_idle_timeout),
         cmocka_unit_test(what_the_user_refused_is_offered_again_and_nothing_is_lost),
         cmocka_unit_test(a_final_head_may_be_refused_for_as_long_as_it_takes),

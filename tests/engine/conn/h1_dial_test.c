@@ -136,6 +136,41 @@ static void without_a_free_slot_nothing_is_begun(void **state) {
     close_scene(&s);
 }
 
+static struct q_error no_slot(struct q_io *io, struct q_io_slot *out) {
+    (void)io;
+    (void)out;
+    return q_error_make(Q_ERR_FD_LIMIT, Q_PHASE_CONNECT);
+}
+
+// The first address has refused, and when the next one is to be dialled there is no slot any more: the end comes at once,
+// from the close of the first, and once; nothing of it is left armed.
+static void without_a_slot_for_the_next_address_connecting_ends(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s, (struct conn_rig_options){0});
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_REFUSE, 0);
+    add_address(&s, 2, Q_SIM_ACCEPT, 0);
+    dial(&s, 5 * Q_NS_PER_S);
+    const struct q_io_vtable *ring = s.rig.loop.io->v;
+    struct q_io_vtable full = *ring;
+    full.open = no_slot;
+    s.rig.loop.io->v = &full;
+    conn_rig_until(&s.rig, &s.is_closed);
+    s.rig.loop.io->v = ring;
+    assert_true(s.has_failed);
+    assert_int_equal(s.error.code, Q_ERR_FD_LIMIT);
+    assert_int_equal(s.error.retry_safe, 1);
+    assert_int_equal(s.dying, 0);
+    assert_int_equal(s.h1.conn.state, Q_CONN_NEW);
+    assert_false(q_timer_is_armed(&s.h1.timer));
+    s.is_closed = s.has_failed = false;
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_ACCEPT, 0);
+    dial(&s, 5 * Q_NS_PER_S); // from its first address again
+    conn_rig_until(&s.rig, &s.is_ready);
+    assert_int_equal(s.h1.conn.remote.ip[3], 1);
+    close_scene(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_becomes_idle_with_a_receive_armed),
@@ -146,6 +181,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_between_two_addresses_ends_it_once),
         cmocka_unit_test(a_close_while_dialling_is_silent),
         cmocka_unit_test(without_a_free_slot_nothing_is_begun),
+        cmocka_unit_test(without_a_slot_for_the_next_address_connecting_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@ static void open_list(void) {
 
 static void close_list(void) {
     q_h1_feeds_drop(&feeds, &the_loop);
+    assert_false(feeds.is_open || feeds.is_broken || feeds.is_end_due || feeds.has_ended); // as before its first use
     q_h1_feeds_drop(&feeds, &the_loop); // legal on nothing
     q_loop_say_farewells(&the_loop);
     char text[256];

@@ -1,8 +1,9 @@
-// A test bench for the pool: connections as in conn_rig.h, a hosts file with the names "one" (127.0.0.1) and "two"
+// A test bench for the pool: connections as in conn_rig.h, a hosts file with the names "one" (127.0.0.1), "two"
 // (127.0.0.7, where nobody listens, and 127.0.0.1) and "both" (127.0.0.7 and ::1), and askers, each of which wants one
 // connection and makes one exchange on what it gets. That nobody hears two things, or anything from inside its own call,
 // is checked for each; and that who waits hears in turn that a connection is being made for it and that it is not any
-// more. One thread, the loop's.
+// more.
+// One thread, the loop's.
 #ifndef QUOIT_TESTS_ENGINE_CONN_POOL_RIG_H
 #define QUOIT_TESTS_ENGINE_CONN_POOL_RIG_H
 

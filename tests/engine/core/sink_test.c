@@ -2,6 +2,8 @@
 #include "tests/engine/core/host.h"
 
 #include <poll.h>
+#include <sched.h>
+#include <time.h>
 
 #include "bench/server/gate.h"
 #include "bench/server/scripted.h"
@@ -245,6 +247,49 @@ static void small_pieces_do_not_hold_receive_buffers(void **state) {
 }
 
 // The memory's limit pauses connections; it fails none of them.
+// Large pieces are lent, and charged by what they hold on to: at least half of it is body.
+static void credit_lets_in_half_of_itself_at_least(void **state) {
+    enum { CREDIT = 16 * BUFFER };
+    (void)state;
+    struct bench_server *server = server_start("/size/1000000");
+    host_start(&host, NULL, NULL);
+    host_submit(&host, 0, request_with_credit(CREDIT, 0));
+    struct pollfd wait = {.fd = quoit_port_fd(host.port), .events = POLLIN};
+    for (uint64_t len = 0; len < CREDIT / 2;) {
+        assert_int_equal(poll(&wait, 1, HOST_WAIT_MS), 1);
+        len += drain_without_advancing();
+    }
+    assert_int_equal(quoit_port_advance(host.port), QUOIT_OK);
+    host_assert_done(host_wait(&host, 0), 1000000);
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
+// A host that does not look holds a small chunk for each head, and not the large one in which it was read.
+static void heads_that_wait_for_their_host_are_small(void **state) {
+    enum { MANY = 200, SMALL_CHUNK = 4096 + 256 };
+    (void)state;
+    struct bench_server *server = server_start("/size/0");
+    host_start(&host, &(struct quoit_engine_options){.connections_per_origin_max = 1}, NULL); // one is read at a time
+    host_get(&host, 0, the_url);
+    host_assert_done(host_wait(&host, 0), 0);
+    uint64_t before = host_info(&host).buffer_bytes;
+    for (uint32_t i = 1; i <= MANY; i++) {
+        host_get(&host, i, the_url);
+    }
+    struct quoit_engine_info info;
+    time_t end = time(NULL) + HOST_WAIT_MS / 1000;
+    do {
+        assert_true(time(NULL) <= end);
+        sched_yield();
+        info = host_info(&host);
+    } while (info.requests_done < MANY + 1);
+    assert_true(info.buffer_bytes <= before + MANY * SMALL_CHUNK + 8 * BUFFER); // and what the connection has
+    host_wait_all(&host, MANY + 1);
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
 static void requests_wait_for_memory_and_then_go_on(void **state) {
     enum { NUM = 40, LEN = 300000 };
     (void)state;
@@ -380,6 +425,8 @@ int main(void) {
         cmocka_unit_test(grants_of_many_threads_add_up),
         cmocka_unit_test(taken_bytes_hold_the_credit_until_they_are_released),
         cmocka_unit_test(small_pieces_do_not_hold_receive_buffers),
+        cmocka_unit_test(credit_lets_in_half_of_itself_at_least),
+        cmocka_unit_test(heads_that_wait_for_their_host_are_small),
         cmocka_unit_test(requests_wait_for_memory_and_then_go_on),
         cmocka_unit_test(free_memory_of_one_kind_serves_the_others),
         cmocka_unit_test(events_come_in_order_with_their_fields),
