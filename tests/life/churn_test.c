@@ -3,7 +3,6 @@
 // with 8 MiB of locked memory, for whom the kernel counts what it takes back late.
 #include "tests/life/life.h"
 
-#include <grp.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -20,7 +19,6 @@ enum {
     NUM_REQUESTS = 6, // in flight at each close
     MEMLOCK = 8 << 20,
     SLACK_HEAP = 256 << 10, // arenas and what libc keeps of threads; an engine has more than that
-    NOBODY = 65534,
 };
 
 static struct bench_server *server;
@@ -237,17 +235,12 @@ static void a_thousand_engines_leave_nothing_behind(void **state) {
     assert_int_equal(make_a_thousand(), 0);
 }
 
-static int become_an_ordinary_user(void) {
-    struct rlimit memlock = {.rlim_cur = MEMLOCK, .rlim_max = MEMLOCK};
-    EXPECT(setrlimit(RLIMIT_MEMLOCK, &memlock) == 0);
-    EXPECT(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-    return 0;
-}
-
 static int make_a_thousand_as_an_ordinary_user(struct life_child *child, void *context) {
     (void)child;
     (void)context;
-    EXPECT(become_an_ordinary_user() == 0);
+    struct rlimit memlock = {.rlim_cur = MEMLOCK, .rlim_max = MEMLOCK};
+    EXPECT(setrlimit(RLIMIT_MEMLOCK, &memlock) == 0);
+    EXPECT(life_become_ordinary() == 0);
     return make_a_thousand();
 }
 

@@ -40,6 +40,10 @@ extern const uint32_t life_rungs[LIFE_RUNGS];
         }                                                                                                              \
     } while (0)
 
+// life_become_ordinary gives up root and its capabilities, if the process has them, for good. Each time it is another user,
+// since the kernel counts locked memory and threads by user, and tests run side by side. 0, or the line that failed.
+int life_become_ordinary(void);
+
 // struct life_child is a process forked off the test's, which runs one function and ends.
 struct life_child {
     pid_t pid;

@@ -3,7 +3,6 @@
 #include "tests/life/life.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -14,7 +13,6 @@
 #include "bench/server/server.h"
 
 enum {
-    NOBODY = 65534,
     NUM_AT_ONCE = 40,
     EXIT_CODE = 7,
 };
@@ -26,13 +24,6 @@ static char silent_url[HOST_URL_MAX];
 static int set_limit(int resource, rlim_t limit) {
     struct rlimit both = {.rlim_cur = limit, .rlim_max = limit};
     EXPECT(setrlimit(resource, &both) == 0);
-    return 0;
-}
-
-static int become_an_ordinary_user(void) {
-    if (geteuid() == 0) {
-        EXPECT(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-    }
     return 0;
 }
 
@@ -122,7 +113,7 @@ static int create_with(int resource, rlim_t limit, int32_t wanted, int32_t os_er
     struct quoit_failure failure = {0};
     EXPECT(getrlimit(resource, &soft) == 0);
     rlim_t before = soft.rlim_cur;
-    EXPECT(become_an_ordinary_user() == 0);
+    EXPECT(life_become_ordinary() == 0);
     soft.rlim_cur = limit;
     EXPECT(setrlimit(resource, &soft) == 0);
     int32_t code = quoit_engine_create(NULL, &engine, &failure);
@@ -187,7 +178,7 @@ static int live_with_little_locked_memory(struct life_child *child, void *contex
     (void)child;
     (void)context;
     EXPECT(set_limit(RLIMIT_MEMLOCK, 24 << 10) == 0);
-    EXPECT(become_an_ordinary_user() == 0);
+    EXPECT(life_become_ordinary() == 0);
     struct quoit_engine engine;
     struct quoit_port port;
     struct quoit_request *request = NULL;
