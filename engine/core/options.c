@@ -76,7 +76,7 @@ int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_
     out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
     bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);
     const uint32_t known_capabilities = QUOIT_CAP_DEFER_TASKRUN | QUOIT_CAP_HIDDEN_RING | QUOIT_CAP_DIRECT_SOCKET |
-                                        QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT;
+                                        QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT | QUOIT_CAP_DIRECT_BIND;
     if (out->reserved != 0 || (out->capabilities_off & ~known_capabilities) != 0) {
         return Q_ERR_INVALID_ARGUMENT; // they may mean something one day
     }

@@ -23,7 +23,8 @@ enum q_ring_capability {
     Q_RING_DIRECT_SOCKET = 1 << 2,
     Q_RING_FUTEX_DOORBELL = 1 << 3,
     Q_RING_NO_IOWAIT = 1 << 4,
-    Q_RING_CAPABILITIES = (1 << 5) - 1,
+    Q_RING_DIRECT_BIND = 1 << 5,
+    Q_RING_CAPABILITIES = (1 << 6) - 1,
 };
 
 struct q_ring;

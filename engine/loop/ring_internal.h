@@ -54,7 +54,6 @@ struct q_ring {
     unsigned setup_flags;
     uint32_t capabilities;
     bool is_enabled;
-    bool has_bind; // the kernel binds sockets in slots
 
     struct ring_slot *slots;
     uint32_t slot_free_first;

@@ -145,7 +145,8 @@ void q_ring_op_connect(struct q_io *io, struct q_io_slot name, struct q_io_op *o
     start(slot, SLOT_OP_CONNECT, op, Q_IO_CONNECT);
     // A chain that is cut by a submit in its middle is two chains.
     q_ring_reserve_sqes(ring, params->num_options + 3);
-    bool is_direct = (ring->capabilities & Q_RING_DIRECT_SOCKET) && (params->local == NULL || ring->has_bind);
+    uint32_t needed = Q_RING_DIRECT_SOCKET | (params->local != NULL ? Q_RING_DIRECT_BIND : 0);
+    bool is_direct = (ring->capabilities & needed) == needed;
     if (is_direct) {
         chain_socket(ring, name, params);
         slot->has_file = true;

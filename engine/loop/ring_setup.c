@@ -155,7 +155,7 @@ static void probe_capabilities(struct q_ring *ring) {
     if (q_ring_register(ring, IORING_REGISTER_PROBE, &answer, PROBED_OPS) >= 0) {
         found |= has_op(&answer.probe, Q_URING_OP_FUTEX_WAIT) ? Q_RING_FUTEX_DOORBELL : 0;
         found |= has_op(&answer.probe, Q_URING_OP_URING_CMD) ? Q_RING_DIRECT_SOCKET : 0;
-        ring->has_bind = has_op(&answer.probe, Q_URING_OP_BIND);
+        found |= has_op(&answer.probe, Q_URING_OP_BIND) ? Q_RING_DIRECT_BIND : 0;
     }
     found |= ring->uring.features & Q_URING_FEAT_REG_REG_RING ? Q_RING_HIDDEN : 0;
     found |= ring->uring.features & Q_URING_FEAT_NO_IOWAIT ? Q_RING_NO_IOWAIT : 0;

@@ -25,8 +25,8 @@
 
 enum {
     LIFE_ALL_OFF = QUOIT_CAP_DEFER_TASKRUN | QUOIT_CAP_HIDDEN_RING | QUOIT_CAP_DIRECT_SOCKET |
-                   QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT,
-    LIFE_RUNGS = 7,
+                   QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT | QUOIT_CAP_DIRECT_BIND,
+    LIFE_RUNGS = 8,
 };
 
 // life_rungs is what to force off, rung by rung: nothing, each capability alone, all.

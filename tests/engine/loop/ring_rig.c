@@ -18,6 +18,7 @@ const struct rig_rung k_rig_rungs[RIG_RUNGS] = {
     {"sockets by number", Q_RING_DIRECT_SOCKET},
     {"bell by eventfd", Q_RING_FUTEX_DOORBELL},
     {"no no-iowait", Q_RING_NO_IOWAIT},
+    {"bound by number", Q_RING_DIRECT_BIND},
     {"lowest rung", Q_RING_CAPABILITIES},
 };
 

@@ -313,8 +313,9 @@ static void each_rung_is_found_by_trying(void **state) {
         {{.no_registered_ring = true}, Q_RING_HIDDEN},
         {{.no_socket_cmd = true}, Q_RING_DIRECT_SOCKET},
         {{.no_socket_op = true}, Q_RING_DIRECT_SOCKET},
-        {{.no_futex = true}, Q_RING_FUTEX_DOORBELL},
+        {{.no_futex = true}, Q_RING_FUTEX_DOORBELL | Q_RING_DIRECT_BIND}, // which came later
         {{.no_iowait_flag = true}, Q_RING_NO_IOWAIT},
+        {{.no_bind_op = true}, Q_RING_DIRECT_BIND},
     };
     for (size_t i = 0; i < Q_COUNT_OF(k_cases); i++) {
         assert_int_equal(capabilities_on(k_cases[i].profile, 0), Q_RING_CAPABILITIES & ~k_cases[i].missing);
