@@ -330,8 +330,8 @@ static void runs_a_batch(void *context) {
     }
 }
 
-// Mutation 6 of tests/model/slotword.pml: a node may be pushed again as soon as its command has unpinned it. What stands
-// behind it in the backlog must be known by then, or is lost.
+// Mutation 6 of tests/model/slotword.pml: a node may be pushed again as soon as its command has unpinned it. What
+// stands behind it in the backlog must be known by then, or is lost.
 static void a_node_that_is_pushed_again_at_once_loses_nothing_behind_it(void **state) {
     static const struct q_schedule_rule k_rules[] = {
         {"host:start", "loop:core.commands.behind_run#2"}, // the first one was the submit
@@ -341,7 +341,8 @@ static void a_node_that_is_pushed_again_at_once_loses_nothing_behind_it(void **s
     (void)state;
     struct bench_server *server = server_start("/size/1?silent=1");
     for (size_t i = 0; i < Q_COUNT_OF(batches); i++) {
-        const struct q_schedule_actor actors[] = {{"host", batches[i].ask, NULL}, {"loop", runs_a_batch, &batches[i]}};
+        const struct q_schedule_actor actors[] = {{"host", batches[i].ask, NULL},
+                                                  {"loop", runs_a_batch, &batches[i]}};
         host_start(&host, &k_driven, NULL);
         host_get(&host, 0, the_url);
         assert_true(q_schedule_run(k_rules, Q_COUNT_OF(k_rules), actors, Q_COUNT_OF(actors)));
@@ -375,8 +376,8 @@ static void ends_by_itself(void *context) {
     }
 }
 
-// Mutation 10 of tests/model/slotword.pml: a pin has kept the loop from giving the slot back. It tries again when the pin
-// has gone.
+// Mutation 10 of tests/model/slotword.pml: a pin has kept the loop from giving the slot back. It tries again when the
+// pin has gone.
 static void a_slot_that_was_pinned_at_its_end_is_given_back_behind_the_pin(void **state) {
     static const struct q_schedule_rule k_rules[] = {
         {"loop:start", "host:slotword.pin_cancel.after_cas"},

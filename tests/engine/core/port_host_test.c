@@ -89,8 +89,8 @@ static void a_host_with_poll_is_woken_each_time(void **state) {
 }
 
 struct look {
-    int32_t count;     // what the drain gave
-    bool is_readable;  // whether a host that goes to sleep behind it is woken
+    int32_t count;    // what the drain gave
+    bool is_readable; // whether a host that goes to sleep behind it is woken
 };
 
 static struct look looks[2];
@@ -122,7 +122,7 @@ static void publishes_twice(void *context) {
 }
 
 // Mutation 8 of tests/model/evring.pml: a host that reads the eventfd behind its look swallows the signal of what was
-// published since, and sleeps for ever. Once with the arming that the port is born with, once with one of the host's own.
+// published since, and sleeps for ever. Once with the arming that the port is born with, once with one of the host's.
 static void a_signal_that_comes_behind_the_look_is_left_for_the_next(void **state) {
     static const struct q_schedule_rule k_rules[] = {
         {"loop:start", "host:core.drain.behind_arm"},
