@@ -177,6 +177,7 @@ static bool take_commands(void *owner) {
         struct q_mpsc_node *node = engine->backlog;
         engine->backlog = node->next; // read before the command runs: some may be pushed again at once
         q_engine_run_command(engine, q_command_of(node));
+        Q_HOOK("core.commands.behind_run");
     }
     return has_unpublished(engine);
 }

@@ -3,6 +3,7 @@
 #include "engine/core/port.h"
 
 #include "engine/base/clock.h"
+#include "engine/base/hook.h"
 
 #include <poll.h>
 
@@ -45,8 +46,12 @@ int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t eve
             count++;
             continue;
         }
+        if (count == max) {
+            return (int32_t)count;
+        }
         // Armed only behind all that is published; when that fails there is more to hand out.
-        if (count == max || q_evring_arm(&port->ring, port->num_drained)) {
+        if (q_evring_arm(&port->ring, port->num_drained)) {
+            Q_HOOK("core.drain.behind_arm");
             return (int32_t)count;
         }
     }

@@ -187,21 +187,23 @@ static void silence_and_expected_closes_end_with_the_client(void **state) {
 }
 
 static void it_can_be_stopped_at_any_step(void **state) {
-    struct bench_gate never;
+    struct bench_gate never, arrived;
     unsigned before = raw_num_fds();
     (void)state;
     bench_gate_init(&never);
-    const struct bench_step waits[] = {{.kind = BENCH_WAIT, .gate = &never}, {0}};
-    static const struct bench_step k_reads[] = {{.kind = BENCH_EXPECT_REQUEST}, {0}};
-    static const struct bench_step k_closes[] = {{.kind = BENCH_EXPECT_CLOSE}, {0}};
-    static const struct bench_step k_silent[] = {{0}};
-    const struct bench_step *const scripts[] = {waits, k_reads, k_closes, k_silent, NULL};
+    bench_gate_init(&arrived);
+    const struct bench_step arrives = {.kind = BENCH_OPEN, .gate = &arrived};
+    const struct bench_step waits[] = {arrives, {.kind = BENCH_WAIT, .gate = &never}, {0}};
+    const struct bench_step reads[] = {arrives, {.kind = BENCH_EXPECT_REQUEST}, {0}};
+    const struct bench_step closes[] = {arrives, {.kind = BENCH_EXPECT_CLOSE}, {0}};
+    const struct bench_step silent[] = {arrives, {0}};
+    const struct bench_step *const scripts[] = {waits, reads, closes, silent, NULL};
     struct bench_scripted *scripted = bench_scripted_start("127.0.0.1", scripts);
     struct raw_client clients[4];
     for (int i = 0; i < 4; i++) {
         clients[i] = raw_connect(bench_scripted_port(scripted));
-        while (bench_scripted_accepted(scripted) <= (unsigned)i)
-            poll(NULL, 0, 1);
+        assert_true(bench_gate_wait(&arrived, -1, LIMIT_MS));
+        assert_int_equal(bench_scripted_accepted(scripted), i + 1);
     }
     bench_scripted_stop(scripted);
     for (int i = 0; i < 4; i++) {
@@ -209,6 +211,7 @@ static void it_can_be_stopped_at_any_step(void **state) {
         raw_close(&clients[i]);
     }
     bench_gate_deinit(&never);
+    bench_gate_deinit(&arrived);
     assert_int_equal(raw_num_fds(), before);
 }
 

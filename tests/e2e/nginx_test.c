@@ -14,6 +14,7 @@
 
 #include "bench/load/load.h"
 #include "bench/server/body.h"
+#include "bench/server/gate.h"
 #include "tests/bench/raw_client.h"
 #include "tests/e2e/nginx.h"
 #include "tests/life/life.h"
@@ -84,8 +85,9 @@ static void rig_stop(struct rig *rig) {
     assert_int_equal(raw_num_fds(), rig->fds_before);
 }
 
-static void rig_run(struct rig *rig, uint64_t num, bool failures_expected, struct load_result *out,
-                    _Atomic uint64_t *progress) {
+// The load, whose result is to be asserted on when no other thread is left that looks at it.
+static void rig_play(struct rig *rig, uint64_t num, bool failures_expected, struct load_result *out,
+                     _Atomic uint64_t *progress) {
     struct load_scenario scenario = {.targets = rig->targets,
                                      .num_targets = SIZES,
                                      .num_requests = num,
@@ -93,10 +95,18 @@ static void rig_run(struct rig *rig, uint64_t num, bool failures_expected, struc
                                      .take_every = 5,
                                      .failures_expected = failures_expected};
     load_run(rig->load, &scenario, out, progress);
-    if (out->errors > 0) {
-        fail_msg("%llu errors, the first: %s", (unsigned long long)out->errors, out->first_error);
+}
+
+static void assert_played(uint64_t num, const struct load_result *result) {
+    if (result->errors > 0) {
+        fail_msg("%llu errors, the first: %s", (unsigned long long)result->errors, result->first_error);
     }
-    assert_int_equal(out->done + out->failed, num);
+    assert_int_equal(result->done + result->failed, num);
+}
+
+static void rig_run(struct rig *rig, uint64_t num, bool failures_expected, struct load_result *out) {
+    rig_play(rig, num, failures_expected, out, NULL);
+    assert_played(num, out);
 }
 
 static struct quoit_engine_info info_of(const struct rig *rig) {
@@ -110,7 +120,7 @@ static void four_threads_get_files_of_all_sizes_over_keep_alive(void **state) {
     static struct load_result result;
     (void)state;
     rig_start(&rig, "");
-    rig_run(&rig, REQUESTS, false, &result, NULL);
+    rig_run(&rig, REQUESTS, false, &result);
     assert_int_equal(result.done, REQUESTS);
     assert_true(info_of(&rig).connections_opened <= 16);
     rig_stop(&rig);
@@ -121,7 +131,7 @@ static void chunked_answers_come_whole(void **state) {
     static struct load_result result;
     (void)state;
     rig_start(&rig, "/ssi");
-    rig_run(&rig, REQUESTS / 10, false, &result, NULL);
+    rig_run(&rig, REQUESTS / 10, false, &result);
     assert_int_equal(result.done, REQUESTS / 10);
     rig_stop(&rig);
 }
@@ -224,6 +234,7 @@ static void every_kind_of_answer_is_framed_right_on_one_connection(void **state)
 
 struct shaker {
     _Atomic uint64_t progress;
+    struct bench_gate over; // opened when the load has come to its end, whatever came of it
     uint64_t num_requests;
     int num_reloads;
 };
@@ -232,7 +243,9 @@ static void *reload_now_and_then(void *argument) {
     struct shaker *shaker = argument;
     for (uint64_t i = 1; i <= 3; i++) {
         while (atomic_load(&shaker->progress) < shaker->num_requests / 5 * i) {
-            sched_yield();
+            if (bench_gate_wait(&shaker->over, -1, 1)) {
+                return NULL;
+            }
         }
         kill(nginx.pid, SIGHUP);
         shaker->num_reloads++;
@@ -247,13 +260,17 @@ static void a_reload_in_the_middle_loses_no_request(void **state) {
     (void)state;
     rig_start(&rig, "");
     struct shaker shaker = {.num_requests = REQUESTS / 2};
+    bench_gate_init(&shaker.over);
     assert_int_equal(pthread_create(&thread, NULL, reload_now_and_then, &shaker), 0);
-    rig_run(&rig, shaker.num_requests, true, &result, &shaker.progress);
+    rig_play(&rig, shaker.num_requests, true, &result, &shaker.progress);
+    bench_gate_open(&shaker.over);
     pthread_join(thread, NULL);
+    bench_gate_deinit(&shaker.over);
+    assert_played(shaker.num_requests, &result);
     assert_int_equal(shaker.num_reloads, 3);
     // What died on its way was replayed; a fresh connection that dies under its first request is the one exception.
     assert_true(result.failed <= 16);
-    rig_run(&rig, 100, true, &result, NULL);
+    rig_run(&rig, 100, true, &result);
     rig_stop(&rig);
 }
 

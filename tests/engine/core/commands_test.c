@@ -8,8 +8,14 @@
 #include "bench/server/gate.h"
 #include "bench/server/scripted.h"
 #include "bench/server/server.h"
+#include "engine/base/check.h"
+#include "tests/support/schedule.h"
 
-enum { SHORT_MS = 100, LATE_MS = 10000 };
+enum {
+    SHORT_MS = 100,
+    LATE_MS = 10000,
+    TICKS_AT_ONCE = 8, // more than anything here takes to come to rest
+};
 
 static struct host host;
 static char the_url[HOST_URL_MAX];
@@ -268,6 +274,135 @@ static void an_inline_callback_may_cancel(void **state) {
     bench_server_stop(server);
 }
 
+// --- by schedule: the engine is host-driven, and the actor "loop" ticks it from its first tick to its last
+// ------------------------------------------------------------------------------------------------------------------
+
+static const struct quoit_engine_options k_driven = {.mode = QUOIT_ENGINE_HOST_DRIVEN, .requests_max = 2};
+static int32_t the_code; // what the other actor's call gave
+
+// Ticks until there is nothing left to do at once, and notes what came. A pinned slot keeps the loop awake: bounded.
+static void come_to_rest(void) {
+    struct quoit_event events[16];
+    for (int i = 0; i < TICKS_AT_ONCE && quoit_engine_tick(host.engine) > 0; i++) {
+    }
+    int32_t count = quoit_port_drain(host.port, events, sizeof events[0], 16);
+    for (int32_t i = 0; i < count; i++) {
+        host_note(&host, &events[i]);
+    }
+    (void)quoit_port_advance(host.port);
+}
+
+static int32_t submit_again(uint32_t index) {
+    struct quoit_request *request = host_request("GET", the_url);
+    int32_t code = quoit_submit(host.engine, host.port, request, index, &host.records[index].handle);
+    host.records[index].is_submitted = code == QUOIT_OK;
+    quoit_request_release(request);
+    return code;
+}
+
+static void cancels_the_first(void *context) {
+    (void)context;
+    the_code = quoit_cancel(host.engine, host.records[0].handle);
+}
+
+static void grants_to_the_first(void *context) {
+    (void)context;
+    the_code = quoit_grant(host.engine, host.records[0].handle, 1);
+}
+
+// A batch of three: what is asked of the first request, a second one's submit, and its cancel.
+struct batch {
+    void (*ask)(void *context);
+    uint64_t num_left;    // of the two requests, behind the batch
+    uint64_t num_pending; // in truth
+};
+
+static void runs_a_batch(void *context) {
+    struct batch *batch = context;
+    come_to_rest();
+    batch->ask(NULL);
+    (void)submit_again(1);
+    (void)quoit_cancel(host.engine, host.records[1].handle);
+    come_to_rest();
+    batch->num_pending = host_info(&host).requests_pending;
+    if (batch->num_pending == batch->num_left) { // else what is lost never ends
+        host_close_and_wait(&host, 0);
+    }
+}
+
+// Mutation 6 of tests/model/slotword.pml: a node may be pushed again as soon as its command has unpinned it. What
+// stands behind it in the backlog must be known by then, or is lost.
+static void a_node_that_is_pushed_again_at_once_loses_nothing_behind_it(void **state) {
+    static const struct q_schedule_rule k_rules[] = {
+        {"host:start", "loop:core.commands.behind_run#2"}, // the first one was the submit
+        {"loop:core.commands.behind_run#2", "host:end"},
+    };
+    struct batch batches[] = {{.ask = grants_to_the_first, .num_left = 1}, {.ask = cancels_the_first, .num_left = 0}};
+    (void)state;
+    struct bench_server *server = server_start("/size/1?silent=1");
+    for (size_t i = 0; i < Q_COUNT_OF(batches); i++) {
+        const struct q_schedule_actor actors[] = {{"host", batches[i].ask, NULL},
+                                                  {"loop", runs_a_batch, &batches[i]}};
+        host_start(&host, &k_driven, NULL);
+        host_get(&host, 0, the_url);
+        assert_true(q_schedule_run(k_rules, Q_COUNT_OF(k_rules), actors, Q_COUNT_OF(actors)));
+        assert_int_equal(the_code, QUOIT_OK);
+        assert_int_equal(batches[i].num_pending, batches[i].num_left);
+        host_assert_failed(&host.records[1], QUOIT_ERR_CANCELED, QUOIT_PHASE_NONE);
+        host_destroy(&host);
+    }
+    bench_server_stop(server);
+}
+
+struct tenants {
+    int32_t code_pinned;
+    int32_t code_unpinned;
+};
+
+static void ends_by_itself(void *context) {
+    struct tenants *tenants = context;
+    struct pollfd wait = {.fd = quoit_engine_fd(host.engine), .events = POLLIN};
+    come_to_rest();
+    while (host.records[0].num_ends == 0 && poll(&wait, 1, HOST_WAIT_MS) == 1) {
+        come_to_rest();
+    }
+    tenants->code_pinned = submit_again(1); // unpinned, the slot would have been given back by now
+    q_schedule_point("ended");
+    come_to_rest();
+    tenants->code_unpinned = submit_again(1);
+    if (tenants->code_unpinned == QUOIT_OK) { // else the first one is pending for ever
+        host_wait(&host, 1);
+        host_close_and_wait(&host, 0);
+    }
+}
+
+// Mutation 10 of tests/model/slotword.pml: a pin has kept the loop from giving the slot back. It tries again when the
+// pin has gone.
+static void a_slot_that_was_pinned_at_its_end_is_given_back_behind_the_pin(void **state) {
+    static const struct q_schedule_rule k_rules[] = {
+        {"loop:start", "host:slotword.pin_cancel.after_cas"},
+        {"host:slotword.pin_cancel.after_cas", "loop:ended"},
+        {"loop:ended", "host:end"},
+    };
+    static struct tenants tenants;
+    static const struct q_schedule_actor k_actors[] = {{"host", cancels_the_first, NULL},
+                                                       {"loop", ends_by_itself, &tenants}};
+    (void)state;
+    struct bench_server *server = server_start("/size/10");
+    struct quoit_engine_options options = k_driven;
+    options.requests_max = 1;
+    host_start(&host, &options, NULL);
+    host_get(&host, 0, the_url);
+    assert_true(q_schedule_run(k_rules, Q_COUNT_OF(k_rules), k_actors, Q_COUNT_OF(k_actors)));
+    assert_int_equal(the_code, QUOIT_OK);
+    host_assert_done(&host.records[0], 10);
+    assert_int_equal(tenants.code_pinned, QUOIT_ERR_REQUESTS_MAX);
+    assert_int_equal(tenants.code_unpinned, QUOIT_OK);
+    host_assert_done(&host.records[1], 10);
+    host_destroy(&host);
+    bench_server_stop(server);
+}
+
 // --- submit
 // -----------------------------------------------------------------------------------------------------------
 
@@ -438,6 +573,9 @@ static void names_that_nobody_knows_are_told_at_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        // First: what they look for makes others hang.
+        cmocka_unit_test(a_node_that_is_pushed_again_at_once_loses_nothing_behind_it),
+        cmocka_unit_test(a_slot_that_was_pinned_at_its_end_is_given_back_behind_the_pin),
         cmocka_unit_test(a_request_is_canceled_right_behind_its_submit),
         cmocka_unit_test(a_request_is_canceled_while_it_waits_for_a_connection),
         cmocka_unit_test(a_request_is_canceled_while_it_connects),

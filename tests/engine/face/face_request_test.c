@@ -2,6 +2,8 @@
 #include "tests/engine/core/host.h"
 
 #include "bench/server/server.h"
+#include "engine/base/check.h"
+#include "tests/support/schedule.h"
 
 #define URL "http://127.0.0.1:1/"
 
@@ -63,6 +65,48 @@ static void a_submit_that_cannot_freeze_hands_nothing_over(void **state) {
     assert_int_equal(host_info(&host).requests_pending, 0);
     quoit_request_release(request);
     host_stop(&host);
+}
+
+enum { LONG_MS = 3600000 };
+
+static int32_t refused_code;
+
+static void submits_to_no_port(void *context) {
+    refused_code = quoit_submit(host.engine, (struct quoit_port){0}, context, 0, NULL);
+}
+
+static void sleeps_in_its_drain(void *context) {
+    bool *was_woken = context;
+    (void)quoit_engine_close(host.engine, LONG_MS);
+    while (quoit_engine_tick(host.engine) > 0) {
+    }
+    uint64_t wakes = host_info(&host).wakes;
+    q_schedule_point("asleep");
+    *was_woken = host_info(&host).wakes == wakes + 1;
+    while (*was_woken && host.num_closed == 0) { // else the drain is long
+        host_step(&host);
+    }
+}
+
+// Mutation 7 of tests/model/pending.pml: the loop sleeps in its drain, and what was counted last is refused. Nobody but
+// the refused submit can tell the loop that nothing is left to wait for.
+static void a_refused_submit_that_was_the_last_tells_the_loop(void **state) {
+    static const struct q_schedule_rule k_rules[] = {
+        {"loop:start", "host:face.submit.before_uncount"},
+        {"host:face.submit.before_uncount", "loop:asleep"},
+        {"loop:asleep", "host:end"},
+    };
+    (void)state;
+    bool was_woken = false;
+    host_start(&host, &(struct quoit_engine_options){.mode = QUOIT_ENGINE_HOST_DRIVEN}, NULL);
+    struct quoit_request *request = host_request("GET", URL);
+    const struct q_schedule_actor actors[] = {{"host", submits_to_no_port, request},
+                                              {"loop", sleeps_in_its_drain, &was_woken}};
+    assert_true(q_schedule_run(k_rules, Q_COUNT_OF(k_rules), actors, Q_COUNT_OF(actors)));
+    assert_int_equal(refused_code, QUOIT_ERR_STALE_HANDLE);
+    assert_true(was_woken);
+    host_destroy(&host);
+    quoit_request_release(request);
 }
 
 static _Atomic int num_released;
@@ -191,6 +235,7 @@ int main(void) {
         cmocka_unit_test(missing_arguments_are_refused),
         cmocka_unit_test(what_cannot_be_sent_is_refused),
         cmocka_unit_test(a_submit_that_cannot_freeze_hands_nothing_over),
+        cmocka_unit_test(a_refused_submit_that_was_the_last_tells_the_loop),
         cmocka_unit_test(a_body_is_released_when_the_last_holder_lets_go),
         cmocka_unit_test(a_body_is_released_also_when_the_request_fails),
         cmocka_unit_test(one_request_may_be_sent_by_many_engines),
