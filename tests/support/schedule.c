@@ -14,6 +14,11 @@ struct arrival {
     const char *name;
 };
 
+struct point {
+    struct arrival at;
+    size_t times; // how often it was reached
+};
+
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -21,7 +26,9 @@ static struct {
     size_t rules_len;
     struct timespec deadline;
     bool is_broken; // a wait timed out: nobody is held any more
-    struct arrival arrivals[Q_SCHEDULE_ARRIVALS_MAX];
+    struct point points[Q_SCHEDULE_POINTS_MAX]; // each once, and all of them: what holds and what releases goes by these
+    size_t points_len;
+    struct arrival arrivals[Q_SCHEDULE_ARRIVALS_MAX]; // the first ones in their order, for the report alone
     size_t arrivals_len;
     size_t running; // actors that have not ended
 } g_schedule = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -46,14 +53,31 @@ static bool names(const char *text, const char *actor, const char *name, size_t 
 }
 
 static bool was_reached(const char *text) {
-    size_t times = 0;
-    for (size_t i = 0; i < g_schedule.arrivals_len; i++) {
+    for (size_t i = 0; i < g_schedule.points_len; i++) {
+        const struct point *point = &g_schedule.points[i];
         size_t wanted;
-        if (names(text, g_schedule.arrivals[i].actor, g_schedule.arrivals[i].name, &wanted) && ++times == wanted) {
+        if (names(text, point->at.actor, point->at.name, &wanted) && point->times >= wanted) {
             return true;
         }
     }
     return false;
+}
+
+// Writes the arrival down and gives how often this actor has been here with it.
+static size_t record(struct arrival arrival) {
+    size_t i = 0;
+    while (i < g_schedule.points_len && (strcmp(g_schedule.points[i].at.actor, arrival.actor) != 0 ||
+                                         strcmp(g_schedule.points[i].at.name, arrival.name) != 0)) {
+        i++;
+    }
+    if (i == g_schedule.points_len) {
+        Q_CHECK(i < Q_SCHEDULE_POINTS_MAX);
+        g_schedule.points[g_schedule.points_len++] = (struct point){.at = arrival};
+    }
+    if (g_schedule.arrivals_len < Q_SCHEDULE_ARRIVALS_MAX) {
+        g_schedule.arrivals[g_schedule.arrivals_len++] = arrival;
+    }
+    return ++g_schedule.points[i].times;
 }
 
 static void report_arrivals(void) {
@@ -81,13 +105,7 @@ void q_schedule_point(const char *name) {
         return;
     }
     pthread_mutex_lock(&g_schedule.lock);
-    size_t times = 1;
-    for (size_t i = 0; i < g_schedule.arrivals_len; i++) {
-        times += strcmp(g_schedule.arrivals[i].actor, t_actor) == 0 && strcmp(g_schedule.arrivals[i].name, name) == 0;
-    }
-    if (g_schedule.arrivals_len < Q_SCHEDULE_ARRIVALS_MAX) {
-        g_schedule.arrivals[g_schedule.arrivals_len++] = (struct arrival){.actor = t_actor, .name = name};
-    }
+    size_t times = record((struct arrival){.actor = t_actor, .name = name});
     pthread_cond_broadcast(&g_schedule.changed);
     for (size_t i = 0; i < g_schedule.rules_len; i++) {
         size_t wanted;
@@ -164,6 +182,7 @@ bool q_schedule_run(const struct q_schedule_rule *rules, size_t rules_len, const
     g_schedule.rules_len = rules_len;
     g_schedule.deadline = now_plus_ms(Q_SCHEDULE_TIMEOUT_MS);
     g_schedule.is_broken = false;
+    g_schedule.points_len = 0;
     g_schedule.arrivals_len = 0;
     g_schedule.running = actors_len;
     q_hook_set(q_schedule_point);

@@ -27,7 +27,8 @@
 #define Q_SCHEDULE_TIMEOUT_MS 10000
 
 #define Q_SCHEDULE_ACTORS_MAX 8
-#define Q_SCHEDULE_ARRIVALS_MAX 256 // later ones are not recorded; scripts are short
+#define Q_SCHEDULE_POINTS_MAX 128   // different ones, of all actors; more is a failed check
+#define Q_SCHEDULE_ARRIVALS_MAX 256 // of which the order is reported
 
 struct q_schedule_actor {
     const char *name;
