@@ -4,8 +4,9 @@ import collections
 
 import figures
 
-# `what`: client to be judged, `against`: clients of which the least counts, or a number when `most` is the bar itself.
-Bar = collections.namedtuple("Bar", "text scenario metric what against most")
+# `what`: client to be judged; `against`: clients of which the least counts, None when `most` is the bar itself; `less`: a
+# client whose value is taken off first, if any.
+Bar = collections.namedtuple("Bar", "text scenario metric what against most less", defaults=[None])
 Judged = collections.namedtuple("Judged", "bar verdict figure rounds")
 
 CURL = ["curl-poll", "curl-socket"]
@@ -28,9 +29,10 @@ def bars():
     yield Bar("CPU per GB to libcurl's with 256 KiB", "16MiB-8", bulk, "quoit", CURL_256K, 1.0)
     yield Bar("user memory of an idle connection", "idle-10000", "bytes_per_connection", "quoit", None, 1024)
     yield Bar("CPU per request, 8 producers to inline", "threads-64", cpu, "quoit-port-8", ["quoit"], 1.4)
-    yield Bar("a submit that wakes, CPU of both threads, to the bare wake-up", "wake", "cpu_us_per_wake", "wake-submit", WAKE,
-              1.2)
-    yield Bar("a submit that wakes, time in the call, to the bare wake-up", "wake", "call_us", "wake-submit", WAKE, 1.2)
+    both = "cpu_us_per_wake"
+    yield Bar("what waking adds to a submit, both threads, to the bare wake-up", "wake", both, "wake-submit", WAKE, 1.2,
+              "submit-awake")
+    yield Bar("a submit that wakes, the request's life included, to the bare wake-up", "wake", both, "wake-submit", WAKE, 1.2)
 
 
 def reference_bars():
@@ -57,6 +59,8 @@ def receive_of(rounds):
 def judge(bar, rounds):
     """`rounds`: [{client: result}] of the bar's scenario."""
     values = column(rounds, bar.what, bar.metric)
+    if bar.less is not None:
+        values = figures.differences(values, column(rounds, bar.less, bar.metric))
     if bar.against is not None:
         same = "bare-" + receive_of(rounds)
         against = [same if client == SAME_RECEIVE else client for client in bar.against]

@@ -29,6 +29,11 @@ def ratios(values, references):
     return [value / reference for value, reference in zip(values, references) if value is not None and reference]
 
 
+def differences(values, less):
+    """Round by round, one value less the other; None where either is missing."""
+    return [None if a is None or b is None else a - b for a, b in zip(values, less)]
+
+
 def least_of(columns):
     """Round by round, the least of several clients' values; None where none of them has one."""
     rounds = []

@@ -67,7 +67,8 @@ def scenario_table(scenario, rounds):
 def bars_table(judged):
     def cells(it):
         against = " or ".join(it.bar.against) if it.bar.against else "-"
-        return [it.bar.scenario, it.bar.text, "%s / %s" % (it.bar.what, against) if it.bar.against else it.bar.what,
+        what = it.bar.what if it.bar.less is None else "(%s - %s)" % (it.bar.what, it.bar.less)
+        return [it.bar.scenario, it.bar.text, "%s / %s" % (what, against) if it.bar.against else what,
                 text_of(it.figure, "%.3f" if it.bar.against else "%.0f"), "%g" % it.bar.most, it.verdict]
     return ["## Bars", ""] + table(["scenario", "what", "ratio", "median [least, most]", "at most", "verdict"],
                                    [cells(it) for it in judged])

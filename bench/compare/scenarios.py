@@ -28,6 +28,7 @@ PEERS = {
     "wake-futex": ("wake", ["futex"]),
     "wake-eventfd": ("wake", ["eventfd"]),
     "wake-submit": ("wake", ["engine"]),
+    "submit-awake": ("wake", ["engine", "--burst", "32"]),
     "wrk": ("wrk", []),
     "h2load": ("h2load", []),
 }
@@ -37,7 +38,7 @@ BULK = ["quoit", "bare-single", "bare-multishot", "bare-bundle", "epoll", "curl-
         "curl-socket-256k", "wrk"]
 FRESH = ["quoit", "bare", "epoll", "curl-poll", "curl-socket", "wrk"]
 THREADS = ["quoit", "quoit-port", "quoit-port-8"]
-WAKE = ["wake-futex", "wake-eventfd", "wake-submit"]
+WAKE = ["wake-futex", "wake-eventfd", "wake-submit", "submit-awake"]
 IDLE = ["quoit", "bare", "curl-socket"]
 
 

@@ -136,15 +136,17 @@ void report_write_table(const struct report *report, FILE *out) {
 }
 
 static void write_engine(const struct report *report, FILE *out) {
+    const struct quoit_engine_info *info = &report->info;
+    const struct options *options = report->options;
     struct utsname kernel;
     uname(&kernel);
-    fprintf(out,
-            "\"engine\":{\"backend\":\"io_uring\",\"kernel\":\"%s\",\"capabilities\":%u,\"receive\":\"%s\",\"mode\":\"%s\","
-            "\"engines\":%u,\"producers\":%u,\"connections\":%u,\"connections_opened\":%" PRIu64 ",\"ticks\":%" PRIu64 ",\"enters\":%" PRIu64
-            ",\"buffers_starved\":%" PRIu64 "}",
-            kernel.release, report->info.capabilities, k_receive, report->options->is_port ? "port" : "inline",
-            report->options->engines, report->options->producers, report->options->connections, report->info.connections_opened, report->info.ticks,
-            report->info.enters, report->info.buffers_starved);
+    fprintf(out, "\"engine\":{\"backend\":\"io_uring\",\"kernel\":\"%s\",\"capabilities\":%u,\"receive\":\"%s\",", kernel.release,
+            info->capabilities, k_receive);
+    fprintf(out, "\"mode\":\"%s\",\"engines\":%u,\"producers\":%u,\"connections\":%u,\"connections_opened\":%" PRIu64 ",",
+            options->is_port ? "port" : "inline", options->engines, options->producers, options->connections,
+            info->connections_opened);
+    fprintf(out, "\"ticks\":%" PRIu64 ",\"enters\":%" PRIu64 ",\"buffers_starved\":%" PRIu64 "}", info->ticks, info->enters,
+            info->buffers_starved);
 }
 
 void report_write_json(const struct report *report, FILE *out) {

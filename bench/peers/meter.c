@@ -88,8 +88,8 @@ bool peer_meter_goes_on(struct peer_meter *meter) {
     uint64_t now_ns = peer_now_ns();
     if (!meter->is_counting && now_ns >= meter->warm_ns) {
         meter->is_counting = true;
-        meter->end_ns = now_ns + (uint64_t)(meter->options->seconds * 1e9);
         mark(meter, &meter->first);
+        meter->end_ns = meter->first.now_ns + (uint64_t)(meter->options->seconds * 1e9);
     }
     if (!meter->is_counting || now_ns < meter->end_ns) {
         return true;

@@ -1,4 +1,5 @@
-// Wakes a sleeping loop over and over and tells what that cost both sides: `wake futex|eventfd|engine`.
+// Wakes a sleeping loop over and over and tells what that cost both sides: `wake futex|eventfd|engine`. With --burst it
+// rings so often at a time, of which the first wakes: what a ring costs that finds the loop awake.
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ enum { RINGS_MAX = 1000000, GAP_NS = 50000, SPINS_PER_YIELD = 1000, GIVE_UP_S = 
 struct probe {
     const struct wake_subject *subject;
     uint64_t num_rings;
+    uint64_t burst; // rings without a pause; call_ns and latency_ns are of whole bursts
     int producer_cpu; // -1: anywhere
     int loop_cpu;
     uint64_t *call_ns;
@@ -63,12 +65,14 @@ static void spin(uint64_t ns) {
 }
 
 static void measure(struct probe *probe) {
-    for (uint64_t i = 0; i < probe->num_rings; i++) {
+    for (uint64_t i = 0; i < probe->num_rings / probe->burst; i++) {
         spin(GAP_NS);
         uint64_t begin_ns = peer_now_ns();
-        probe->subject->ring();
+        for (uint64_t k = 0; k < probe->burst; k++) {
+            probe->subject->ring();
+        }
         probe->call_ns[i] = peer_now_ns() - begin_ns;
-        await(&probe->sightings, i + 1);
+        await(&probe->sightings, (i + 1) * probe->burst);
         probe->latency_ns[i] = probe->sightings.seen_ns - begin_ns;
     }
 }
@@ -84,17 +88,20 @@ static double at_us(uint64_t *sorted, uint64_t count, double share) {
 }
 
 static void report(struct probe *probe, uint64_t num_wakes) {
-    uint64_t count = probe->num_rings;
+    uint64_t count = probe->num_rings / probe->burst;
+    uint64_t num_rings = count * probe->burst;
     qsort(probe->call_ns, count, sizeof *probe->call_ns, compare);
     qsort(probe->latency_ns, count, sizeof *probe->latency_ns, compare);
-    double loop_us = (double)(probe->sightings.last_cpu_ns - probe->sightings.first_cpu_ns) / 1e3 / (double)(count - 1);
-    double call_us = at_us(probe->call_ns, count, 0.5);
-    printf("{\"peer\":\"wake\",\"how\":\"%s\",\"errors\":{},\"rings\":%" PRIu64 ",\"call_us\":%.3f,\"loop_cpu_us\":%.3f,"
-           "\"cpu_us_per_wake\":%.3f,\"latency_us\":{\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f}",
-           probe->subject->name, count, call_us, loop_us, call_us + loop_us, at_us(probe->latency_ns, count, 0.5),
+    double loop_us = (double)(probe->sightings.last_cpu_ns - probe->sightings.first_cpu_ns) / 1e3 /
+                     (double)(num_rings - 1);
+    double call_us = at_us(probe->call_ns, count, 0.5) / (double)probe->burst;
+    printf("{\"peer\":\"wake\",\"how\":\"%s\",\"errors\":{},\"rings\":%" PRIu64 ",\"burst\":%" PRIu64, probe->subject->name,
+           num_rings, probe->burst);
+    printf(",\"call_us\":%.3f,\"loop_cpu_us\":%.3f,\"cpu_us_per_wake\":%.3f", call_us, loop_us, call_us + loop_us);
+    printf(",\"latency_us\":{\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f}", at_us(probe->latency_ns, count, 0.5),
            at_us(probe->latency_ns, count, 0.9), at_us(probe->latency_ns, count, 0.99));
     if (num_wakes != UINT64_MAX) {
-        printf(",\"wakes_per_ring\":%.4f", (double)num_wakes / (double)count);
+        printf(",\"wakes_per_ring\":%.4f", (double)num_wakes / (double)num_rings);
     }
     printf("}\n");
 }
@@ -112,6 +119,8 @@ static const char *parse(struct probe *probe, int argc, char **argv) {
         }
         if (strcmp(argv[i], "-n") == 0) {
             probe->num_rings = (uint64_t)value;
+        } else if (strcmp(argv[i], "--burst") == 0) {
+            probe->burst = (uint64_t)value;
         } else if (strcmp(argv[i], "--producer-cpu") == 0) {
             probe->producer_cpu = (int)value;
         } else if (strcmp(argv[i], "--loop-cpu") == 0) {
@@ -120,16 +129,20 @@ static const char *parse(struct probe *probe, int argc, char **argv) {
             return "there is no such option";
         }
     }
-    return probe->subject == NULL || argc % 2 != 0 || probe->num_rings < 2 ? "a subject is needed, and two rings or more"
-                                                                            : NULL;
+    if (probe->subject == NULL || argc % 2 != 0) {
+        return "a subject is needed, and a value for each option";
+    }
+    return probe->burst == 0 || probe->num_rings / probe->burst < 2 ? "two bursts are the least" : NULL;
 }
 
 int main(int argc, char **argv) {
-    static struct probe probe = {.num_rings = 10000, .producer_cpu = -1, .loop_cpu = -1};
+    static struct probe probe = {.num_rings = 10000, .burst = 1, .producer_cpu = -1, .loop_cpu = -1};
     const char *problem = parse(&probe, argc, argv);
     if (problem != NULL) {
         fprintf(stderr,
-                "wake: %s\nusage: wake futex|eventfd|engine [-n RINGS] [--producer-cpu CPU] [--loop-cpu CPU]\n", problem);
+                "wake: %s\n"
+                "usage: wake futex|eventfd|engine [-n RINGS] [--burst RINGS] [--producer-cpu CPU] [--loop-cpu CPU]\n",
+                problem);
         return PEER_EXIT_USAGE;
     }
     probe.call_ns = calloc(probe.num_rings, sizeof *probe.call_ns);

@@ -85,8 +85,7 @@ static void *sleep_and_wake(void *unused) {
         io_uring_submit_and_wait(&loop.uring, 1);
         is_armed = !reap();
         uint32_t now = atomic_load(&loop.word);
-        if (now != seen && !atomic_load(&loop.is_over)) {
-            seen = now;
+        for (; seen != now && !atomic_load(&loop.is_over); seen++) {
             wake_seen(loop.sightings);
         }
     }
