@@ -118,8 +118,8 @@ static void look(struct host *host, struct memory *out) {
 }
 
 static int tell(const struct host *host, const struct memory *one, const struct memory *all) {
-    double more = (double)(all->connections - one->connections);
     bool is_good = all->connections == host->options->connections && host->num_failed == 0;
+    double more = is_good ? (double)(all->connections - one->connections) : 1; // of what failed it tells the whole
     FILE *out = host->options->json != NULL && host->options->json[0] != '-' ? fopen(host->options->json, "w") : stdout;
     if (out == NULL) {
         perror(host->options->json);
@@ -134,8 +134,8 @@ static int tell(const struct host *host, const struct memory *one, const struct 
         fclose(out);
     }
     if (!is_good) {
-        fprintf(stderr, "quoit-bench: %llu connections are open, not %u\n", (unsigned long long)all->connections,
-                host->options->connections);
+        fprintf(stderr, "quoit-bench: %llu connections are open, %llu requests failed, of %u\n",
+                (unsigned long long)all->connections, (unsigned long long)host->num_failed, host->options->connections);
     }
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

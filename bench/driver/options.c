@@ -140,8 +140,8 @@ static const char *check(const struct options *options) {
     if (options->producers > 1 && !options->is_port) {
         return "producers go with --mode port";
     }
-    if (options->is_idle && (options->engines > 1 || options->is_port || options->is_fresh)) {
-        return "--idle is a run of its own, of one engine";
+    if (options->is_idle && (options->engines > 1 || options->is_port || options->is_fresh || options->connections < 2)) {
+        return "--idle is a run of its own, of one engine and two connections or more";
     }
     return options->connections / options->engines >= OPTIONS_CONNECTIONS_MAX ? "too many connections for an engine" : NULL;
 }
