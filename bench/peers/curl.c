@@ -78,7 +78,6 @@ static CURL *make_handle(struct client *client) {
         curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, (long)client->options.buffer_bytes);
     }
     if (client->options.is_fresh) {
-        curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, 1L);
         curl_easy_setopt(handle, CURLOPT_HTTPHEADER, client->close);
     }
