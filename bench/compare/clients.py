@@ -18,7 +18,6 @@ from scenarios import PEERS
 
 NOT_HERE = 77  # a peer's exit code: this kernel has not what was asked for
 SLACK_S = 60
-WAKES_PER_SECOND = 5000
 
 OURS = {"load": ["requests", "bytes_in", "duration_s", "rps", "cpu_us_per_request", "cpu_s_per_gb", "max_rss_kib", "errors"],
         "fresh": ["requests", "duration_s", "rps", "cpu_us_per_request", "errors"],
@@ -37,8 +36,9 @@ class NotHere(Exception):
 class Bench:
     """What all runs have in common: programs, cores, the server, times."""
 
-    def __init__(self, programs, server_core, client_core, seconds, warmup_s):
-        self.programs, self.seconds, self.warmup_s = programs, seconds, warmup_s
+    def __init__(self, programs, server_core, client_core, seconds, warmup_s, rings, capabilities_off):
+        self.programs, self.seconds, self.warmup_s, self.rings = programs, seconds, warmup_s, rings
+        self.capabilities_off = capabilities_off
         self.server_core, self.client_core = server_core, client_core
         self.url = None
 
@@ -82,11 +82,10 @@ def number(value):
 def own_command(bench, scenario, program, extra):
     command = [bench.programs[program]] + extra
     if scenario.kind == "wake":
-        rings = max(100, int(bench.seconds * WAKES_PER_SECOND))
-        return command + ["-n", str(rings), "--producer-cpu", str(bench.server_core), "--loop-cpu", str(bench.client_core)]
+        return command + ["-n", str(bench.rings), "--producer-cpu", str(bench.server_core), "--loop-cpu", str(bench.client_core)]
     url = "%s/size/%d" % (bench.url, scenario.size)
     if program == "quoit":
-        command += ["--json", "-"]
+        command += ["--json", "-", "--caps-off", str(bench.capabilities_off)]
     if scenario.kind == "idle":
         # Nobody may have an answer before all have a connection.
         url += "?delay_ms=%d" % (1500 + scenario.connections // 5)

@@ -6,6 +6,7 @@ Usage: bazel/bazelw run //bench:compare -- [OPTION...]
     --scenario NAME   only these (may be given more than once; patterns such as '1KiB-*'); --list names them
     --runs N          rounds, in each of which every client runs once (5)
     --seconds S       of each run (1)
+    --caps-off MASK   engine features to do without (enum quoit_capability)
     --json FILE, --markdown FILE
     --quick           the gate's small run: each kind of run once, for moments
     --list
@@ -30,7 +31,8 @@ import report  # noqa: E402
 import scenarios  # noqa: E402
 
 OUR_PROGRAMS = ["server", "quoit", "bare", "epoll", "curl", "wake"]
-QUICK_SECONDS, QUICK_WARMUP_S, WARMUP_S = 0.2, 0.05, 0.3
+QUICK_SECONDS, QUICK_WARMUP_S, QUICK_RINGS = 0.2, 0.05, 200
+SECONDS, WARMUP_S, RINGS_PER_SECOND = 1.0, 0.3, 5000
 DESCRIPTORS_BESIDE = 100  # of a client with a connection each: its loop, its libraries, standard streams
 
 
@@ -41,13 +43,14 @@ def parse(arguments):
     parser.add_argument("--scenario", action="append", default=[])
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--caps-off", type=int, default=0)
     parser.add_argument("--json")
     parser.add_argument("--markdown")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args(arguments)
     options.runs = options.runs or (1 if options.quick else 5)
-    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else 1.0)
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     if options.runs < 1 or options.seconds <= 0:
         parser.error("--runs and --seconds are positive")
     return options
@@ -126,10 +129,13 @@ def main(arguments):
         return 0
     server_core, client_core = machine.choose_cores(os.sched_getaffinity(0))
     bench = clients.Bench(find_programs(options), server_core, client_core, options.seconds,
-                          QUICK_WARMUP_S if options.quick else WARMUP_S)
+                          QUICK_WARMUP_S if options.quick else WARMUP_S,
+                          QUICK_RINGS if options.quick else max(QUICK_RINGS, int(options.seconds * RINGS_PER_SECOND)),
+                          options.caps_off)
     tree = os.environ.get("BUILD_WORKSPACE_DIRECTORY") or os.path.dirname(os.path.realpath(__file__))
     document = {"machine": machine.facts(server_core, client_core, tree), "quick": options.quick, "runs": options.runs,
-                "seconds": options.seconds, "warmup_s": bench.warmup_s, "left_out": left_out, "failures": []}
+                "seconds": options.seconds, "warmup_s": bench.warmup_s, "capabilities_off": options.caps_off,
+                "left_out": left_out, "failures": []}
     with clients.Server(bench):
         measured = run_all(bench, chosen, options.runs, document["failures"])
     judged = bars.judge_all(measured)

@@ -73,4 +73,4 @@ def full():
 def quick():
     """Each kind of run once, small: it shows that everything runs, and nothing about speed."""
     left_out = ["everything large: this is the small run, and its figures mean nothing"]
-    return [load("1KiB", KIB, 16), load("16MiB", 16 * MIB, 2)] + others(4, 200), left_out
+    return [load("1KiB", KIB, 16), load("16MiB", 16 * MIB, 2)] + others(4, 100), left_out

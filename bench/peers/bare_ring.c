@@ -7,8 +7,10 @@
 #include "bench/peers/meter.h"
 
 enum {
-    SQ_ENTRIES = 2048,
-    CQ_ENTRIES = 16384, // a completion for each of thousands of connections fits
+    SQ_MIN = 128, // ring memory counts against a limit that can be small, so it is no larger than the load asks for
+    SQ_MAX = 2048,
+    CQ_MIN = 1024,
+    CQ_MAX = 16384,
     GROUP = 0,
     BUFFER_BYTES = 16384,
     BUFFERS_MIN = 16,
@@ -32,13 +34,20 @@ static void *map(size_t bytes, int more_flags) {
     return memory;
 }
 
-static unsigned choose_num_buffers(const struct peer_options *options) {
-    unsigned count = options->num_buffers > 0 ? options->num_buffers : BUFFERS_MIN;
-    unsigned most = options->is_idle ? BUFFERS_IDLE_MAX : BUFFERS_MAX;
-    while (options->num_buffers == 0 && count < most && count < 2 * options->connections) {
-        count *= 2; // two for each connection, so that none waits for the turn's end
+// The power of two that `wanted` fits into, within bounds that are powers of two.
+static unsigned size_for(unsigned wanted, unsigned least, unsigned most) {
+    while (least < most && least < wanted) {
+        least *= 2;
     }
-    return count;
+    return least;
+}
+
+static unsigned choose_num_buffers(const struct peer_options *options) {
+    if (options->num_buffers > 0) {
+        return options->num_buffers;
+    }
+    // Two for each connection, so that none waits for the turn's end.
+    return size_for(2 * options->connections, BUFFERS_MIN, options->is_idle ? BUFFERS_IDLE_MAX : BUFFERS_MAX);
 }
 
 static void add_buffer(struct bare_ring *ring, unsigned id) {
@@ -64,10 +73,11 @@ static void init_buffers(struct bare_ring *ring, const struct peer_options *opti
 void bare_ring_init(struct bare_ring *ring, const struct peer_options *options, unsigned files) {
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-        .cq_entries = CQ_ENTRIES,
+        .cq_entries = size_for(4 * options->connections, CQ_MIN, CQ_MAX),
     };
     *ring = (struct bare_ring){.receive = options->receive};
-    check(io_uring_queue_init_params(SQ_ENTRIES, &ring->uring, &params), "the kernel gives no ring");
+    check(io_uring_queue_init_params(size_for(4 * options->connections, SQ_MIN, SQ_MAX), &ring->uring, &params),
+          "the kernel gives no ring");
     check(io_uring_register_ring_fd(&ring->uring), "the ring's descriptor cannot be registered");
     check(io_uring_register_files_sparse(&ring->uring, files), "the kernel gives no table of files");
     init_buffers(ring, options);
