@@ -18,6 +18,7 @@ from scenarios import PEERS
 
 NOT_HERE = 77  # a peer's exit code: this kernel has not what was asked for
 SLACK_S = 60
+DISTURBED = 0.05  # of a run's time, in which others used its core
 
 OURS = {"load": ["requests", "bytes_in", "duration_s", "rps", "cpu_us_per_request", "cpu_s_per_gb", "max_rss_kib", "errors"],
         "fresh": ["requests", "duration_s", "rps", "cpu_us_per_request", "errors"],
@@ -208,3 +209,16 @@ def run(bench, scenario, name):
     if scenario.kind != "wake":  # its producer works on the other core
         result["others_share"] = max(0.0, others_s / wall_s)
     return result
+
+
+def run_calmly(bench, scenario, name, repeats, runner=run):
+    """A run that others disturbed is run again, at most `repeats` times. The calmest counts, whatever its figures are."""
+    calmest = None
+    for _ in range(repeats + 1):
+        result = runner(bench, scenario, name)
+        share = result.get("others_share") or 0
+        if calmest is None or share < (calmest.get("others_share") or 0):
+            calmest = result
+        if share <= DISTURBED:
+            break
+    return calmest

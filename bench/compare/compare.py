@@ -6,6 +6,7 @@ Usage: bazel/bazelw run //bench:compare -- [OPTION...]
     --scenario NAME   only these (may be given more than once; patterns such as '1KiB-*'); --list names them
     --runs N          rounds, in each of which every client runs once (5)
     --seconds S       of each run (1)
+    --repeats N       how often a run that something else disturbed on its core is run again (3)
     --caps-off MASK   engine features to do without (enum quoit_capability)
     --json FILE, --markdown FILE
     --quick           the gate's small run: each kind of run once, for moments
@@ -43,6 +44,7 @@ def parse(arguments):
     parser.add_argument("--scenario", action="append", default=[])
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--caps-off", type=int, default=0)
     parser.add_argument("--json")
     parser.add_argument("--markdown")
@@ -51,8 +53,9 @@ def parse(arguments):
     options = parser.parse_args(arguments)
     options.runs = options.runs or (1 if options.quick else 5)
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
-    if options.runs < 1 or options.seconds <= 0:
-        parser.error("--runs and --seconds are positive")
+    options.repeats = 0 if options.quick else options.repeats
+    if options.runs < 1 or options.seconds <= 0 or options.repeats < 0:
+        parser.error("--runs and --seconds are positive, --repeats not negative")
     return options
 
 
@@ -82,10 +85,10 @@ def choose(options, descriptors):
     return chosen, left_out
 
 
-def run_client(bench, scenario, name, failures):
+def run_client(bench, scenario, name, repeats, failures):
     """The result, or None."""
     try:
-        result = clients.run(bench, scenario, name)
+        result = clients.run_calmly(bench, scenario, name, repeats)
     except clients.NotHere as why:
         print("    %-18s not on this kernel: %s" % (name, why), flush=True)
         return None
@@ -97,7 +100,7 @@ def run_client(bench, scenario, name, failures):
     return result
 
 
-def run_all(bench, chosen, runs, failures):
+def run_all(bench, chosen, runs, repeats, failures):
     """{scenario's name: [{client: result}]}"""
     measured = {}
     for scenario in chosen:
@@ -107,7 +110,7 @@ def run_all(bench, chosen, runs, failures):
             # Each round begins with another client, so that none always follows the same one.
             turn = number % len(scenario.clients)
             order = scenario.clients[turn:] + scenario.clients[:turn]
-            measured[scenario.name].append({name: run_client(bench, scenario, name, failures) for name in order})
+            measured[scenario.name].append({name: run_client(bench, scenario, name, repeats, failures) for name in order})
     return measured
 
 
@@ -134,10 +137,10 @@ def main(arguments):
                           options.caps_off)
     tree = os.environ.get("BUILD_WORKSPACE_DIRECTORY") or os.path.dirname(os.path.realpath(__file__))
     document = {"machine": machine.facts(server_core, client_core, tree), "quick": options.quick, "runs": options.runs,
-                "seconds": options.seconds, "warmup_s": bench.warmup_s, "capabilities_off": options.caps_off,
-                "left_out": left_out, "failures": []}
+                "repeats": options.repeats, "seconds": options.seconds, "warmup_s": bench.warmup_s,
+                "capabilities_off": options.caps_off, "left_out": left_out, "failures": []}
     with clients.Server(bench):
-        measured = run_all(bench, chosen, options.runs, document["failures"])
+        measured = run_all(bench, chosen, options.runs, options.repeats, document["failures"])
     judged = bars.judge_all(measured)
     document["scenarios"] = [dict(scenario._asdict(), results=measured[scenario.name]) for scenario in chosen]
     document["bars"] = report.judged_json(judged)

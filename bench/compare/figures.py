@@ -44,11 +44,12 @@ def least_of(columns):
 
 
 def verdict(values, most):
-    """(verdict, Figure): may `values`, one a round, be said to be `most` at most? By their median; and what is missed by
-    less than the rounds differ among themselves is not a miss, nor is it held."""
+    """(verdict, Figure): may `values`, one a round, be said to be `most` at most? By their median. What is missed by less
+    than the rounds differ is neither held nor a miss: some round did hold it. (Not by the whole width of the spread: one
+    outlier upwards would excuse everything.)"""
     found = figure(values)
     if found is None:
         return UNMEASURED, None
     if found.median <= most:
         return HELD, found
-    return (WITHIN if found.median - most < found.most - found.least else MISSED), found
+    return (WITHIN if found.least <= most else MISSED), found

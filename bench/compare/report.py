@@ -2,10 +2,10 @@
 
 import bars
 import figures
+from clients import DISTURBED
 
 UNITS = {"cpu_us_per_request": "CPU us/request", "cpu_s_per_gb": "CPU s/GB", "cpu_us_per_wake": "CPU us/wake-up",
          "bytes_per_connection": "bytes/connection"}
-DISTURBED = 0.05
 
 
 def text_of(figure, form="%.3g"):
@@ -118,8 +118,8 @@ def markdown(document, scenarios, measured, judged):
     lines = ["# Comparison", ""] + facts_lines(document["machine"])
     lines += ["- %d rounds of %g s behind a warm-up of %g s, clients in turn; cells are the median [least, most] of the "
               "rounds, ratios are taken within a round" % (document["runs"], document["seconds"], document["warmup_s"]),
-              "- %d of %d runs shared the client's core with something else for more than %d %% of their time" %
-              (count, known, DISTURBED * 100)]
+              "- a run on whose core something else ran for more than %d %% of its time was run again, at most %d times; of %d "
+              "runs %d stayed so" % (DISTURBED * 100, document["repeats"], known, count)]
     lines += ["- left out: " + reason for reason in document["left_out"]] + [""]
     lines += bars_table(judged) if judged else []
     lines += growth_table(scenarios, measured)

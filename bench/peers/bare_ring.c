@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "bench/peers/meter.h"
+#include "bench/peers/ring_init.h"
 
 enum {
     SQ_MIN = 128, // ring memory counts against a limit that can be small, so it is no larger than the load asks for
@@ -76,8 +77,7 @@ void bare_ring_init(struct bare_ring *ring, const struct peer_options *options, 
         .cq_entries = size_for(4 * options->connections, CQ_MIN, CQ_MAX),
     };
     *ring = (struct bare_ring){.receive = options->receive};
-    check(io_uring_queue_init_params(size_for(4 * options->connections, SQ_MIN, SQ_MAX), &ring->uring, &params),
-          "the kernel gives no ring");
+    peer_ring_init(&ring->uring, size_for(4 * options->connections, SQ_MIN, SQ_MAX), &params);
     check(io_uring_register_ring_fd(&ring->uring), "the ring's descriptor cannot be registered");
     check(io_uring_register_files_sparse(&ring->uring, files), "the kernel gives no table of files");
     init_buffers(ring, options);

@@ -15,6 +15,7 @@
 #include <liburing.h>
 
 #include "bench/peers/meter.h"
+#include "bench/peers/ring_init.h"
 
 enum {
     ENTRIES = 64,
@@ -65,11 +66,7 @@ static bool reap(void) {
 
 static void *sleep_and_wake(void *unused) {
     struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
-    int result = io_uring_queue_init_params(ENTRIES, &loop.uring, &params);
-    if (result < 0) {
-        errno = -result;
-        peer_die("the kernel gives no ring");
-    }
+    peer_ring_init(&loop.uring, ENTRIES, &params);
     io_uring_register_ring_fd(&loop.uring);
     uint32_t seen = 0;
     sem_post(&loop.started);
