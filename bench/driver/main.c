@@ -19,17 +19,31 @@ struct times {
     uint64_t until_ns;
 };
 
-static bool start_all(const struct options *options, const struct times *times, struct worker *workers) {
-    for (unsigned i = 0; i < options->engines; i++) {
-        uint64_t share = options->num_requests > 0 ? options_part(options->num_requests, i, options->engines) : UINT64_MAX;
+static bool is_ok(int32_t code) {
+    if (code != QUOIT_OK) {
+        fprintf(stderr, "quoit-bench: %s: %s\n", quoit_error_name(code), quoit_error_sentence(code));
+    }
+    return code == QUOIT_OK;
+}
+
+static bool make_all(const struct options *options, struct worker *workers) {
+    bool is_good = true;
+    for (unsigned i = 0; i < options->engines && is_good; i++) {
+        bool has_end = options->num_requests > 0;
+        uint64_t share = has_end ? options_part(options->num_requests, i, options->engines) : UINT64_MAX;
         unsigned slots = (unsigned)options_part(options->connections, i, options->engines);
         struct quoit_failure failure = {0};
-        if (worker_start(&workers[i], options, slots, share, times->warm_ns, times->until_ns, &failure) != QUOIT_OK) {
-            fprintf(stderr, "quoit-bench: %s: %s\n", quoit_error_name(failure.code), quoit_error_sentence(failure.code));
-            return false;
-        }
+        is_good = is_ok(worker_make(&workers[i], options, slots, share, &failure));
     }
-    return true;
+    return is_good;
+}
+
+static bool begin_all(const struct options *options, const struct times *times, struct worker *workers) {
+    bool is_good = true;
+    for (unsigned i = 0; i < options->engines && is_good; i++) {
+        is_good = is_ok(worker_begin(&workers[i], times->warm_ns, times->until_ns));
+    }
+    return is_good;
 }
 
 // Sleeps until then, or until there is nothing more to wait for.
@@ -73,6 +87,10 @@ static void mark_both(const struct options *options, const struct times *times, 
 }
 
 static bool run(const struct options *options, struct worker *workers, struct report *report) {
+    report_mark(&report->from, workers, 0);
+    if (!make_all(options, workers)) {
+        return false;
+    }
     uint64_t now_ns = lane_now_ns();
     uint64_t warm_ns = now_ns + (uint64_t)(options->warmup_s * 1e9);
     struct times times = {warm_ns, warm_ns + (uint64_t)(options->seconds * 1e9)};
@@ -80,8 +98,7 @@ static bool run(const struct options *options, struct worker *workers, struct re
     if (options->num_requests > 0) {
         times = (struct times){0, UINT64_MAX};
     }
-    report_mark(&report->from, workers, 0);
-    if (!start_all(options, &times, workers)) {
+    if (!begin_all(options, &times, workers)) {
         return false;
     }
     if (is_warmed) {

@@ -33,7 +33,7 @@ static int32_t make_engine(struct worker *worker, unsigned num_slots, struct quo
     return quoit_engine_create(&options, &worker->engine, out_failure);
 }
 
-static void divide(struct worker *worker, unsigned num_slots, uint64_t share, uint64_t warm_ns, uint64_t until_ns) {
+static void divide(struct worker *worker, unsigned num_slots, uint64_t share) {
     worker->num_lanes = worker->options->producers < num_slots ? worker->options->producers : num_slots;
     atomic_init(&worker->num_working, worker->num_lanes);
     for (unsigned i = 0; i < worker->num_lanes; i++) {
@@ -44,24 +44,29 @@ static void divide(struct worker *worker, unsigned num_slots, uint64_t share, ui
             .closed = &worker->closed,
             .num_slots = (unsigned)options_part(num_slots, i, worker->num_lanes),
             .num_left = share == UINT64_MAX ? UINT64_MAX : options_part(share, i, worker->num_lanes),
-            .warm_ns = warm_ns,
-            .until_ns = until_ns,
         };
     }
 }
 
-int32_t worker_start(struct worker *worker, const struct options *options, unsigned num_slots, uint64_t share,
-                     uint64_t warm_ns, uint64_t until_ns, struct quoit_failure *out_failure) {
+int32_t worker_make(struct worker *worker, const struct options *options, unsigned num_slots, uint64_t share,
+                    struct quoit_failure *out_failure) {
     *worker = (struct worker){.options = options};
     sem_init(&worker->closed, 0, 0);
-    divide(worker, num_slots, share, warm_ns, until_ns);
+    divide(worker, num_slots, share);
     int32_t code = worker_make_requests(options, worker->requests);
     code = code == QUOIT_OK ? make_engine(worker, num_slots, out_failure) : code;
+    out_failure->code = code;
+    return code;
+}
+
+int32_t worker_begin(struct worker *worker, uint64_t warm_ns, uint64_t until_ns) {
+    int32_t code = QUOIT_OK;
     for (unsigned i = 0; i < worker->num_lanes && code == QUOIT_OK; i++) {
         worker->lanes[i].engine = worker->engine;
+        worker->lanes[i].warm_ns = warm_ns;
+        worker->lanes[i].until_ns = until_ns;
         code = lane_start(&worker->lanes[i]);
     }
-    out_failure->code = code;
     return code;
 }
 

@@ -20,10 +20,14 @@ struct worker {
     struct quoit_engine_info info; // as it was at the end
 };
 
-// worker_start makes the engine and begins. `share` is how many requests it may begin, UINT64_MAX: any number until
-// `until_ns`. QUOIT_OK, or why it could not; *out_failure is written then.
-int32_t worker_start(struct worker *worker, const struct options *options, unsigned num_slots, uint64_t share,
-                     uint64_t warm_ns, uint64_t until_ns, struct quoit_failure *out_failure);
+// worker_make makes the engine, with room for `num_slots` requests at a time. That can take a while where ring memory is
+// short, so it counts for nothing. `share` is how many requests it may begin, UINT64_MAX: any number. QUOIT_OK, or why it
+// could not; *out_failure is written then.
+int32_t worker_make(struct worker *worker, const struct options *options, unsigned num_slots, uint64_t share,
+                    struct quoit_failure *out_failure);
+
+// worker_begin begins to request, until `until_ns`; latency counts from `warm_ns` on. Errors as worker_make.
+int32_t worker_begin(struct worker *worker, uint64_t warm_ns, uint64_t until_ns);
 
 // worker_is_closed waits for the last event of each port, at most until `until_ns` of the monotonic clock (UINT64_MAX: for
 // ever). False when they have not come by then.
