@@ -92,6 +92,8 @@ void q_engine_finish(struct q_engine *engine) {
     engine->is_over = true;
     q_loop_say_farewells(&engine->loop);
     q_loop_disarm(&engine->loop, &engine->close_timer);
+    q_loop_disarm(&engine->loop, &engine->memory_timer);
+    q_loop_disarm(&engine->loop, &engine->holders.timer);
     q_ring_destroy(engine->ring);
     engine->ring = NULL;
     engine->loop.io = NULL;
