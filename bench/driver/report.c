@@ -9,8 +9,10 @@ static const struct {
     double share;
 } k_latencies[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99_9", 0.999}, {"max", 1.0}};
 
-// How the engine receives: what a comparison on bulk has the bare client do as well.
-static const char k_receive[] = "single";
+// How the engine receives bulk: what a comparison has the bare client do as well.
+static const char *receive_of(const struct quoit_engine_info *info) {
+    return info->capabilities & QUOIT_CAP_RECV_BUNDLE ? "bundle" : "single";
+}
 
 enum { LATENCIES = sizeof k_latencies / sizeof k_latencies[0] };
 
@@ -141,7 +143,7 @@ static void write_engine(const struct report *report, FILE *out) {
     struct utsname kernel;
     uname(&kernel);
     fprintf(out, "\"engine\":{\"backend\":\"io_uring\",\"kernel\":\"%s\",\"capabilities\":%u,\"receive\":\"%s\",", kernel.release,
-            info->capabilities, k_receive);
+            info->capabilities, receive_of(info));
     fprintf(out, "\"mode\":\"%s\",\"engines\":%u,\"producers\":%u,\"connections\":%u,\"connections_opened\":%" PRIu64 ",",
             options->is_port ? "port" : "inline", options->engines, options->producers, options->connections,
             info->connections_opened);
