@@ -130,7 +130,9 @@ static void what_nobody_asks_for_waits_in_its_order(void **state) {
     assert_int_equal(op.times, 1);
     char got[101] = "";
     for (size_t len = 0; len < 101;) {
+        bool is_there = has_unasked(&line);
         ask(&line, &op, Q_IO_RECV_ANY);
+        assert_true(q_io_has_started(line.rig.io) || !is_there); // a host that drives does not sleep on it
         int32_t result = rig_await(&line.rig, &op);
         assert_in_range(result, 1, 101 - len);
         memcpy(got + len, op.op.chunk->data, (size_t)result);
@@ -181,6 +183,17 @@ static void an_end_that_nobody_asked_for_comes_behind_the_bytes(void **state) {
     assert_true(op.op.is_fin);
     assert_false(has_unasked(&line));
     close_line(&line);
+    open_line(&line, state, 0);
+    become_steady(&line, &op);
+    say(&line, "a");
+    shutdown(line.peer, SHUT_WR); // comes with the bytes, in one turn
+    expect_text(&line, &op, "a");
+    assert_int_equal(has_unasked(&line), has(&line, Q_RING_RECV_MULTISHOT));
+    ask(&line, &op, Q_IO_RECV_ANY);
+    assert_int_equal(rig_await(&line.rig, &op), 0);
+    assert_true(op.op.is_fin);
+    assert_false(has_unasked(&line));
+    close_line(&line);
 }
 
 static void a_close_drops_what_nobody_asked_for(void **state) {
@@ -223,6 +236,30 @@ static void a_bundle_is_brought_buffer_by_buffer(void **state) {
         was_bundled |= has_unasked(&line);
     }
     assert_int_equal(was_bundled, has(&line, Q_RING_RECV_BUNDLE));
+    close_line(&line);
+}
+
+// The bytes come in the turn that closes: all of their buffers come home, and the kernel gets others for them.
+static void a_bundle_for_a_slot_that_closes_goes_home_whole(void **state) {
+    struct rig_op op;
+    struct line line;
+    char pattern[4 * BUFFER];
+    fill(pattern, sizeof pattern);
+    open_line(&line, state, 0);
+    for (int round = 0; round < 2 * BUFFERS; round++) {
+        struct q_io_slot slot = rig_connect(&line.rig, &line.rig.address);
+        int peer = rig_accept(&line.rig);
+        assert_int_equal(send(peer, pattern, sizeof pattern, MSG_NOSIGNAL), sizeof pattern);
+        op = rig_op(&line.rig);
+        q_io_recv(line.rig.io, slot, &op.op, sizeof pattern);
+        rig_shut(&line.rig, slot);
+        assert_int_equal(op.result, -ECANCELED);
+        close(peer);
+    }
+    say(&line, "whole");
+    ask(&line, &op, Q_IO_RECV_ANY);
+    expect_text(&line, &op, "whole");
+    assert_int_equal(q_io_get_stats(line.rig.io)->buffers_starved, 0);
     close_line(&line);
 }
 
@@ -328,6 +365,7 @@ int main(void) {
         RIG_ON_EACH_RUNG(an_end_that_nobody_asked_for_comes_behind_the_bytes),
         RIG_ON_EACH_RUNG(a_close_drops_what_nobody_asked_for),
         RIG_ON_EACH_RUNG(a_bundle_is_brought_buffer_by_buffer),
+        RIG_ON_EACH_RUNG(a_bundle_for_a_slot_that_closes_goes_home_whole),
         RIG_ON_EACH_RUNG(bundles_follow_the_buffers_wherever_they_lie),
         RIG_ON_EACH_RUNG(a_receive_that_goes_on_outlives_a_lack_of_buffers),
         RIG_ON_EACH_RUNG(where_memory_is_short_neither_fast_way_is_used),
