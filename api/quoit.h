@@ -99,7 +99,8 @@ struct quoit_engine_options {
     uint32_t connections_per_origin_max; // default 64. Bounds the load on one server.
     uint32_t waiters_per_origin_max;    // requests waiting for a connection to one origin; default 16384
     uint32_t idle_timeout_ms;           // an unused connection is closed after this; default 60000
-    uint64_t memory_max;                // bytes of buffers, all together; default 64 MiB, least 2 MiB
+    uint64_t memory_max;                // bytes of buffers, all together; default 64 MiB, least 2 MiB. When it is
+                                        // used up receiving waits, and what holds up others ends with NO_MEMORY.
     uint32_t head_bytes_max;            // of a response; default 16384, most 262144. Answers endless heads.
     uint32_t headers_max;               // fields of a head or of trailers; default 128, most 1024. Answers a flood of
                                         // tiny fields, each of which costs more memory than it has bytes.
@@ -282,7 +283,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_connect_to(struct quoit_request *
 // quoit_request_set_credit sets how many body bytes may be on their way to the host, not yet advanced over or
 // released (default 256 KiB). At zero credit the engine stops receiving for this request, and for no other. Credit
 // comes back by itself as the host advances or releases; with `manual` 1 only through quoit_grant.
-// One receive buffer (16 KiB) may arrive beyond it. The head needs no credit; the end of a chunked body may need one
+// One receive buffer (16 KiB) may arrive beyond it, and the engine may hold some more that has come before the host had
+// none left. The head needs no credit; the end of a chunked body may need one
 // byte more than the body has. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes,
                                                           int32_t manual);
