@@ -116,6 +116,9 @@ struct quoit_engine_options {
     uint32_t chunk_extension_bytes_max; // chunk extensions and leading zeros of chunk sizes, in all chunks of a response
                                         // together; default 16384, most 1048576. Answers framing without content.
     uint32_t trailer_bytes_max;         // trailers of a response; default 2048, most 262144. Answers endless trailers.
+    uint32_t spin_us;                   // look for work this long before each sleep; default 0, most 1000. For hosts
+                                        // that want latency: a core is busy while it looks. Not when host-driven.
+    uint32_t reserved2;                 // 0
 };
 
 // quoit_engine_create makes an engine, and its thread unless the mode is host-driven, and returns when its ring has

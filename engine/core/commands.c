@@ -240,4 +240,10 @@ static bool park(void *owner, uint32_t *out_bell_value) {
     return engine->is_parked;
 }
 
-const struct q_loop_steps q_engine_steps = {.take_commands = take_commands, .publish = publish, .park = park};
+static bool has_commands(void *owner) {
+    const struct q_engine *engine = owner;
+    return !q_mpsc_is_empty(&engine->queue);
+}
+
+const struct q_loop_steps q_engine_steps = {
+    .take_commands = take_commands, .publish = publish, .park = park, .has_commands = has_commands};

@@ -90,6 +90,7 @@ static struct q_error start(struct q_engine *engine) {
     }
     q_loop_init(&engine->loop, q_ring_io(engine->ring), engine->seams.clock, &engine->log, engine->seams.seed,
                 &q_engine_steps, engine);
+    engine->loop.spin_ns = engine->options.spin_us * Q_NS_PER_US;
     engine->close_timer.fired = no_op;
     q_list_init(&engine->requests_short);
     engine->memory_timer.fired = q_engine_retry_short;

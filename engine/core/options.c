@@ -51,6 +51,7 @@ static const struct bound k_bounds[] = {
     BOUND(informational_max, 32, 1024),
     BOUND(chunk_extension_bytes_max, 16384, 1u << 20),
     BOUND(trailer_bytes_max, 2048, 262144),
+    BOUND(spin_us, 0, 1000),
 };
 
 static int32_t fill_in(struct quoit_engine_options *options) {
@@ -77,8 +78,11 @@ int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_
     out->memory_max = out->memory_max == 0 ? UINT64_C(64) << 20 : out->memory_max;
     out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
     bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);
-    if (out->reserved != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
+    if (out->reserved != 0 || out->reserved2 != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
         return Q_ERR_INVALID_ARGUMENT; // they may mean something one day
+    }
+    if (out->mode == QUOIT_ENGINE_HOST_DRIVEN && out->spin_us > 0) {
+        return Q_ERR_INVALID_ARGUMENT; // it never sleeps
     }
     if (out->mode > QUOIT_ENGINE_HOST_DRIVEN || out->memory_max < UINT64_C(2) << 20 || has_half_allocator) {
         return Q_ERR_INVALID_ARGUMENT;

@@ -1,5 +1,7 @@
 #include "engine/loop/loop.h"
 
+#define SPIN_STEP_NS 10 // less than any step of a spin takes
+
 // Identity of a thread: a number drawn once, never its address or id, which the next thread may get.
 static _Atomic(uint64_t) the_last_thread;
 static _Thread_local uint64_t this_thread; // 0: not drawn yet
@@ -103,12 +105,32 @@ static bool run_timers(struct q_loop *loop) {
     return were_due;
 }
 
+// Looks for work without sleeping, for hosts that pay a core for latency: a wake-up costs more than most answers take on
+// a short way. Bounded by count, too, should the clock stand.
+static void spin(struct q_loop *loop, uint64_t deadline_ns) {
+    uint64_t end_ns = loop->now_ns + loop->spin_ns;
+    end_ns = deadline_ns < end_ns ? deadline_ns : end_ns;
+    q_io_flush(loop->io); // or nobody would answer
+    for (uint64_t left = loop->spin_ns / SPIN_STEP_NS; left > 0; left--) {
+        if (q_io_has_news(loop->io) || loop->steps->has_commands(loop->owner) || q_clock_now(loop->clock) >= end_ns) {
+            return;
+        }
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    }
+}
+
 // Hands the kernel what the last tick started, sleeps if there is nothing to do, and brings back what is done. True:
 // nothing was to be done, and nothing came.
 static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
     struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = q_wheel_next(&loop->wheel)};
-    turn.is_idle = loop->is_open && !loop->has_more && q_list_is_empty(out_done) && turn.deadline_ns > loop->now_ns &&
-                   loop->steps->park(loop->owner, &turn.bell_value);
+    bool has_nothing = loop->is_open && !loop->has_more && q_list_is_empty(out_done) && turn.deadline_ns > loop->now_ns;
+    if (has_nothing && may_sleep && loop->spin_ns > 0) {
+        spin(loop, turn.deadline_ns);
+        turn.now_ns = q_clock_now(loop->clock); // the wait is reckoned from here
+    }
+    turn.is_idle = has_nothing && turn.deadline_ns > turn.now_ns && loop->steps->park(loop->owner, &turn.bell_value);
     turn.may_sleep = may_sleep && turn.is_idle;
     enum q_io_rest rest = q_io_turn(loop->io, &turn, out_done);
     loop->has_more = rest != Q_IO_REST_NONE;

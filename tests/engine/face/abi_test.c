@@ -34,7 +34,7 @@ AT(quoit_allocator, allocate, 0);
 AT(quoit_allocator, release, 8);
 AT(quoit_allocator, context, 16);
 
-SIZE(quoit_engine_options, 104);
+SIZE(quoit_engine_options, 112);
 AT(quoit_engine_options, struct_size, 0);
 AT(quoit_engine_options, mode, 4);
 AT(quoit_engine_options, capabilities_off, 8);
@@ -55,6 +55,7 @@ AT(quoit_engine_options, line_bytes_max, 88);
 AT(quoit_engine_options, informational_max, 92);
 AT(quoit_engine_options, chunk_extension_bytes_max, 96);
 AT(quoit_engine_options, trailer_bytes_max, 100);
+AT(quoit_engine_options, spin_us, 104);
 
 SIZE(quoit_engine_info, 128);
 AT(quoit_engine_info, capabilities, 4);
