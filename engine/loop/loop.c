@@ -64,9 +64,10 @@ static void run_tasks(struct q_list *tasks) {
 }
 
 // A request that is begun goes out with the next kernel entry. What comes on its connection between the last look at
-// the kernel and that entry would be taken for its answer, as nobody can tell the two apart. The steps between them take
-// microseconds; the host's code may take any time. Longer than this, and there is another look.
-#define STALE_NS (100 * Q_NS_PER_US)
+// the kernel and that entry would be taken for its answer, as nobody can tell the two apart. The loop's own steps take
+// what they take, much less than this in all; the host's code may take any time. When it took longer, there is another
+// look.
+#define STALE_NS Q_NS_PER_MS
 
 void q_loop_host_took(struct q_loop *loop, uint64_t since_ns) {
     loop->is_stale |= q_clock_now(loop->clock) - since_ns > STALE_NS;
