@@ -18,6 +18,7 @@
 #define SPARE_SLOTS 64          // for connections that are closing while their successors open
 #define BUFFERS_KEPT 256        // free receive buffers kept for the next burst: 4 MiB
 #define CHUNKS_KEPT 256
+#define PLACE_BITS 10           // of an engine's place in the table, in the names of its requests and questions
 
 _Static_assert(2 * (Q_RING_COMPLETIONS_PER_TURN + Q_ENGINE_COMMANDS_PER_TICK) <= SQ_ENTRIES, "one entry a tick");
 
@@ -229,6 +230,32 @@ static void dismantle(struct q_engine *engine) {
     q_alloc_free(&alloc, engine, sizeof *engine);
 }
 
+// Names of requests and questions: apart from those of the engines that live beside this one by its place in the table,
+// and from those of the ones before it in this place by where they begin. Both come round after 2^32 requests, or 2^34
+// questions, in one slot.
+static void begin_names(struct q_engine *engine) {
+    struct q_requests *requests = &engine->port_env.requests;
+    const struct q_table_entry *entry = engine->entry;
+    _Static_assert(Q_OPTIONS_REQUESTS_MAX <= Q_REQUEST_INDEX_MASK + 1, "a handle's index names every slot");
+    _Static_assert(Q_TABLE_ENGINES_MAX <= 1u << PLACE_BITS, "a handle and a token have room for the engine's place");
+    requests->place = q_table_place(entry);
+    requests->first_generation = entry->generations_given == UINT32_MAX ? 1 : entry->generations_given + 1;
+    uint64_t questions_max = UINT64_C(1) << (Q_ASKWORD_GENERATION_BITS - PLACE_BITS);
+    requests->first_question = requests->place * questions_max + entry->questions_given % (questions_max - 1) + 1;
+}
+
+static void end_names(struct q_engine *engine) {
+    engine->entry->generations_given += engine->generations_used;
+    engine->entry->questions_given += engine->questions_used;
+}
+
+// Makes an entry of the table the engine's.
+static void adopt_entry(struct q_engine *engine) {
+    engine->entry->engine = engine;
+    atomic_store_explicit(&engine->entry->requests_max, engine->options.requests_max, memory_order_relaxed);
+    begin_names(engine);
+}
+
 static struct q_error bring_up(struct q_engine *engine) {
     struct q_error error = make_parts(engine);
     if (q_error_is(error)) {
@@ -238,8 +265,7 @@ static struct q_error bring_up(struct q_engine *engine) {
     if (q_error_is(error)) {
         return error;
     }
-    engine->entry->engine = engine;
-    atomic_store_explicit(&engine->entry->requests_max, engine->options.requests_max, memory_order_relaxed);
+    adopt_entry(engine);
     error = engine->options.mode == QUOIT_ENGINE_THREAD ? start_thread(engine) : start(engine);
     if (q_error_is(error)) {
         q_table_give_back(engine->entry);
@@ -251,12 +277,9 @@ static struct q_error bring_up(struct q_engine *engine) {
 static struct quoit_engine open_entry(struct q_engine *engine) {
     engine->handle = q_table_open(engine->entry);
     while (engine->handle.id == 0) {
-        struct q_table_entry *worn_out = engine->entry;
         struct q_error error = q_table_take(&engine->entry);
         Q_CHECK(!q_error_is(error)); // 2^24 engines in each of a thousand entries
-        engine->entry->engine = engine;
-        uint32_t limit = atomic_load_explicit(&worn_out->requests_max, memory_order_relaxed);
-        atomic_store_explicit(&engine->entry->requests_max, limit, memory_order_relaxed);
+        adopt_entry(engine);
         engine->handle = q_table_open(engine->entry);
     }
     return engine->handle;
@@ -333,6 +356,7 @@ int32_t q_engine_destroy(struct q_engine *engine) {
     if (is_thread) {
         pthread_join(engine->thread, NULL);
     }
+    end_names(engine);
     dismantle(engine);
     q_pending_retire(&entry->pending);
     q_table_give_back(entry);

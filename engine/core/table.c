@@ -95,14 +95,15 @@ struct quoit_engine q_table_open(struct q_table_entry *entry) {
     if (generation == 0) {
         return (struct quoit_engine){0};
     }
-    uint64_t index = (uint64_t)(entry - the_table);
-    return (struct quoit_engine){.id = ((uint64_t)generation << INDEX_BITS) | (index + 1)};
+    return (struct quoit_engine){.id = ((uint64_t)generation << INDEX_BITS) | (q_table_place(entry) + 1)};
 }
 
 void q_table_give_back(struct q_table_entry *entry) {
     entry->engine = NULL;
     atomic_store_explicit(&entry->is_taken, 0, memory_order_release);
 }
+
+uint32_t q_table_place(const struct q_table_entry *entry) { return (uint32_t)(entry - the_table); }
 
 struct q_table_entry *q_table_entry_of(struct quoit_engine handle) {
     uint64_t index = handle.id & ((1u << INDEX_BITS) - 1);

@@ -24,6 +24,10 @@ struct q_table_entry {
     _Atomic(uint32_t) requests_max;
     _Atomic(uint32_t) epoch;
     _Atomic(uint32_t) is_taken;
+    // How far the names have come that engines in this place gave out: the next one begins behind them. Whoever has taken
+    // the entry.
+    uint32_t generations_given; // of a request slot, the most
+    uint64_t questions_given;   // likewise
 };
 
 // q_table_take gives a free entry, for create to fill and open. Errors: ENGINES_MAX, NO_MEMORY (the fork page).
@@ -57,6 +61,9 @@ void q_table_leave_loop(void);
 
 // q_table_is_in_loop tells whether the caller is at a loop's work, any engine's: it must not wait for another one.
 bool q_table_is_in_loop(void);
+
+// q_table_place gives the place of an entry in the table, below Q_TABLE_ENGINES_MAX.
+uint32_t q_table_place(const struct q_table_entry *entry);
 
 // q_table_entry_of gives the entry that a handle points at, whether live or not; NULL for an impossible handle.
 struct q_table_entry *q_table_entry_of(struct quoit_engine handle);
