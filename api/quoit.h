@@ -216,7 +216,8 @@ typedef void (*quoit_release_fn)(void *context, const void *data, size_t len);
 // quoit_request_set_body gives the body. With `release` NULL the bytes are copied; otherwise they stay the host's,
 // must not change, and `release(context, data, len)` is called when the last holder of the request lets go, or by a
 // second call, whose body takes the place of the first. An empty body (len 0) is a body: Content-Length: 0 is sent.
-// Builder's thread. Errors: INVALID_ARGUMENT, FROZEN, NO_MEMORY; on an error `release` is not called.
+// Builder's thread. Errors: INVALID_ARGUMENT (more than PTRDIFF_MAX, too), FROZEN, NO_MEMORY; on an error `release` is
+// not called.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len,
                                                         quoit_release_fn release, void *context);
 

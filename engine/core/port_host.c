@@ -8,6 +8,7 @@
 #include <poll.h>
 
 // The events of hosts that were compiled with the first version of the header: what was added since stands behind it.
+#define EVENT_SIZE_MAX (sizeof(struct quoit_event) + 4096) // of a later header; more can only be a mistake
 #define EVENT_SIZE_MIN (offsetof(struct quoit_event, u) + offsetof(struct quoit_summary, remote))
 
 // A host's event is as long as its header says: the end of ours is cut off, or zeros stand in for what we do not know.
@@ -33,7 +34,8 @@ int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t eve
     if (port->mode != QUOIT_PORT_EVENTFD) {
         return -Q_ERR_WRONG_MODE;
     }
-    if (events == NULL || max == 0 || event_size < EVENT_SIZE_MIN || max > INT32_MAX) {
+    bool is_size = event_size >= EVENT_SIZE_MIN && event_size <= EVENT_SIZE_MAX;
+    if (events == NULL || max == 0 || max > INT32_MAX || !is_size) {
         return -Q_ERR_INVALID_ARGUMENT;
     }
     read_signal(port);

@@ -89,6 +89,10 @@ struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struc
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
     }
+    // Before anything is read: a host's mistake in a length must not become a walk through its memory.
+    if (name.len > Q_HEADERS_NAME_BYTES_MAX || value.len > spec->headers.limits.line_bytes) {
+        return usage(Q_ERR_HEAD_TOO_LARGE);
+    }
     bool is_second_host = spec->has_host && q_known_find(name) == Q_KNOWN_HOST;
     if (is_second_host || q_h1_is_engines(name, q_slice_trim(value))) {
         return usage(Q_ERR_FORBIDDEN_HEADER);
@@ -116,7 +120,7 @@ struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
     }
-    if (data == NULL && len > 0) {
+    if ((data == NULL && len > 0) || len > PTRDIFF_MAX) {
         return usage(Q_ERR_INVALID_ARGUMENT);
     }
     const char *body = data;

@@ -187,7 +187,7 @@ int32_t quoit_request_state(struct quoit_engine handle, struct quoit_handle requ
                             struct quoit_request_state *out) {
     // The first header's struct ended with spent_ns; what is added later stands behind it.
     enum { SIZE_MIN = offsetof(struct quoit_request_state, spent_ns) + sizeof out->spent_ns };
-    if (out == NULL || out->struct_size < SIZE_MIN) {
+    if (out == NULL || !q_options_is_out_size(out->struct_size, SIZE_MIN, sizeof *out)) {
         return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
     }
     int32_t code;
