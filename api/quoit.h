@@ -358,7 +358,7 @@ QUOIT_API int32_t quoit_feed_end(struct quoit_engine engine, struct quoit_handle
 
 // What a request is doing now.
 enum quoit_stage {
-    QUOIT_STAGE_NONE = 0,
+    QUOIT_STAGE_NONE = 0,       // submitted, and not seen by the loop yet: no time counts
     QUOIT_STAGE_QUEUED = 1,     // no connection is there or on its way for it: limits
     QUOIT_STAGE_CONNECTING = 2, // one is being made
     QUOIT_STAGE_SENDING = 3,

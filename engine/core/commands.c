@@ -34,6 +34,7 @@ int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_s
     request->name = q_requests_name(&engine->port_env.requests, index);
     request->is_started = false;
     request->is_canceled_early = false;
+    q_watch_clear(&request->watch);
     // From here on a cancel may pin the slot. It cannot run before the loop has the slot: it would come before the
     // submit only from a thread that guessed the handle, and is then remembered.
     request->generation = q_slotword_open(&request->word, engine->port_env.requests.first_generation);
