@@ -459,15 +459,20 @@ struct quoit_summary {
     uint64_t head_ns;             // the final head was complete
     uint64_t end_ns;
     uint32_t connection_id;       // serial of the connection; 0: none
-    uint16_t status;              // of the final head, 0 if none came
-    uint8_t attempts;             // connections used
+    uint16_t status;              // of the final head, or of the redirect that could not be followed; 0 if none came
+    uint8_t attempts;             // connections used; 255: so many, or more
     uint8_t reused;               // 1: the connection had served a request before
     uint64_t spent_ns[QUOIT_STAGES];       // time in each stage
-    const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
-                                           // led to; NULL: none. Valid as long as the event.
+    const struct quoit_headers *redirects; // followed hops in order, from the first: name is the status ("302"), value
+                                           // the URL that it led to; NULL: none. Valid as long as the event. What is told
+                                           // is bounded: there is room for any one URL, or about the engine's
+                                           // head_bytes_max of them. The first that finds none (or no memory) is left
+                                           // out with all behind it: num_redirects says how many were followed.
     struct quoit_address remote; // peer of the connection that was used last; family NONE: none was
     struct quoit_address local;  // that it came from; family NONE: not known, port 0: the port is not. Known is what
                                  // quoit_request_set_local_address gave.
+    uint32_t num_redirects;      // hops followed; more than `redirects` has fields: the rest is not told
+    uint32_t reserved;
 };
 
 struct quoit_event {
