@@ -542,7 +542,8 @@ QUOIT_API int quoit_port_fd(struct quoit_port port);
 // sizeof(struct quoit_event) of the header that the host was compiled with, whatever the library's is. What they point
 // at stays valid until quoit_port_advance. It gives the number of events, or a negative error code. It never blocks. The
 // draining thread. Returning less than `max`, it has armed the eventfd for the next event.
-// Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -FORKED.
+// Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -WRONG_THREAD (another thread is inside a call of the draining
+// thread's on this port; nothing was done), -FORKED.
 QUOIT_API int32_t quoit_port_drain(struct quoit_port port, struct quoit_event *events, size_t event_size, size_t max);
 
 // quoit_port_wait is quoit_port_drain for hosts without an event loop: it first waits until there is an event or
@@ -551,20 +552,22 @@ QUOIT_API int32_t quoit_port_wait(struct quoit_port port, struct quoit_event *ev
                                   int32_t timeout_ms);
 
 // quoit_port_advance releases all events that were drained, with their memory but for what was taken, in one store.
-// The draining thread. Errors: STALE_HANDLE, WRONG_MODE, FORKED.
+// The draining thread. Errors: STALE_HANDLE, WRONG_MODE, WRONG_THREAD (as quoit_port_drain), FORKED.
 QUOIT_API int32_t quoit_port_advance(struct quoit_port port);
 
 // quoit_port_take keeps the memory of a drained DATA event (or of the event that an inline callback was given) beyond
 // quoit_port_advance. `out` must be released with quoit_slice_release before the engine is destroyed; until then its
 // bytes count against the request's credit and the engine's memory_max. The draining thread, at most once per event.
 // In an inline callback a small piece is copied for it, after which only the slice is valid, not the event's data.
-// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), FORKED.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), NO_MEMORY (more pieces are taken than
+// memory_max has room for, at 256 bytes each, or than 1048575), WRONG_THREAD (as quoit_port_drain; of an inline port:
+// not inside its callback's thread), FORKED.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_port_take(struct quoit_port port, const struct quoit_event *event,
                                                  struct quoit_slice *out);
 
 // quoit_slice_release gives taken memory back, in any order. Any thread; never blocks or allocates. It zeroes `slice`,
-// so a second release of the same variable does nothing. A copy of a slice is the same piece: release one of them.
-// Errors: STALE_HANDLE, INVALID_ARGUMENT (another engine's, or nothing is taken), FORKED.
+// so a second release of the same variable does nothing. A copy of a slice is the same piece: the first release of any of
+// them counts. Errors: STALE_HANDLE, INVALID_ARGUMENT (another engine's, or released already; harmless), FORKED.
 QUOIT_API int32_t quoit_slice_release(struct quoit_engine engine, struct quoit_slice *slice);
 
 // ---------------------------------------------------------------------------------------------------------------

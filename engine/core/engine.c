@@ -165,6 +165,9 @@ static struct q_error make_parts(struct q_engine *engine) {
         .small_pool = &engine->small_pool,
     };
     init_pools(engine);
+    if (!q_taken_init(&engine->port_env.taken, engine->seams.sys, engine->options.memory_max)) {
+        return create_error(Q_ERR_NO_MEMORY);
+    }
     struct q_error error = q_hosts_load(&engine->hosts, &engine->alloc, engine->options.hosts_file);
     if (q_error_is(error)) {
         return error;
@@ -223,6 +226,7 @@ static void dismantle(struct q_engine *engine) {
         q_hosts_deinit(&engine->hosts);
     }
     q_slotfree_deinit(&engine->slots_free);
+    q_taken_deinit(&engine->port_env.taken);
     if (engine->port_env.requests.slots != NULL) {
         sys->unmap(sys, engine->port_env.requests.slots, engine->requests_size);
     }
@@ -230,9 +234,15 @@ static void dismantle(struct q_engine *engine) {
     q_alloc_free(&alloc, engine, sizeof *engine);
 }
 
-// Names of requests and questions: apart from those of the engines that live beside this one by its place in the table,
-// and from those of the ones before it in this place by where they begin. Both come round after 2^32 requests, or 2^34
-// questions, in one slot.
+// Where a word of 44 bits begins to count, in this place, when those before it have come so far.
+static uint64_t begin_at(uint32_t place, uint64_t given) {
+    uint64_t room = UINT64_C(1) << (Q_ASKWORD_GENERATION_BITS - PLACE_BITS);
+    return place * room + given % (room - 1) + 1;
+}
+
+// Names of requests, questions and taken pieces: apart from those of the engines that live beside this one by its place in
+// the table, and from those of the ones before it in this place by where they begin. They come round after 2^32 requests,
+// or 2^34 of the others, in one slot.
 static void begin_names(struct q_engine *engine) {
     struct q_requests *requests = &engine->port_env.requests;
     const struct q_table_entry *entry = engine->entry;
@@ -240,13 +250,14 @@ static void begin_names(struct q_engine *engine) {
     _Static_assert(Q_TABLE_ENGINES_MAX <= 1u << PLACE_BITS, "a handle and a token have room for the engine's place");
     requests->place = q_table_place(entry);
     requests->first_generation = entry->generations_given == UINT32_MAX ? 1 : entry->generations_given + 1;
-    uint64_t questions_max = UINT64_C(1) << (Q_ASKWORD_GENERATION_BITS - PLACE_BITS);
-    requests->first_question = requests->place * questions_max + entry->questions_given % (questions_max - 1) + 1;
+    requests->first_question = begin_at(requests->place, entry->questions_given);
+    engine->port_env.taken.first = begin_at(requests->place, entry->pieces_given);
 }
 
 static void end_names(struct q_engine *engine) {
     engine->entry->generations_given += engine->generations_used;
     engine->entry->questions_given += engine->questions_used;
+    engine->entry->pieces_given += q_taken_generations(&engine->port_env.taken);
 }
 
 // Makes an entry of the table the engine's.

@@ -17,7 +17,7 @@ static uint32_t power_of_two(uint32_t wanted) {
     return capacity;
 }
 
-struct q_port *q_port_new(const struct q_port_env *env, struct q_engine *engine,
+struct q_port *q_port_new(struct q_port_env *env, struct q_engine *engine,
                           const struct quoit_port_options *options, int32_t *out_code) {
     uint32_t wanted = options->capacity == 0 ? PORT_CAPACITY_DEFAULT : options->capacity;
     *out_code = Q_ERR_INVALID_ARGUMENT;

@@ -28,6 +28,7 @@ struct q_table_entry {
     // the entry.
     uint32_t generations_given; // of a request slot, the most
     uint64_t questions_given;   // likewise
+    uint64_t pieces_given;      // likewise, of a slot of taken pieces
 };
 
 // q_table_take gives a free entry, for create to fill and open. Errors: ENGINES_MAX, NO_MEMORY (the fork page).

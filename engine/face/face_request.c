@@ -221,14 +221,12 @@ int32_t quoit_slice_release(struct quoit_engine handle, struct quoit_slice *slic
     if (engine == NULL) {
         return code;
     }
-    struct q_chunk *chunk = slice->owner;
-    // When nothing is taken this is another engine's, or a copy of what was released, whose chunk may be gone.
-    if (atomic_load_explicit(&engine->num_taken, memory_order_relaxed) == 0 ||
-        (chunk->pool != &engine->small_pool && chunk->pool != &engine->buffer_pool)) {
+    uint64_t charge;
+    struct q_chunk *chunk = q_taken_remove(&engine->port_env.taken, slice->cookie, &charge);
+    if (chunk == NULL) { // another engine's, or a copy of what was released
         q_table_leave(engine->entry);
         return Q_ERR_INVALID_ARGUMENT;
     }
-    uint64_t charge = slice->cookie;
     *slice = (struct quoit_slice){0};
     if (q_chunk_return(chunk, charge)) {
         q_engine_push(engine, &chunk->command);

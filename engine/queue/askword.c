@@ -56,6 +56,10 @@ void q_askword_withdraw(struct q_askword *w) {
                                                     memory_order_relaxed));
 }
 
+uint64_t q_askword_generation(const struct q_askword *w) {
+    return generation_of(atomic_load_explicit(&w->word, memory_order_relaxed));
+}
+
 bool q_askword_is_pinned(const struct q_askword *w) {
     return (atomic_load_explicit(&w->word, memory_order_relaxed) & PINNED) != 0;
 }

@@ -59,6 +59,9 @@ Q_MUST_USE enum q_ask_result q_askword_try_answer(struct q_askword *w, uint64_t 
 // way, it changes nothing. Loop thread.
 void q_askword_withdraw(struct q_askword *w);
 
+// q_askword_generation gives the generation of the question that stands, or stands next; 0: it never asked. Who may open.
+uint64_t q_askword_generation(const struct q_askword *w);
+
 // q_askword_is_pinned says whether the answer node is, or is about to be, in the queue. Once a question was withdrawn,
 // false stays false until the next one opens. Loop thread.
 bool q_askword_is_pinned(const struct q_askword *w);
