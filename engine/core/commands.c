@@ -164,6 +164,7 @@ static bool has_unpublished(struct q_engine *engine) {
 
 static bool take_commands(void *owner) {
     struct q_engine *engine = owner;
+    q_table_escape_if_forked(&engine->port_env.escape); // release functions have run right before
     Q_HOOK("core.commands.before_look");
     if (engine->is_parked && q_mpsc_is_empty(&engine->queue)) {
         return has_unpublished(engine); // draining would end the sleep that a host-driven loop may be going into

@@ -109,6 +109,13 @@ static struct q_error start(struct q_engine *engine) {
     return Q_OK;
 }
 
+static void run_until_over(struct q_engine *engine) {
+    while (!engine->is_over) {
+        q_loop_tick(&engine->loop, true);
+        q_engine_finish(engine);
+    }
+}
+
 static void *thread_main(void *argument) {
     struct q_engine *engine = argument;
     prctl(PR_SET_NAME, "quoit", 0, 0, 0);
@@ -119,9 +126,9 @@ static void *thread_main(void *argument) {
         q_loop_bind(&engine->loop);
     }
     sem_post(&engine->started);
-    while (is_started && !engine->is_over) {
-        q_loop_tick(&engine->loop, true);
-        q_engine_finish(engine);
+    // In a child it ends here at once: the process's only thread, and the process with it, as at the end of any last one.
+    if (is_started && setjmp(engine->port_env.escape.at) == 0) {
+        run_until_over(engine);
     }
     return NULL;
 }
@@ -277,6 +284,7 @@ static struct q_error bring_up(struct q_engine *engine) {
         return error;
     }
     adopt_entry(engine);
+    engine->port_env.escape.epoch = q_table_epoch_of(engine->entry);
     error = engine->options.mode == QUOIT_ENGINE_THREAD ? start_thread(engine) : start(engine);
     if (q_error_is(error)) {
         q_table_give_back(engine->entry);
@@ -390,6 +398,16 @@ static int32_t bind_to_ticker(struct q_engine *engine) {
     return engine->bind_code;
 }
 
+static int32_t tick_here(struct q_engine *engine) {
+    engine->is_ticking = true;
+    q_table_enter_loop();
+    q_loop_tick(&engine->loop, false);
+    q_engine_finish(engine);
+    q_table_leave_loop();
+    engine->is_ticking = false;
+    return !engine->is_over && !engine->loop.is_idle;
+}
+
 int32_t q_engine_tick(struct q_engine *engine) {
     if (engine->options.mode != QUOIT_ENGINE_HOST_DRIVEN) {
         return -Q_ERR_WRONG_MODE;
@@ -406,13 +424,7 @@ int32_t q_engine_tick(struct q_engine *engine) {
     if (engine->is_over) {
         return 0;
     }
-    engine->is_ticking = true;
-    q_table_enter_loop();
-    q_loop_tick(&engine->loop, false);
-    q_engine_finish(engine);
-    q_table_leave_loop();
-    engine->is_ticking = false;
-    return !engine->is_over && !engine->loop.is_idle;
+    return setjmp(engine->port_env.escape.at) == 0 ? tick_here(engine) : -Q_ERR_FORKED;
 }
 
 // Has the loop take the port in, and waits for it, or does it here when this thread may.

@@ -163,6 +163,7 @@ static void run_inline(struct q_port *port) {
     while ((entry = q_evring_peek(&port->ring, 0)) != NULL) {
         port->num_drained = 1;
         port->on_event(port->context, &entry->event);
+        q_table_escape_if_forked(&port->env->escape);
         port->num_drained = 0;
         bool is_wake_wanted = q_evring_advance(&port->ring, 1);
         Q_ASSERT(!is_wake_wanted);

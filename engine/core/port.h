@@ -11,6 +11,7 @@
 
 #include "api/quoit.h"
 #include "engine/core/request.h"
+#include "engine/core/table.h"
 #include "engine/core/taken.h"
 #include "engine/loop/sys_uring.h"
 #include "engine/queue/evring.h"
@@ -27,6 +28,7 @@ struct q_port_env {
     struct q_chunk_pool *small_pool; // loop only: for copies
     struct q_taken taken;            // pieces that hosts hold
     struct q_requests requests;
+    struct q_table_escape escape; // the loop's way out in a child
 };
 
 #define Q_PORT_SLOTS_PER_REQUEST 2 // reserved by each submit: its head and its terminal event

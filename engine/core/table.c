@@ -121,6 +121,17 @@ static bool is_forked(const struct q_table_entry *entry) {
     return epoch != 0 && epoch != current_epoch();
 }
 
+uint32_t q_table_epoch_of(const struct q_table_entry *entry) {
+    return atomic_load_explicit(&entry->epoch, memory_order_relaxed);
+}
+
+void q_table_escape_if_forked(struct q_table_escape *escape) {
+    if (escape->epoch != current_epoch()) {
+        q_table_leave_loop();
+        longjmp(escape->at, 1);
+    }
+}
+
 struct q_engine *q_table_enter(struct quoit_engine handle, int32_t *out_code) {
     struct q_table_entry *entry = q_table_entry_of(handle);
     if (entry == NULL) {
