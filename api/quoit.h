@@ -309,11 +309,13 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_feed_max(struct quoit_request
 // A second call does nothing.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_freeze(struct quoit_request *request);
 
-// quoit_request_acquire adds a holder and gives the request back. Any thread, frozen requests only.
+// quoit_request_acquire adds a holder and gives the request back; NULL for NULL, and for what is released. Any thread, frozen
+// requests only.
 QUOIT_API struct quoit_request *quoit_request_acquire(struct quoit_request *request);
 
 // quoit_request_release ends the caller's hold; the last one frees. A submitted request may be released at once: the
-// engine has its own hold until the terminal event. NULL does nothing. Any thread.
+// engine has its own hold until the terminal event. NULL does nothing; nor does one release too many while an engine still
+// holds the request. Behind its end the pointer must not be used: api/README.md. Any thread.
 QUOIT_API void quoit_request_release(struct quoit_request *request);
 
 // quoit_submit hands a request to the engine. Nothing happens on the caller's stack; exactly one terminal event (DONE or
