@@ -67,6 +67,8 @@ enum quoit_capability {
     QUOIT_CAP_FUTEX_DOORBELL = 1 << 3, // the wake-up has no descriptor number (6.7)
     QUOIT_CAP_NO_IOWAIT = 1 << 4,      // a sleeping loop is not counted as I/O wait (6.15)
     QUOIT_CAP_DIRECT_BIND = 1 << 5,    // such sockets are bound to a local address without a number, too (6.11)
+    QUOIT_CAP_RECV_MULTISHOT = 1 << 6, // one receive serves many responses (6.0)
+    QUOIT_CAP_RECV_BUNDLE = 1 << 7,    // one completion brings several buffers (6.10)
 };
 
 enum quoit_engine_mode {

@@ -15,6 +15,12 @@ def _first_existing(ctx, candidates):
             return path
     return None
 
+def _multiarch_include_dirs(ctx):
+    """Where packages put headers that differ by architecture, as the compiler names it."""
+    result = ctx.execute(["gcc", "-print-multiarch"])
+    name = result.stdout.strip()
+    return ["/usr/include/" + name] if result.return_code == 0 and name else []
+
 def _lib_file(ctx, name):
     """Asks the compiler where `name` is: the library folder differs by architecture. None when it is not there."""
     result = ctx.execute(["gcc", "-print-file-name=" + name])
@@ -25,8 +31,9 @@ def _lib_file(ctx, name):
 
 def _debian_library_impl(ctx):
     hdrs = []
+    folders = _INCLUDE_DIRS + _multiarch_include_dirs(ctx)
     for hdr in ctx.attr.hdrs:
-        found = _first_existing(ctx, [d + "/" + hdr for d in _INCLUDE_DIRS])
+        found = _first_existing(ctx, [d + "/" + hdr for d in folders])
         if found:
             # The first header is what users include; the others differ from release to release.
             ctx.symlink(found, "include/" + hdr)

@@ -8,30 +8,51 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "bench/driver/idle.h"
 #include "bench/driver/report.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-static uint64_t cpu_ns(const struct rusage *usage) {
-    return ((uint64_t)usage->ru_utime.tv_sec + (uint64_t)usage->ru_stime.tv_sec) * 1000000000 +
-           ((uint64_t)usage->ru_utime.tv_usec + (uint64_t)usage->ru_stime.tv_usec) * 1000;
+// When a run by time begins to count and when it ends.
+struct times {
+    uint64_t warm_ns;
+    uint64_t until_ns;
+};
+
+static bool is_ok(int32_t code) {
+    if (code != QUOIT_OK) {
+        fprintf(stderr, "quoit-bench: %s: %s\n", quoit_error_name(code), quoit_error_sentence(code));
+    }
+    return code == QUOIT_OK;
 }
 
-// The i-th of `parts` parts of `whole`, which differ by one at most.
-static uint64_t part(uint64_t whole, unsigned i, unsigned parts) { return whole / parts + (i < whole % parts); }
-
-static bool start_all(const struct options *options, struct worker *workers) {
-    uint64_t until_ns = options->num_requests > 0 ? UINT64_MAX : worker_now_ns() + (uint64_t)(options->seconds * 1e9);
-    for (unsigned i = 0; i < options->engines; i++) {
-        uint64_t share = options->num_requests > 0 ? part(options->num_requests, i, options->engines) : UINT64_MAX;
-        unsigned slots = (unsigned)part(options->connections, i, options->engines);
+static bool make_all(const struct options *options, struct worker *workers) {
+    bool is_good = true;
+    for (unsigned i = 0; i < options->engines && is_good; i++) {
+        bool has_end = options->num_requests > 0;
+        uint64_t share = has_end ? options_part(options->num_requests, i, options->engines) : UINT64_MAX;
+        unsigned slots = (unsigned)options_part(options->connections, i, options->engines);
         struct quoit_failure failure = {0};
-        if (worker_start(&workers[i], options, slots, share, until_ns, &failure) != QUOIT_OK) {
-            fprintf(stderr, "quoit-bench: %s: %s\n", quoit_error_name(failure.code), quoit_error_sentence(failure.code));
-            return false;
+        is_good = is_ok(worker_make(&workers[i], options, slots, share, &failure));
+    }
+    return is_good;
+}
+
+static bool begin_all(const struct options *options, const struct times *times, struct worker *workers) {
+    bool is_good = true;
+    for (unsigned i = 0; i < options->engines && is_good; i++) {
+        is_good = is_ok(worker_begin(&workers[i], times->warm_ns, times->until_ns));
+    }
+    return is_good;
+}
+
+// Sleeps until then, or until there is nothing more to wait for.
+static void wait_until(uint64_t until_ns, struct worker *workers, unsigned num_workers) {
+    for (unsigned i = 0; i < num_workers; i++) {
+        if (!worker_is_closed(&workers[i], until_ns)) {
+            return;
         }
     }
-    return true;
 }
 
 static int tell(const struct report *report) {
@@ -53,7 +74,48 @@ static int tell(const struct report *report) {
         }
     }
     bool is_good = report->counts.failed == 0 || options->allows_errors;
-    return is_good && report->counts.requests > 0 ? EXIT_SUCCESS : EXIT_FAILED;
+    return is_good && report->to.requests > report->from.requests ? EXIT_SUCCESS : EXIT_FAILED;
+}
+
+// Notes what was used and done when the warm-up is over and when the time is, while the workers work.
+static void mark_both(const struct options *options, const struct times *times, struct worker *workers,
+                      struct report *report) {
+    wait_until(times->warm_ns, workers, options->engines);
+    report_mark(&report->from, workers, options->engines);
+    wait_until(times->until_ns, workers, options->engines);
+    report_mark(&report->to, workers, options->engines);
+}
+
+static bool run(const struct options *options, struct worker *workers, struct report *report) {
+    report_mark(&report->from, workers, 0);
+    if (!make_all(options, workers)) {
+        return false;
+    }
+    uint64_t now_ns = lane_now_ns();
+    uint64_t warm_ns = now_ns + (uint64_t)(options->warmup_s * 1e9);
+    struct times times = {warm_ns, warm_ns + (uint64_t)(options->seconds * 1e9)};
+    bool is_warmed = options->warmup_s > 0;
+    if (options->num_requests > 0) {
+        times = (struct times){0, UINT64_MAX};
+    }
+    if (!begin_all(options, &times, workers)) {
+        return false;
+    }
+    if (is_warmed) {
+        mark_both(options, &times, workers, report);
+    }
+    for (unsigned i = 0; i < options->engines; i++) {
+        worker_join(&workers[i]);
+        report_add(report, &workers[i]);
+    }
+    if (!is_warmed) {
+        report_mark(&report->to, workers, 0);
+        report_whole(report);
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    report->max_rss_kib = usage.ru_maxrss;
+    return true;
 }
 
 int main(int argc, char **argv) {
@@ -63,22 +125,18 @@ int main(int argc, char **argv) {
         fprintf(stderr, "quoit-bench: %s\n%s", problem, k_options_usage);
         return EXIT_USAGE;
     }
+    if (options.is_idle) {
+        return idle_run(&options);
+    }
     struct worker *workers = calloc(options.engines, sizeof *workers);
     struct report *report = calloc(1, sizeof *report);
-    struct rusage before;
-    struct rusage after;
-    getrusage(RUSAGE_SELF, &before);
-    if (workers == NULL || report == NULL || !start_all(&options, workers)) {
-        return EXIT_FAILED; // engines that run end with the process
+    if (workers == NULL || report == NULL) {
+        return EXIT_FAILED;
     }
     report->options = &options;
-    for (unsigned i = 0; i < options.engines; i++) {
-        worker_join(&workers[i]);
-        report_add(report, &workers[i]);
+    if (!run(&options, workers, report)) {
+        return EXIT_FAILED; // engines that run end with the process
     }
-    getrusage(RUSAGE_SELF, &after);
-    report->cpu_ns = cpu_ns(&after) - cpu_ns(&before);
-    report->max_rss_kib = after.ru_maxrss;
     int code = tell(report);
     free(workers);
     free(report);

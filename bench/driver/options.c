@@ -11,6 +11,10 @@ const char k_options_usage[] =
     "  -t ENGINES           each has a thread of its own (default 1)\n"
     "  -d SECONDS           begin requests for so long (default 10)\n"
     "  -n REQUESTS          or so many of them\n"
+    "  --warmup SECONDS     before -d, not counted (default 0)\n"
+    "  --producers THREADS  of each engine, each with a port of its own; with --mode port (default 1)\n"
+    "  --fresh              a new connection for each request\n"
+    "  --idle               open the connections, one request each, and tell what they hold in memory\n"
     "  --mode inline|port   events on the engine's thread, or by a port and a thread that drains it (default inline)\n"
     "  --caps-off MASK      engine features to do without (enum quoit_capability)\n"
     "  --json FILE          write the result as JSON (\"-\": to standard output, in place of the table)\n"
@@ -46,12 +50,25 @@ static const char *set_engines(struct options *options, const char *value) {
     return NULL;
 }
 
-static const char *set_seconds(struct options *options, const char *value) {
+static bool read_seconds(const char *text, double *out) {
     char *end;
-    options->seconds = strtod(value, &end);
-    bool is_good = end != value && *end == 0 && isfinite(options->seconds) && options->seconds > 0 &&
-                   options->seconds <= 86400;
-    return is_good ? NULL : "-d wants a positive number of seconds, at most a day";
+    *out = strtod(text, &end);
+    return end != text && *end == 0 && isfinite(*out) && *out > 0 && *out <= 86400;
+}
+
+static const char *set_seconds(struct options *options, const char *value) {
+    return read_seconds(value, &options->seconds) ? NULL : "-d wants a positive number of seconds, at most a day";
+}
+
+static const char *set_warmup(struct options *options, const char *value) {
+    return read_seconds(value, &options->warmup_s) ? NULL : "--warmup wants a positive number of seconds";
+}
+
+static const char *set_producers(struct options *options, const char *value) {
+    uint64_t number;
+    bool is_good = read_number(value, OPTIONS_PRODUCERS_MAX, &number) && number > 0;
+    options->producers = (unsigned)number;
+    return is_good ? NULL : "--producers wants a number of threads, at most 64";
 }
 
 static const char *set_requests(struct options *options, const char *value) {
@@ -79,8 +96,27 @@ static const char *set_json(struct options *options, const char *value) {
 static const struct option k_options[] = {
     {"-c", set_connections}, {"-t", set_engines},  {"-d", set_seconds},
     {"-n", set_requests},    {"--mode", set_mode}, {"--caps-off", set_capabilities_off},
-    {"--json", set_json},
+    {"--json", set_json},    {"--warmup", set_warmup}, {"--producers", set_producers},
 };
+
+static const struct {
+    const char *name;
+    size_t offset;
+} k_flags[] = {
+    {"--allow-errors", offsetof(struct options, allows_errors)},
+    {"--fresh", offsetof(struct options, is_fresh)},
+    {"--idle", offsetof(struct options, is_idle)},
+};
+
+static bool take_flag(struct options *options, const char *name) {
+    for (size_t i = 0; i < sizeof k_flags / sizeof k_flags[0]; i++) {
+        if (strcmp(name, k_flags[i].name) == 0) {
+            *(bool *)((char *)options + k_flags[i].offset) = true;
+            return true;
+        }
+    }
+    return false;
+}
 
 static const char *take_option(struct options *options, const char *name, const char *value) {
     for (size_t i = 0; i < sizeof k_options / sizeof k_options[0]; i++) {
@@ -98,16 +134,26 @@ static const char *check(const struct options *options) {
     if (options->connections < options->engines) {
         return "each engine needs a connection";
     }
+    if (options->warmup_s > 0 && options->num_requests > 0) {
+        return "a warm-up goes with -d";
+    }
+    if (options->producers > 1 && !options->is_port) {
+        return "producers go with --mode port";
+    }
+    if (options->is_idle && (options->engines > 1 || options->is_port || options->is_fresh || options->connections < 2)) {
+        return "--idle is a run of its own, of one engine and two connections or more";
+    }
     return options->connections / options->engines >= OPTIONS_CONNECTIONS_MAX ? "too many connections for an engine" : NULL;
 }
 
 const char *options_parse(int argc, char **argv, struct options *out) {
-    *out = (struct options){.connections = 64, .engines = 1, .seconds = 10};
+    *out = (struct options){.connections = 64, .engines = 1, .seconds = 10, .producers = 1};
     for (int i = 1; i < argc; i++) {
         const char *problem = NULL;
-        if (strcmp(argv[i], "--allow-errors") == 0) {
-            out->allows_errors = true;
-        } else if (argv[i][0] == '-') {
+        if (take_flag(out, argv[i])) {
+            continue;
+        }
+        if (argv[i][0] == '-') {
             problem = take_option(out, argv[i], argv[i + 1]); // argv ends with NULL
             i++;
         } else if (out->num_urls == OPTIONS_URLS_MAX) {
@@ -121,3 +167,5 @@ const char *options_parse(int argc, char **argv, struct options *out) {
     }
     return check(out);
 }
+
+uint64_t options_part(uint64_t whole, unsigned i, unsigned parts) { return whole / parts + (i < whole % parts); }

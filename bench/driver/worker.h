@@ -1,61 +1,48 @@
-// One engine of quoit-bench, and the closed loop that it runs: so many slots, each with one request at a time, each
-// submitted from where its last one's terminal event was taken.
-//
-// Inline, the loop's own thread does everything. With a port a thread of the worker's drains it and submits. Either way
-// one thread alone touches the counts, from the first event to worker_join.
+// One engine of quoit-bench with its lanes: one that runs inline, or as many ports as there are producers.
 #ifndef QUOIT_BENCH_DRIVER_WORKER_H
 #define QUOIT_BENCH_DRIVER_WORKER_H
 
-#include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "api/quoit.h"
+#include "bench/driver/lane.h"
 #include "bench/driver/options.h"
-#include "bench/load/histogram.h"
-
-enum { WORKER_ERRORS_MAX = 32 }; // kinds of errors that are told apart
-
-struct worker_counts {
-    uint64_t requests; // ended, with a response or without
-    uint64_t failed;
-    uint64_t bad_status; // responses of status 400 and above
-    struct {
-        int32_t code;
-        uint64_t count;
-    } errors[WORKER_ERRORS_MAX];
-    unsigned num_errors;
-    uint64_t begin_ns;
-    uint64_t end_ns;
-    uint16_t http_version; // of the last response
-    struct histogram latency_ns;
-};
 
 struct worker {
     const struct options *options;
     struct quoit_engine engine;
-    struct quoit_port port;
     struct quoit_request *requests[OPTIONS_URLS_MAX];
-    uint64_t *begun_ns; // of each slot's request
-    unsigned num_slots;
-    unsigned num_in_flight;
-    uint64_t num_left;  // requests to be begun; UINT64_MAX: as many as the time allows
-    uint64_t until_ns;  // begins none after this
-    uint64_t num_begun;
-    struct worker_counts counts;
-    struct quoit_engine_info info; // as it was at the end
+    struct lane lanes[OPTIONS_PRODUCERS_MAX];
+    unsigned num_lanes;
+    _Atomic unsigned num_working;
     sem_t closed;
-    pthread_t thread; // port mode
+    struct quoit_engine_info info; // as it was at the end
 };
 
-// worker_start makes the engine and begins. `share` is how many requests it may begin, UINT64_MAX: any number until
-// `until_ns`. QUOIT_OK, or why it could not; *out_failure is written then.
-int32_t worker_start(struct worker *worker, const struct options *options, unsigned num_slots, uint64_t share,
-                     uint64_t until_ns, struct quoit_failure *out_failure);
+// worker_make makes the engine, with room for `num_slots` requests at a time. That can take a while where ring memory is
+// short, so it counts for nothing. `share` is how many requests it may begin, UINT64_MAX: any number. QUOIT_OK, or why it
+// could not; *out_failure is written then.
+int32_t worker_make(struct worker *worker, const struct options *options, unsigned num_slots, uint64_t share,
+                    struct quoit_failure *out_failure);
+
+// worker_begin begins to request, until `until_ns`; latency counts from `warm_ns` on. Errors as worker_make.
+int32_t worker_begin(struct worker *worker, uint64_t warm_ns, uint64_t until_ns);
+
+// worker_is_closed waits for the last event of each port, at most until `until_ns` of the monotonic clock (UINT64_MAX: for
+// ever). False when they have not come by then.
+bool worker_is_closed(struct worker *worker, uint64_t until_ns);
+
+// worker_num_ended gives the number of requests that have ended, while it works.
+uint64_t worker_num_ended(struct worker *worker);
+
+// worker_bytes_in gives the octets that were received, while it works.
+uint64_t worker_bytes_in(struct worker *worker);
 
 // worker_join waits for the last event and destroys the engine.
 void worker_join(struct worker *worker);
 
-// worker_now_ns reads the monotonic clock.
-uint64_t worker_now_ns(void);
+// worker_make_requests makes and freezes one request per URL.
+int32_t worker_make_requests(const struct options *options, struct quoit_request **requests);
 
 #endif

@@ -3,8 +3,6 @@
 #define BYTES_BITS 48
 #define BYTES_MASK ((UINT64_C(1) << BYTES_BITS) - 1)
 
-static size_t size_of(const struct q_chunk_pool *pool) { return sizeof(struct q_chunk) + pool->capacity; }
-
 void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, struct q_chunk_budget *budget,
                        uint32_t capacity, uint32_t num_free_max) {
     *pool = (struct q_chunk_pool){
@@ -14,13 +12,13 @@ void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, s
 }
 
 static void destroy(struct q_chunk_pool *pool, struct q_chunk *chunk) {
-    pool->budget->used -= size_of(pool);
-    q_alloc_free(pool->alloc, chunk, size_of(pool));
+    pool->budget->used -= q_chunk_pool_size(pool);
+    q_alloc_free(pool->alloc, chunk, q_chunk_pool_size(pool));
 }
 
 static void destroy_one_free(struct q_chunk_pool *pool) {
     struct q_chunk *chunk = pool->free_first;
-    pool->free_first = chunk->next_free;
+    pool->free_first = chunk->next;
     pool->num_free--;
     destroy(pool, chunk);
 }
@@ -50,11 +48,26 @@ static bool make_room(struct q_chunk_budget *budget, size_t size) {
     return budget->used + size <= budget->limit;
 }
 
-bool q_chunk_pool_prime(struct q_chunk_pool *pool) {
+bool q_chunk_pool_allows(const struct q_chunk_pool *pool, enum q_chunk_use use) {
+    const struct q_chunk_budget *budget = pool->budget;
+    uint64_t common = budget->limit - budget->reserve;
+    uint64_t kept = budget->out - budget->with_kernel + q_chunk_pool_size(pool);
+    switch (budget->reserve == 0 ? Q_CHUNK_FOR_KERNEL : use) {
+    case Q_CHUNK_FOR_HOST: return kept <= common / 4 * 3;
+    case Q_CHUNK_FOR_HEAD: return kept <= common;
+    case Q_CHUNK_FOR_KERNEL: break;
+    }
+    return budget->out + q_chunk_pool_size(pool) <= budget->limit;
+}
+
+bool q_chunk_pool_prime(struct q_chunk_pool *pool, enum q_chunk_use use) {
+    if (!q_chunk_pool_allows(pool, use)) {
+        return false;
+    }
     if (pool->free_first != NULL) {
         return true;
     }
-    size_t size = size_of(pool);
+    size_t size = q_chunk_pool_size(pool);
     if (pool->budget->used + size > pool->budget->limit && !make_room(pool->budget, size)) {
         return false;
     }
@@ -70,19 +83,20 @@ bool q_chunk_pool_prime(struct q_chunk_pool *pool) {
     return true;
 }
 
-struct q_chunk *q_chunk_take(struct q_chunk_pool *pool) {
-    if (!q_chunk_pool_prime(pool)) {
+struct q_chunk *q_chunk_take(struct q_chunk_pool *pool, enum q_chunk_use use) {
+    if (!q_chunk_pool_prime(pool, use)) {
         return NULL;
     }
     struct q_chunk *chunk = pool->free_first;
-    pool->free_first = chunk->next_free;
+    pool->free_first = chunk->next;
     pool->num_free--;
     pool->num_out++;
+    pool->budget->out += q_chunk_pool_size(pool);
     if (pool->num_out > pool->span_most_out) {
         pool->span_most_out = pool->num_out;
     }
     Q_ASSERT(chunk->refs == 0);
-    chunk->next_free = NULL;
+    chunk->next = NULL;
     chunk->refs = 1;
     chunk->used = 0;
     chunk->owner = (struct q_handle){0};
@@ -107,11 +121,12 @@ void q_chunk_release(struct q_chunk *chunk) {
     }
     struct q_chunk_pool *pool = chunk->pool;
     pool->num_out--;
+    pool->budget->out -= q_chunk_pool_size(pool);
     if (!is_worth_keeping(pool)) {
         destroy(pool, chunk);
         return;
     }
-    chunk->next_free = pool->free_first;
+    chunk->next = pool->free_first;
     pool->free_first = chunk;
     pool->num_free++;
 }

@@ -10,7 +10,8 @@
 //
 // A budget bounds the memory of all pools together: it answers hosts and servers that make the engine hold more and
 // more. What lies free in one pool of a budget makes room for another; when there is nothing left a pool gives NULL and
-// the caller pauses its connection.
+// the caller pauses its connection. Who could be paused for ever must not take what others need to go on: each use of
+// memory has a bound of its own, and behind them all is a reserve for what is received.
 #ifndef QUOIT_ENGINE_BUF_CHUNK_H
 #define QUOIT_ENGINE_BUF_CHUNK_H
 
@@ -22,9 +23,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// What a chunk is taken for, from the first to be refused to the last.
+enum q_chunk_use {
+    Q_CHUNK_FOR_HOST,   // what a host may keep as long as it likes: three quarters of what is not in reserve
+    Q_CHUNK_FOR_HEAD,   // what a server may leave half done: all but the reserve
+    Q_CHUNK_FOR_KERNEL, // what is received, and soon has gone on to one of the others: everything
+};
+
 struct q_chunk_budget {
-    uint64_t limit; // bytes
-    uint64_t used;  // bytes of all chunks that exist, headers included
+    uint64_t limit;   // bytes
+    uint64_t reserve; // of them; 0: each use may take all
+    uint64_t used;    // bytes of all chunks that exist, headers included
+    uint64_t out;         // of those that are taken
+    uint64_t with_kernel; // of those, what lies with the kernel for receives: the reserve is about the others
     struct q_chunk_pool *first_pool; // all that share it
 };
 
@@ -51,7 +62,7 @@ struct q_chunk {
 
     // Loop only.
     struct q_chunk_pool *pool;
-    struct q_chunk *next_free;
+    struct q_chunk *next; // in the list of whoever has it: the pool, or a receive that nobody has asked for yet
     struct q_handle owner; // the request whose credit the bytes count against; set by who lends
     uint32_t refs;
     uint32_t used; // bytes filled from the start, for who appends
@@ -68,12 +79,25 @@ void q_chunk_pool_init(struct q_chunk_pool *pool, const struct q_alloc *alloc, s
 // q_chunk_pool_deinit frees the free chunks. None may be out (checked). Legal on a zeroed pool.
 void q_chunk_pool_deinit(struct q_chunk_pool *pool);
 
-// q_chunk_pool_prime makes sure that a take will succeed, allocating one chunk if none is free. False when memory or
-// budget is used up.
-Q_MUST_USE bool q_chunk_pool_prime(struct q_chunk_pool *pool);
+// q_chunk_pool_prime makes sure that a take will succeed, allocating one chunk if none is free. False when memory is
+// used up, or the budget for this use.
+Q_MUST_USE bool q_chunk_pool_prime(struct q_chunk_pool *pool, enum q_chunk_use use);
 
-// q_chunk_take gives an empty chunk with one hold, the caller's; NULL when memory or budget is used up.
-Q_MUST_USE struct q_chunk *q_chunk_take(struct q_chunk_pool *pool);
+// q_chunk_take gives an empty chunk with one hold, the caller's; NULL when memory is used up, or the budget for this use.
+Q_MUST_USE struct q_chunk *q_chunk_take(struct q_chunk_pool *pool, enum q_chunk_use use);
+
+// q_chunk_pool_size gives what one chunk of the pool takes of its budget.
+static inline uint64_t q_chunk_pool_size(const struct q_chunk_pool *pool) {
+    return sizeof(struct q_chunk) + pool->capacity;
+}
+
+// q_chunk_budget_is_plenty tells whether memory may be taken that nobody may come to need.
+static inline bool q_chunk_budget_is_plenty(const struct q_chunk_budget *budget) {
+    return budget->out <= budget->limit / 2;
+}
+
+// q_chunk_pool_allows tells whether the budget has one more chunk of the pool for this use.
+bool q_chunk_pool_allows(const struct q_chunk_pool *pool, enum q_chunk_use use);
 
 static inline struct q_chunk *q_chunk_acquire(struct q_chunk *chunk) {
     Q_ASSERT(chunk->refs > 0);

@@ -67,8 +67,8 @@ struct q_conn_user_events {
     void (*on_sent)(struct q_conn_user *user);
     // Bytes of the response have come, before the events that they hold.
     void (*on_bytes)(struct q_conn_user *user, size_t len);
-    // Whether more should be received now; false pauses until q_conn_resume.
-    bool (*wants_more)(struct q_conn_user *user);
+    // How many bytes should be received now, at most; 0 pauses until q_conn_resume.
+    uint32_t (*wants)(struct q_conn_user *user);
 };
 
 struct q_conn_user {

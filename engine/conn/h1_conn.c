@@ -30,6 +30,7 @@ static void release_request(struct q_h1_conn *h1) {
 }
 
 static void forget_exchange(struct q_h1_conn *h1) {
+    q_holders_remove(&h1->holder);
     h1->user = NULL;
     h1->input = (struct q_slice){0};
     h1->refused = Q_H1_NEED_MORE;
@@ -54,10 +55,10 @@ static void begin_closing(struct q_h1_conn *h1) {
     }
 }
 
-static void receive(struct q_h1_conn *h1) {
-    if (!h1->is_receiving) {
+static void receive(struct q_h1_conn *h1, uint32_t most) {
+    if (most > 0 && !h1->is_receiving) {
         h1->is_receiving = true;
-        q_stream_recv(&h1->socket.stream);
+        q_stream_recv(&h1->socket.stream, most);
     }
 }
 
@@ -67,7 +68,7 @@ static void become_idle(struct q_h1_conn *h1) {
     if (!q_timer_is_armed(&h1->timer)) {
         q_loop_arm(h1->env->loop, &h1->timer, h1->idle_deadline_ns);
     }
-    receive(h1);
+    receive(h1, Q_STREAM_RECV_ANY);
 }
 
 // --- connecting ----------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ static void fail(struct q_h1_conn *h1, struct q_error error) {
 static void finish(struct q_h1_conn *h1, bool at_boundary) {
     struct q_conn_user *user = h1->user;
     bool is_reusable = at_boundary && q_h1_reader_keep_alive(&h1->reader) && !h1->is_sending && !h1->asks_close &&
-                       !q_error_is(h1->send_error) && h1->input.len == 0;
+                       !q_error_is(h1->send_error) && h1->input.len == 0 && !q_stream_has_unasked(&h1->socket.stream);
     h1->progress.has_response_begun = true;
     struct q_conn_progress progress = h1->progress;
     forget_exchange(h1);
@@ -181,7 +182,7 @@ static bool lend_memory(struct q_h1_conn *h1, struct q_chunk_pool *pool) {
     if (h1->head_chunk != NULL) {
         return true;
     }
-    h1->head_chunk = q_chunk_take(pool);
+    h1->head_chunk = q_chunk_take(pool, Q_CHUNK_FOR_HEAD);
     if (h1->head_chunk == NULL) {
         wait_for_memory(h1);
         return false;
@@ -196,9 +197,7 @@ static enum pump_next on_need_more(struct q_h1_conn *h1) {
     drop_chunk(&h1->chunk);
     // Credit is for bytes of the body: until the final head is there the answer is received without any.
     bool has_head = h1->out.status >= 200 || h1->feeds.is_open;
-    if (!has_head || h1->user->events->wants_more(h1->user)) {
-        receive(h1);
-    }
+    receive(h1, has_head ? h1->user->events->wants(h1->user) : Q_STREAM_RECV_ANY);
     return PUMP_STOP;
 }
 
@@ -225,7 +224,7 @@ static bool ends_exchange(struct q_error send_error) {
 }
 
 static enum pump_next on_head(struct q_h1_conn *h1) {
-    if (h1->out.body == Q_H1_BODY_TUNNEL) {
+    if (h1->out.body == Q_H1_BODY_TUNNEL && !h1->feeds.is_open) {
         q_h1_feeds_begin(&h1->feeds); // first: the user may feed at once
     }
     if (!h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk)) {
@@ -274,6 +273,23 @@ static event_fn *const k_on_event[] = {
     [Q_H1_NEED_MEMORY] = on_need_memory,
 };
 
+// Between pumps a connection that is not receiving holds what it has, and what the stream has fetched ahead for it.
+static void note_hold(struct q_h1_conn *h1) {
+    if (h1->conn.state != Q_CONN_BUSY) {
+        return; // over
+    }
+    if (h1->chunk != NULL || (!h1->is_receiving && q_stream_has_unasked(&h1->socket.stream))) {
+        q_holders_add(h1->env->holders, &h1->holder);
+    } else {
+        q_holders_remove(&h1->holder);
+    }
+}
+
+static void give_up_hold(struct q_holder *holder) {
+    struct q_h1_conn *h1 = q_container_of(holder, struct q_h1_conn, holder);
+    fail(h1, q_error_make(Q_ERR_NO_MEMORY, h1->out.status >= 200 ? Q_PHASE_BODY : Q_PHASE_HEAD));
+}
+
 // Reads what was received, one event at a time, until it is used up, refused, or the exchange is over.
 static void pump(struct q_h1_conn *h1) {
     enum pump_next next = PUMP_GO_ON;
@@ -284,6 +300,7 @@ static void pump(struct q_h1_conn *h1) {
         }
         next = k_on_event[event](h1);
     }
+    note_hold(h1);
 }
 
 // --- stream events -------------------------------------------------------------------------------------------------
@@ -419,7 +436,7 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     };
     h1->is_sending = true;
     q_stream_send(&h1->socket.stream, parts, request->body.len > 0 ? 2 : 1);
-    receive(h1);
+    receive(h1, Q_STREAM_RECV_ANY);
 }
 
 static void h1_resume(struct q_conn *conn) {
@@ -430,8 +447,8 @@ static void h1_resume(struct q_conn *conn) {
     h1->is_short_of_memory = false;
     if (h1->chunk != NULL || h1->refused != Q_H1_NEED_MORE) {
         pump(h1);
-    } else if (!h1->has_peer_ended && h1->user->events->wants_more(h1->user)) {
-        receive(h1);
+    } else if (!h1->has_peer_ended) {
+        receive(h1, h1->user->events->wants(h1->user));
     }
 }
 
@@ -493,5 +510,6 @@ void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env) {
     h1->conn.v = &k_h1_vtable;
     h1->env = env;
     h1->timer.fired = timer_fired;
+    h1->holder.give_up = give_up_hold;
     q_socket_stream_init(&h1->socket, env->loop->io, &k_stream_events);
 }

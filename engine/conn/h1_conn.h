@@ -5,6 +5,7 @@
 
 #include "engine/conn/conn.h"
 #include "engine/conn/h1_feeds.h"
+#include "engine/conn/holders.h"
 #include "engine/loop/loop.h"
 #include "engine/net/hosts.h"
 #include "engine/net/socket_stream.h"
@@ -15,6 +16,7 @@ struct q_conn_env {
     struct q_chunk_pool *head_chunks;  // heads are built in these
     struct q_chunk_pool *small_chunks; // for an exchange's notes
     struct q_chunk_pool *trailer_chunks; // one of the two: whichever holds what the limits allow
+    struct q_holders *holders;
     struct q_h1_limits limits;
     uint64_t idle_timeout_ns;
 };
@@ -35,6 +37,7 @@ struct q_h1_conn {
     // Busy.
     struct q_conn_user *user;
     struct q_h1_reader reader;
+    struct q_holder holder;     // while received bytes wait here for somebody else
     struct q_chunk *head_chunk; // memory lent to the reader, one hold
     struct q_chunk *chunk;      // what was received, one hold; NULL when all of it has been read
     struct q_slice input;       // rest of it

@@ -231,6 +231,7 @@ static bool publish(void *owner) {
         // Those that have gone may have been what closing waits for.
         has_more |= engine->phase != Q_ENGINE_RUNNING;
     }
+    q_holders_look(&engine->holders);
     q_engine_snapshot(engine);
     return has_more;
 }

@@ -36,6 +36,15 @@ static uint32_t slots_of(const struct q_engine *engine) {
     return wanted < Q_IO_SLOTS_MAX ? wanted : Q_IO_SLOTS_MAX;
 }
 
+// A third of the memory at most. A power of two.
+static uint32_t num_buffers_of(const struct q_engine *engine) {
+    uint32_t num = Q_ENGINE_BUFFERS;
+    while (num * q_chunk_pool_size(&engine->buffer_pool) > engine->budget.limit / 3) {
+        num /= 2;
+    }
+    return num;
+}
+
 static void init_pools(struct q_engine *engine) {
     const struct quoit_engine_options *options = &engine->options;
     engine->budget = (struct q_chunk_budget){.limit = options->memory_max};
@@ -53,6 +62,7 @@ static void init_pools(struct q_engine *engine) {
     q_chunk_pool_init(&engine->head_pool, alloc, &engine->budget, (uint32_t)((head_bytes + 15) & ~(size_t)15),
                       CHUNKS_KEPT);
     q_chunk_pool_init(&engine->small_pool, alloc, &engine->budget, Q_ENGINE_SMALL_BYTES, CHUNKS_KEPT);
+    engine->budget.reserve = num_buffers_of(engine) * q_chunk_pool_size(&engine->buffer_pool);
 }
 
 static struct q_error make_ring(struct q_engine *engine) {
@@ -63,7 +73,7 @@ static struct q_error make_ring(struct q_engine *engine) {
         .log = &engine->log,
         .doorbell = &engine->bell,
         .buffer_pool = &engine->buffer_pool,
-        .num_buffers = Q_ENGINE_BUFFERS,
+        .num_buffers = num_buffers_of(engine),
         .num_slots = slots_of(engine),
         .sq_entries = SQ_ENTRIES,
         .cq_entries = CQ_ENTRIES,
@@ -82,7 +92,11 @@ static struct q_error start(struct q_engine *engine) {
     q_loop_init(&engine->loop, q_ring_io(engine->ring), engine->seams.clock, &engine->log, engine->seams.seed,
                 &q_engine_steps, engine);
     engine->close_timer.fired = no_op;
+    q_list_init(&engine->requests_short);
+    engine->memory_timer.fired = q_engine_retry_short;
+    q_holders_init(&engine->holders, &engine->loop, &engine->head_pool);
     engine->conn_env.loop = &engine->loop;
+    engine->conn_env.holders = &engine->holders;
     engine->conn_env.head_chunks = &engine->head_pool;
     engine->conn_env.small_chunks = &engine->small_pool;
     struct q_h1_limits trailers_alone = engine->conn_env.limits;

@@ -17,7 +17,7 @@
 #define Q_ENGINE_PORTS_MAX 256
 #define Q_ENGINE_COMMANDS_PER_TICK 256  // so that a flood of submits does not starve sockets and timers
 #define Q_ENGINE_BUFFER_BYTES 16384     // one TLS record fits; smaller ones mean more completions
-#define Q_ENGINE_BUFFERS 64             // lent to the kernel at a time; a kernel entry posts about 20 completions
+#define Q_ENGINE_BUFFERS 64             // at most; lent to the kernel at a time; a kernel entry posts about 20 completions
 #define Q_ENGINE_SMALL_BYTES 4096
 
 // The seams: the real ones for hosts, others in tests and simulation.
@@ -75,6 +75,9 @@ struct q_engine {
     struct q_loop loop;
     struct q_hosts hosts;
     struct q_chunk_budget budget;
+    struct q_holders holders;
+    struct q_list requests_short; // of memory for what they were offered; linked by refused_link
+    struct q_timer memory_timer;  // when they try again
     struct q_chunk_pool buffer_pool;
     struct q_chunk_pool head_pool;
     struct q_chunk_pool small_pool;
@@ -157,6 +160,9 @@ void q_engine_finish(struct q_engine *engine);
 // --- events: sink.c ---
 
 extern const struct q_exchange_sink q_engine_sink;
+
+// q_engine_retry_short, of memory_timer, offers those who were short of memory once more what they had to refuse.
+void q_engine_retry_short(struct q_timer *timer);
 
 // --- questions: question.c ---
 

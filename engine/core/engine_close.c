@@ -93,6 +93,8 @@ void q_engine_finish(struct q_engine *engine) {
     q_loop_say_farewells(&engine->loop);
     q_table_escape_if_forked(&engine->port_env.escape);
     q_loop_disarm(&engine->loop, &engine->close_timer);
+    q_loop_disarm(&engine->loop, &engine->memory_timer);
+    q_loop_disarm(&engine->loop, &engine->holders.timer);
     q_ring_destroy(engine->ring);
     engine->ring = NULL;
     engine->loop.io = NULL;

@@ -1,5 +1,7 @@
 #include "engine/core/options.h"
 
+#include "engine/loop/ring.h"
+
 #include <string.h>
 
 #define UNKNOWN_MAX 4096u // bytes that structs of later headers may have more than ours
@@ -81,9 +83,7 @@ int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_
     out->memory_max = out->memory_max == 0 ? UINT64_C(64) << 20 : out->memory_max;
     out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
     bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);
-    const uint32_t known_capabilities = QUOIT_CAP_DEFER_TASKRUN | QUOIT_CAP_HIDDEN_RING | QUOIT_CAP_DIRECT_SOCKET |
-                                        QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT | QUOIT_CAP_DIRECT_BIND;
-    if (out->reserved != 0 || (out->capabilities_off & ~known_capabilities) != 0) {
+    if (out->reserved != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
         return Q_ERR_INVALID_ARGUMENT; // they may mean something one day
     }
     if (out->mode > QUOIT_ENGINE_HOST_DRIVEN || out->memory_max < UINT64_C(2) << 20 || has_half_allocator) {

@@ -160,6 +160,10 @@ static bool collect(struct q_port *port) {
 // Runs the inline callbacks: the loop is its own consumer. What they submit or cancel goes through the queue.
 static void run_inline(struct q_port *port) {
     struct q_port_entry *entry;
+    if (q_evring_peek(&port->ring, 0) == NULL) {
+        return;
+    }
+    uint64_t since_ns = q_clock_now(port->env->clock);
     while ((entry = q_evring_peek(&port->ring, 0)) != NULL) {
         port->num_drained = 1;
         port->on_event(port->context, &entry->event);
@@ -169,6 +173,7 @@ static void run_inline(struct q_port *port) {
         Q_ASSERT(!is_wake_wanted);
         (void)is_wake_wanted;
     }
+    q_loop_host_took(port->env->loop, since_ns);
 }
 
 // Whether the next submit would be refused. What it waits for comes back when the loop collects, and the loop may have

@@ -136,7 +136,7 @@ static void keep_inline(struct q_port *port, struct q_port_entry *entry) {
     uint32_t generation;
     struct q_request *request = q_requests_find(&port->env->requests, entry->event.request, &generation);
     struct q_chunk *copy =
-        data->len <= port->env->small_pool->capacity ? q_chunk_take(port->env->small_pool) : NULL;
+        data->len <= port->env->small_pool->capacity ? q_chunk_take(port->env->small_pool, Q_CHUNK_FOR_HOST) : NULL;
     if (copy != NULL) {
         memcpy(copy->data, data->data, data->len);
         copy->owner = entry->chunk->owner;

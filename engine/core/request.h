@@ -42,7 +42,7 @@ struct q_request {
     // The loop.
     struct q_engine *engine;
     struct q_list_node link;         // live, then dead requests
-    struct q_list_node refused_link; // in its port's list while an event waits for room
+    struct q_list_node refused_link; // in its port's list while an event waits for room, or in the engine's for memory
     struct q_chunk *chunk;           // small pieces of the body are gathered here; one hold
     uint64_t body_offset;
     bool is_started;

@@ -9,6 +9,45 @@
 // More than any request has on its way in practice, and few enough that a chunk's slices never overflow its count.
 #define LAST_CHARGE_MAX (INT64_C(1) << 40)
 
+#define MEMORY_RETRY_NS (10 * Q_NS_PER_MS)
+
+// Events that a port may hold while more is lent to its host than all hosts' share.
+#define OVERDRAWN_EVENTS_MAX 8
+
+// Whether the port's host may be given memory that is not of the hosts' share. One that reads gives it back at once, and
+// shall not stand still because others do not.
+static bool may_overdraw(const struct q_request *request) {
+    return request->port->mode == QUOIT_PORT_INLINE || request->port->num_outstanding < OVERDRAWN_EVENTS_MAX;
+}
+
+// What frees memory is somebody else's release, and nobody knows who waits for it: so the next try comes by itself.
+static bool refuse_for_memory(struct q_request *request) {
+    struct q_engine *engine = request->engine;
+    if (!q_list_is_linked(&request->refused_link)) {
+        q_list_push_back(&engine->requests_short, &request->refused_link);
+    }
+    if (!q_timer_is_armed(&engine->memory_timer)) {
+        q_loop_arm(&engine->loop, &engine->memory_timer, engine->loop.now_ns + MEMORY_RETRY_NS);
+    }
+    return false;
+}
+
+void q_engine_retry_short(struct q_timer *timer) {
+    struct q_engine *engine = q_container_of(timer, struct q_engine, memory_timer);
+    struct q_list waiting;
+    struct q_list_node *node;
+    q_list_init(&waiting);
+    q_list_take(&waiting, &engine->requests_short);
+    while ((node = q_list_pop_front(&waiting)) != NULL) {
+        q_exchange_resume(&q_container_of(node, struct q_request, refused_link)->exchange);
+    }
+}
+
+// A head in the chunk that it was built in. False: not now.
+static bool may_lend_head(const struct q_request *request) {
+    return q_chunk_pool_allows(&request->engine->small_pool, Q_CHUNK_FOR_HOST) || may_overdraw(request);
+}
+
 static void drop_own_chunk(struct q_request *request) {
     if (request->chunk != NULL) {
         q_chunk_release(request->chunk);
@@ -23,7 +62,7 @@ static bool have_room_for_copy(struct q_request *request, size_t len) {
         return true;
     }
     struct q_chunk_pool *pool = len <= Q_ENGINE_SMALL_BYTES ? &engine->small_pool : &engine->buffer_pool;
-    struct q_chunk *chunk = q_chunk_take(pool);
+    struct q_chunk *chunk = q_chunk_take(pool, Q_CHUNK_FOR_HOST);
     if (chunk == NULL) {
         return false;
     }
@@ -62,6 +101,9 @@ static void shrink_head(struct q_request *request, struct q_port_entry *entry) {
 
 static bool on_informational(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct q_request *request = q_request_of(exchange);
+    if (!may_lend_head(request)) {
+        return refuse_for_memory(request);
+    }
     struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_INFORMATIONAL, false);
     if (entry == NULL) {
         q_port_refuse(request->port, request);
@@ -72,9 +114,12 @@ static bool on_informational(struct q_exchange *exchange, const struct q_h1_out 
     return true;
 }
 
-static void on_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
+static bool on_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct q_request *request = q_request_of(exchange);
     Q_CHECK(!request->has_head);
+    if (!may_lend_head(request)) {
+        return refuse_for_memory(request);
+    }
     request->has_head = true;
     bool is_upgrade = out->status == 101;
     if (is_upgrade) {
@@ -84,10 +129,14 @@ static void on_head(struct q_exchange *exchange, const struct q_h1_out *out, str
         q_port_produce(request->port, request, is_upgrade ? QUOIT_EVENT_UPGRADED : QUOIT_EVENT_HEAD, true);
     fill_head(entry, out, chunk);
     shrink_head(request, entry);
+    return true;
 }
 
 static bool on_trailers(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk) {
     struct q_request *request = q_request_of(exchange);
+    if (!may_lend_head(request)) {
+        return refuse_for_memory(request);
+    }
     struct q_port_entry *entry = q_port_produce(request->port, request, QUOIT_EVENT_TRAILERS, false);
     if (entry == NULL) {
         q_port_refuse(request->port, request);
@@ -126,9 +175,9 @@ static void lend(struct q_request *request, struct q_slice data, struct q_chunk 
                          .charge = request->exchange.is_credit_manual ? data.len : charge};
 }
 
-// Out of memory the piece is lent all the same: to refuse it would hold the same buffer, in a connection, where no host
-// can give it back; with every buffer held so, nothing would ever move again. What is left of the request's credit goes
-// with it, so that the request holds this one buffer and no more until the host is done with it.
+// Without memory of the hosts' share the piece is lent all the same, to a host that reads: to refuse it would hold the
+// same buffer, in a connection, where no host can give it back. What is left of the request's credit goes with it, so
+// that the request holds this one buffer and no more until the host is done with it.
 static void lend_the_last(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
     int64_t credit = request->exchange.credit;
     credit = credit > LAST_CHARGE_MAX ? LAST_CHARGE_MAX : credit;
@@ -136,14 +185,19 @@ static void lend_the_last(struct q_request *request, struct q_slice data, struct
     request->port->needs_credit = true; // the advance that brings it back wakes the loop
 }
 
-static void keep(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
+// False: nothing was kept, and the connection holds the piece.
+static bool keep(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
     if (request->port->mode == QUOIT_PORT_INLINE) {
         lend(request, data, chunk, data.len, out);
-    } else if (data.len * 2 >= chunk->pool->capacity && q_chunk_pool_prime(chunk->pool)) {
+    } else if (data.len * 2 >= chunk->pool->capacity && q_chunk_pool_prime(chunk->pool, Q_CHUNK_FOR_HOST)) {
         lend(request, data, chunk, chunk->pool->capacity, out); // charged by what it holds on to
     } else if (!keep_copy(request, data, out)) {
+        if (!may_overdraw(request)) {
+            return refuse_for_memory(request);
+        }
         lend_the_last(request, data, chunk, out);
     }
+    return true;
 }
 
 // A piece that continues the last one, which the host has not seen yet, makes it longer instead of a new event.
@@ -167,8 +221,10 @@ static bool on_data(struct q_exchange *exchange, struct q_slice data, struct q_c
         q_port_refuse(port, request);
         return false;
     }
-    struct kept kept;
-    keep(request, data, chunk, &kept);
+    struct kept kept = {0};
+    if (!keep(request, data, chunk, &kept)) {
+        return false;
+    }
     if (!merge(request, &kept, data.len)) {
         struct q_port_entry *entry = q_port_produce(port, request, QUOIT_EVENT_DATA, false);
         Q_CHECK(entry != NULL);

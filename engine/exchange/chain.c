@@ -1,7 +1,7 @@
 #include "engine/exchange/chain.h"
 
 static struct q_chunk *begin(struct q_headers_builder *hops, struct q_chunk_pool *pool) {
-    struct q_chunk *chunk = q_chunk_take(pool);
+    struct q_chunk *chunk = q_chunk_take(pool, Q_CHUNK_FOR_HOST);
     if (chunk != NULL) {
         struct q_headers_limits memory_alone = {
             .count = UINT32_MAX, .line_bytes = pool->capacity, .text_bytes = pool->capacity};

@@ -410,7 +410,10 @@ static bool on_head(struct q_conn_user *user, const struct q_h1_out *out, struct
         q_exchange_step(x, Q_X_EV_REDIRECT);
         return true;
     }
-    x->sink->head(x, out, chunk);
+    if (!x->sink->head(x, out, chunk)) {
+        q_watch_enter(x->watch, Q_STAGE_PAUSED);
+        return false;
+    }
     if (out->status == 101) {
         q_exchange_step(x, Q_X_EV_UPGRADE);
         return true;
@@ -500,13 +503,16 @@ static void on_bytes(struct q_conn_user *user, size_t len) {
     q_watch_bytes(x->watch, len);
 }
 
-static bool wants_more(struct q_conn_user *user) {
+static uint32_t wants(struct q_conn_user *user) {
     struct q_exchange *x = exchange_of_user(user);
-    bool wants = x->credit > 0 || x->state == Q_X_DISCARDING;
-    if (!wants) {
-        q_watch_enter(x->watch, Q_STAGE_PAUSED);
+    if (x->state == Q_X_DISCARDING) {
+        return Q_EXCHANGE_DISCARD_MAX;
     }
-    return wants;
+    if (x->credit <= 0) {
+        q_watch_enter(x->watch, Q_STAGE_PAUSED);
+        return 0;
+    }
+    return x->credit < UINT32_MAX ? (uint32_t)x->credit : UINT32_MAX;
 }
 
 static const struct q_conn_user_events k_user_events = {
@@ -520,7 +526,7 @@ static const struct q_conn_user_events k_user_events = {
     .on_failed = on_failed,
     .on_sent = on_sent,
     .on_bytes = on_bytes,
-    .wants_more = wants_more,
+    .wants = wants,
 };
 
 // --- what the pool says ---------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ struct q_exchange_summary {
 struct q_exchange_sink {
     bool (*informational)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
     // A status of 101 is an upgrade that was asked for: feeds may come from now on.
-    void (*head)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
+    bool (*head)(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk);
     // Asks the host whether to go on to `next`, which would be hop number `hop` (from 1); `status` leads there. Taken, it
     // ends in q_exchange_answer, or with the exchange. Who keeps `next` acquires it.
     bool (*ask)(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop);

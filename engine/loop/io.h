@@ -104,6 +104,8 @@ struct q_io_stats {
     uint64_t buffers_starved; // receives that found no buffer and were put off
     uint64_t overflows;       // turns that saw the completion queue overflow
     uint32_t slots_open;
+    uint32_t num_buffers;     // for receives, with the kernel
+    bool is_dry;              // it had none when the last turn began, and there was no memory for one
 };
 
 struct q_io_turn {
@@ -127,12 +129,16 @@ struct q_io_vtable {
     struct q_error (*open)(struct q_io *io, struct q_io_slot *out);
     struct q_error (*install)(struct q_io *io, int fd, struct q_io_slot *out);
     void (*connect)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_connect *params);
-    void (*recv)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
+    void (*recv)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, uint32_t most);
+    bool (*collect)(struct q_io *io, struct q_list *out_done);
+    bool (*has_unasked)(struct q_io *io, struct q_io_slot slot);
     void (*send)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
     void (*shutdown)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*close)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*signal)(struct q_io *io, struct q_io_slot slot);
     bool (*has_started)(const struct q_io *io);
+    bool (*has_news)(const struct q_io *io);
+    void (*flush)(struct q_io *io);
     enum q_io_rest (*turn)(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done);
     const struct q_io_stats *(*stats)(const struct q_io *io);
 };
@@ -160,11 +166,24 @@ static inline void q_io_connect(struct q_io *io, struct q_io_slot slot, struct q
     io->v->connect(io, slot, op, params);
 }
 
-// q_io_recv receives once, into a buffer that is chosen when there are bytes: an armed receive holds no memory.
-// op->result: bytes with op->chunk, 0 at the end of the stream, or an errno. Not re-arming is pausing.
-static inline void q_io_recv(struct q_io *io, struct q_io_slot slot, struct q_io_op *op) {
-    io->v->recv(io, slot, op);
+// How much an owner will take that takes whatever comes, and asks again as soon as something came.
+#define Q_IO_RECV_ANY UINT32_MAX
+
+// q_io_recv asks for the next bytes, once: one buffer's worth, in a buffer that is chosen when there are bytes, so that
+// an armed receive holds no memory. Not asking again is pausing. `most` says how many bytes the owner would take in all
+// if it asked on; it bounds what the kernel brings before it is asked for, and never less than a buffer is brought.
+// op->result: bytes with op->chunk, 0 at the end of the stream, or an errno.
+static inline void q_io_recv(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, uint32_t most) {
+    io->v->recv(io, slot, op, most);
 }
+
+// q_io_collect appends to `out_done` the receives that can be answered with what has come before they were asked for.
+// True: there were some.
+static inline bool q_io_collect(struct q_io *io, struct q_list *out_done) { return io->v->collect(io, out_done); }
+
+// q_io_has_unasked tells whether something has come on an open slot that its owner has not been brought: bytes, or the
+// end. Nothing of that can be meant for what the owner begins from here on.
+static inline bool q_io_has_unasked(struct q_io *io, struct q_io_slot slot) { return io->v->has_unasked(io, slot); }
 
 // q_io_send sends what `message` gathers; header, parts and bytes stay valid and unchanged until the op is done.
 // op->result: bytes, which may be fewer than asked for, or an errno. A cancelled send may have sent some.
@@ -187,8 +206,16 @@ static inline void q_io_close(struct q_io *io, struct q_io_slot slot, struct q_i
 // q_io_signal adds 1 to the eventfd in `slot`. Needs no op; several before the next turn may become one.
 static inline void q_io_signal(struct q_io *io, struct q_io_slot slot) { io->v->signal(io, slot); }
 
-// q_io_has_started tells whether something was started that no turn has handed to the kernel yet.
+// q_io_has_started tells whether something was started that waits for the next turn: to be handed to the kernel, or to
+// be collected.
 static inline bool q_io_has_started(const struct q_io *io) { return io->v->has_started(io); }
+
+// q_io_has_news tells whether something has come that the last turn did not bring.
+static inline bool q_io_has_news(const struct q_io *io) { return io->v->has_news(io); }
+
+// q_io_flush hands everything that was started to the kernel now, for who does not know when the next turn will be. Costs
+// a kernel entry when there is something.
+static inline void q_io_flush(struct q_io *io) { io->v->flush(io); }
 
 // q_io_turn hands everything that was started to the kernel, waits if it may, and appends the ops that are done to
 // `out_done`, in one kernel entry (none when there is nothing to do). A flood of completions is brought in turns of a

@@ -61,14 +61,32 @@ static void run_tasks(struct q_list *tasks) {
     }
 }
 
-void q_loop_say_farewells(struct q_loop *loop) { run_tasks(&loop->farewells); }
+// A request that is begun goes out with the next kernel entry. What comes on its connection between the last look at
+// the kernel and that entry would be taken for its answer, as nobody can tell the two apart. The steps between them take
+// microseconds; the host's code may take any time. Longer than this, and there is another look.
+#define STALE_NS (100 * Q_NS_PER_US)
 
-static void run_completed(struct q_list *completed) {
-    struct q_list_node *node;
-    while ((node = q_list_pop_front(completed)) != NULL) {
-        struct q_io_op *op = q_container_of(node, struct q_io_op, link);
-        op->done(op);
+void q_loop_host_took(struct q_loop *loop, uint64_t since_ns) {
+    loop->is_stale |= q_clock_now(loop->clock) - since_ns > STALE_NS;
+}
+
+void q_loop_say_farewells(struct q_loop *loop) {
+    if (!q_list_is_empty(&loop->farewells)) {
+        uint64_t since_ns = q_clock_now(loop->clock);
+        run_tasks(&loop->farewells);
+        q_loop_host_took(loop, since_ns);
     }
+}
+
+// What came for an owner in several pieces is handed over in the tick that brought it: as much as it asks for.
+static void run_completed(struct q_loop *loop, struct q_list *completed) {
+    struct q_list_node *node;
+    do {
+        while ((node = q_list_pop_front(completed)) != NULL) {
+            struct q_io_op *op = q_container_of(node, struct q_io_op, link);
+            op->done(op);
+        }
+    } while (q_io_collect(loop->io, completed));
 }
 
 // True: some were due.
@@ -89,7 +107,7 @@ static bool run_timers(struct q_loop *loop) {
 // nothing was to be done, and nothing came.
 static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
     struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = q_wheel_next(&loop->wheel)};
-    turn.is_idle = loop->is_open && !loop->has_more && turn.deadline_ns > loop->now_ns &&
+    turn.is_idle = loop->is_open && !loop->has_more && q_list_is_empty(out_done) && turn.deadline_ns > loop->now_ns &&
                    loop->steps->park(loop->owner, &turn.bell_value);
     turn.may_sleep = may_sleep && turn.is_idle;
     enum q_io_rest rest = q_io_turn(loop->io, &turn, out_done);
@@ -98,18 +116,34 @@ static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
     return turn.is_idle && !loop->has_more && q_list_is_empty(out_done);
 }
 
+// True: something had come.
+static bool look_again(struct q_loop *loop) {
+    if (!q_io_has_news(loop->io)) {
+        return false;
+    }
+    struct q_list done;
+    q_list_init(&done);
+    loop->now_ns = q_clock_now(loop->clock);
+    struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = Q_WHEEL_NEVER};
+    loop->is_behind = q_io_turn(loop->io, &turn, &done) == Q_IO_REST_BEHIND;
+    run_completed(loop, &done);
+    return true;
+}
+
 void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     Q_ASSERT(q_loop_is_here(loop));
     loop->ticks++;
+    loop->is_stale = false;
     loop->now_ns = q_clock_now(loop->clock);
 
     // The kernel first: what it knows already (a connection that was closed, bytes that nobody asked for) must be known
     // here before a command takes that connection. In a flood commands wait for it, a few ticks at most.
     struct q_list done;
     q_list_init(&done);
+    q_io_collect(loop->io, &done);
     bool is_idle = turn(loop, may_sleep, &done);
     loop->now_ns = q_clock_now(loop->clock);
-    run_completed(&done);
+    run_completed(loop, &done);
     is_idle &= !run_timers(loop);
 
     run_tasks(&loop->tasks);
@@ -118,9 +152,13 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     // sleeping hosts, in the next tick's one kernel entry.
     bool has_more = loop->steps->publish(loop->owner);
     q_loop_say_farewells(loop);
+    has_more |= loop->is_stale && look_again(loop);
     has_more |= loop->is_behind || loop->steps->take_commands(loop->owner);
     has_more |= !q_list_is_empty(&loop->tasks) || !q_list_is_empty(&loop->farewells);
     // What was started and not handed over yet does not keep the next tick from sleeping: it submits and waits in one.
     loop->is_idle = is_idle && !has_more && !q_io_has_started(loop->io);
     loop->has_more |= has_more;
+    if (!may_sleep) {
+        q_io_flush(loop->io); // driven by a host, who takes its time
+    }
 }

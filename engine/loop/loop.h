@@ -42,6 +42,7 @@ struct q_loop {
     bool has_more;   // the last tick left something to do at once: the next one must not sleep
     bool is_behind;  // the last turn left completions that had come before it
     bool is_idle;    // the last tick found nothing to do, and left the queue parked and the doorbell armed
+    bool is_stale;   // code of the host's has taken long in this tick: what came meanwhile is not known here
     bool is_open;    // false once nothing may sleep any more: the engine is going
     const struct q_loop_steps *steps;
     void *owner;
@@ -68,6 +69,9 @@ void q_loop_post(struct q_loop *loop, struct q_task *task);
 // q_loop_post_farewell puts a task in line for the publish step, the one place where code of the host's may run
 // (release functions).
 void q_loop_post_farewell(struct q_loop *loop, struct q_task *task);
+
+// q_loop_host_took is told how long code of the host's has run, and since when, for what follows from it.
+void q_loop_host_took(struct q_loop *loop, uint64_t since_ns);
 
 // q_loop_say_farewells runs them now: the publish step, and who ends the loop.
 void q_loop_say_farewells(struct q_loop *loop);

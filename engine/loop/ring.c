@@ -92,34 +92,6 @@ static void arm_doorbell(struct q_ring *ring, uint32_t bell_value) {
     ring->bell_armed = true;
 }
 
-// Receives that found no buffer are armed again once there is one. Arming with none would fail at once, and spin.
-static void rearm_starved(struct q_ring *ring) {
-    if (q_list_is_empty(&ring->starved_slots) || !q_ring_buffers_any(ring)) {
-        return;
-    }
-    struct q_list waiting;
-    q_list_init(&waiting);
-    q_list_take(&waiting, &ring->starved_slots);
-    struct q_list_node *node;
-    // No more than there are buffers: the others would come back at once.
-    uint32_t left = ring->options.num_buffers - ring->num_buffer_free_ids;
-    while (left > 0 && (node = q_list_pop_front(&waiting)) != NULL) {
-        struct ring_slot *entry = q_container_of(node, struct ring_slot, starved);
-        if (entry->state != SLOT_OPEN) {
-            q_list_push_back(&ring->starved_slots, node); // ends with its slot
-            continue;
-        }
-        left--;
-        struct q_io_op *op = entry->ops[SLOT_OP_RECV];
-        entry->ops[SLOT_OP_RECV] = NULL;
-        op->busy = false;
-        q_io_recv(&ring->io,
-                  (struct q_io_slot){.generation = entry->generation, .index = (uint32_t)(entry - ring->slots)}, op);
-    }
-    q_list_take(&waiting, &ring->starved_slots);
-    q_list_take(&ring->starved_slots, &waiting);
-}
-
 // Brings a bounded number. Behind is who has not brought all that had come when he last was not: so he is for as many
 // turns as the completion queue has bounds in it, at most, however fast more comes.
 static enum q_io_rest reap(struct q_ring *ring, struct q_list *out_done) {
@@ -143,7 +115,8 @@ static enum q_io_rest turn(struct q_io *io, const struct q_io_turn *turn, struct
     struct q_ring *ring = q_ring_of(io);
     ring->stats.turns++;
     q_ring_buffers_refill(ring);
-    rearm_starved(ring);
+    q_ring_recv_cancel_unwanted(ring);
+    q_ring_recv_feed_starved(ring);
     if (turn->is_idle) {
         arm_doorbell(ring, turn->bell_value);
     }
@@ -171,9 +144,24 @@ bool q_ring_quiesce(struct q_ring *ring) {
     return bell == NULL || bell->in_flight == 0;
 }
 
+static bool has_news(const struct q_io *io) {
+    const struct q_ring *ring = (const struct q_ring *)(const void *)io;
+    unsigned kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
+    return (kernel_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
+           *ring->uring.cq.khead != io_uring_smp_load_acquire(ring->uring.cq.ktail);
+}
+
+static void flush(struct q_io *io) {
+    struct q_ring *ring = q_ring_of(io);
+    unsigned to_submit = q_ring_flush(ring);
+    if (to_submit > 0) {
+        q_ring_enter(ring, to_submit, 0, NULL);
+    }
+}
+
 static bool has_started(const struct q_io *io) {
     const struct q_ring *ring = (const struct q_ring *)(const void *)io;
-    return ring->uring.sq.sqe_head != ring->uring.sq.sqe_tail;
+    return ring->uring.sq.sqe_head != ring->uring.sq.sqe_tail || q_ring_recv_has_work(ring);
 }
 
 static const struct q_io_stats *get_stats(const struct q_io *io) {
@@ -186,17 +174,20 @@ uint32_t q_ring_sq_entries(const struct q_ring *ring) { return ring->uring.sq.ri
 uint32_t q_ring_cq_entries(const struct q_ring *ring) { return ring->uring.cq.ring_entries; }
 int q_ring_event_fd(const struct q_ring *ring) { return ring->event_fd; }
 
-
 const struct q_io_vtable q_ring_vtable = {
     .open = q_ring_op_open,
     .install = q_ring_op_install,
     .connect = q_ring_op_connect,
     .recv = q_ring_op_recv,
+    .collect = q_ring_op_collect,
+    .has_unasked = q_ring_op_has_unasked,
     .send = q_ring_op_send,
     .shutdown = q_ring_op_shutdown,
     .close = q_ring_op_close,
     .signal = q_ring_op_signal,
     .has_started = has_started,
+    .has_news = has_news,
+    .flush = flush,
     .turn = turn,
     .stats = get_stats,
 };

@@ -24,7 +24,9 @@ enum q_ring_capability {
     Q_RING_FUTEX_DOORBELL = 1 << 3,
     Q_RING_NO_IOWAIT = 1 << 4,
     Q_RING_DIRECT_BIND = 1 << 5,
-    Q_RING_CAPABILITIES = (1 << 6) - 1,
+    Q_RING_RECV_MULTISHOT = 1 << 6,
+    Q_RING_RECV_BUNDLE = 1 << 7,
+    Q_RING_CAPABILITIES = (1 << 8) - 1,
 };
 
 struct q_ring;

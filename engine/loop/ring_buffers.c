@@ -15,9 +15,11 @@ struct q_error q_ring_buffers_init(struct q_ring *ring) {
     const struct q_alloc *alloc = ring->options.alloc;
     ring->buffer_chunks = q_alloc_new_array(alloc, count, sizeof *ring->buffer_chunks);
     ring->buffer_free_ids = q_alloc_new_array(alloc, count, sizeof *ring->buffer_free_ids);
+    ring->buffers_behind = q_alloc_new_array(alloc, count, sizeof *ring->buffers_behind);
     ring->maps.buffers_size = ring_bytes(ring);
     ring->maps.buffers = ring->sys->map_memory(ring->sys, ring->maps.buffers_size);
-    if (ring->buffer_chunks == NULL || ring->buffer_free_ids == NULL || ring->maps.buffers == NULL) {
+    if (ring->buffer_chunks == NULL || ring->buffer_free_ids == NULL || ring->buffers_behind == NULL ||
+        ring->maps.buffers == NULL) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
     }
     struct io_uring_buf_reg registration = {
@@ -44,11 +46,12 @@ void q_ring_buffers_deinit(struct q_ring *ring) {
     uint32_t count = ring->options.num_buffers;
     for (uint32_t id = 0; ring->buffer_chunks != NULL && id < count; id++) {
         if (ring->buffer_chunks[id] != NULL) {
-            q_chunk_release(ring->buffer_chunks[id]);
+            q_chunk_release(q_ring_buffers_consume(ring, id));
         }
     }
     q_alloc_free(ring->options.alloc, ring->buffer_chunks, count * sizeof *ring->buffer_chunks);
     q_alloc_free(ring->options.alloc, ring->buffer_free_ids, count * sizeof *ring->buffer_free_ids);
+    q_alloc_free(ring->options.alloc, ring->buffers_behind, count * sizeof *ring->buffers_behind);
     if (ring->maps.buffers != NULL) {
         ring->sys->unmap(ring->sys, ring->maps.buffers, ring->maps.buffers_size);
     }
@@ -58,17 +61,22 @@ void q_ring_buffers_refill(struct q_ring *ring) {
     int added = 0;
     int mask = io_uring_buf_ring_mask(ring->options.num_buffers);
     while (ring->num_buffer_free_ids > 0) {
-        struct q_chunk *chunk = q_chunk_take(ring->options.buffer_pool);
+        struct q_chunk *chunk = q_chunk_take(ring->options.buffer_pool, Q_CHUNK_FOR_KERNEL);
         if (chunk == NULL) {
             break; // budget or memory: the kernel has fewer buffers until some come home
         }
         uint16_t id = ring->buffer_free_ids[--ring->num_buffer_free_ids];
         ring->buffer_chunks[id] = chunk;
+        chunk->pool->budget->with_kernel += q_chunk_pool_size(chunk->pool);
+        ring->buffers_behind[ring->last_buffer] = id;
+        ring->last_buffer = id;
         io_uring_buf_ring_add(ring->maps.buffers, chunk->data, chunk->pool->capacity, id, mask, added++);
     }
     if (added > 0) {
         io_uring_buf_ring_advance(ring->maps.buffers, added);
     }
+    ring->stats.num_buffers += (uint32_t)added;
+    ring->stats.is_dry = ring->stats.num_buffers == 0;
 }
 
 struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id) {
@@ -76,7 +84,20 @@ struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id) 
     struct q_chunk *chunk = ring->buffer_chunks[buffer_id];
     ring->buffer_chunks[buffer_id] = NULL;
     ring->buffer_free_ids[ring->num_buffer_free_ids++] = (uint16_t)buffer_id;
+    ring->stats.num_buffers--;
+    chunk->pool->budget->with_kernel -= q_chunk_pool_size(chunk->pool);
     return chunk;
 }
 
-bool q_ring_buffers_any(const struct q_ring *ring) { return ring->num_buffer_free_ids < ring->options.num_buffers; }
+void q_ring_buffers_drop(struct q_ring *ring, const struct io_uring_cqe *cqe) {
+    if ((cqe->flags & IORING_CQE_F_BUFFER) == 0) {
+        return;
+    }
+    uint32_t capacity = ring->options.buffer_pool->capacity;
+    uint32_t count = cqe->res > 0 ? ((uint32_t)cqe->res + capacity - 1) / capacity : 1;
+    unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+    for (; count > 0; count--) {
+        q_chunk_release(q_ring_buffers_consume(ring, id));
+        id = q_ring_buffers_behind(ring, id);
+    }
+}

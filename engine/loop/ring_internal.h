@@ -1,5 +1,6 @@
 // What the ring's own files share; nobody else includes this. ring.c: the turn. ring_ops.c: starting operations and
-// ending them. ring_setup.c: making, proving and unmaking the ring. ring_buffers.c: the provided buffers.
+// ending them. ring_recv.c: receiving. ring_setup.c: making, proving and unmaking the ring. ring_buffers.c: the provided
+// buffers.
 #ifndef QUOIT_ENGINE_LOOP_RING_INTERNAL_H
 #define QUOIT_ENGINE_LOOP_RING_INTERNAL_H
 
@@ -17,10 +18,34 @@ enum ring_slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING };
 // Which of a slot's ops stands in ring_slot.ops.
 enum ring_slot_op { SLOT_OP_CONNECT, SLOT_OP_RECV, SLOT_OP_SEND, SLOT_OP_CLOSE, SLOT_OPS };
 
+// In which of the ring's lines of receives a slot stands.
+enum ring_recv_place {
+    RECV_NOWHERE,
+    RECV_READY,    // asked for, and there: collected
+    RECV_STARVED,  // asked for, and no buffer was there
+    RECV_UNWANTED, // multishot, and goes on although nobody asks, or not for so much: to be cancelled
+};
+
+// Receiving on a slot; see ring_recv.c.
+struct ring_recv {
+    struct q_list_node link; // where `place` says
+    struct q_chunk *first;   // unasked, in their order; chunk->used says how much is in each
+    struct q_chunk *last;
+    uint32_t most;           // what the owner asked for last; 0: it has not yet
+    int32_t end;             // behind them: 0 or -errno
+    bool has_ended;          // `end` is unasked
+    bool is_fin;
+    bool is_steady;          // it may be multishot
+    bool is_armed;           // the kernel has a receive
+    bool is_multishot;       // that receive
+    bool is_canceling;       // likewise
+    uint8_t place;
+};
+
 struct ring_slot {
     uint64_t generation;
     struct q_io_op *ops[SLOT_OPS];
-    struct q_list_node starved; // waits for a buffer
+    struct ring_recv recv;
     uint32_t next_free;
     int32_t connect_error;      // first failure in a connect's chain
     uint16_t in_flight;         // SQEs whose final CQE is outstanding
@@ -62,7 +87,9 @@ struct q_ring {
     struct q_chunk **buffer_chunks; // by buffer id; NULL: the id is not with the kernel
     uint16_t *buffer_free_ids;
     uint32_t num_buffer_free_ids;
-    struct q_list starved_slots;
+    uint16_t *buffers_behind; // by buffer id: which one was given to the kernel right behind it
+    uint16_t last_buffer;     // the one given last
+    struct q_list starved_slots, ready_slots, unwanted_slots;
 
     // The doorbell's own operation; see arm_doorbell in ring.c.
     struct q_io_slot bell_slot;
@@ -102,6 +129,13 @@ int q_ring_register(struct q_ring *ring, unsigned opcode, void *arg, unsigned nu
 // q_ring_slot gives the slot that `name` names, or NULL when the name is stale.
 struct ring_slot *q_ring_slot(struct q_ring *ring, struct q_io_slot name);
 
+// q_ring_slot_in_state is q_ring_slot for a name that must be good, of a slot in that state (checked).
+struct ring_slot *q_ring_slot_in_state(struct q_ring *ring, struct q_io_slot name, enum ring_slot_state state);
+
+// q_ring_start gives `op` its place on the slot; q_ring_finish ends it and puts it among those that are done.
+void q_ring_start(struct ring_slot *slot, enum ring_slot_op which, struct q_io_op *op, enum q_io_kind kind);
+void q_ring_finish(struct ring_slot *slot, enum ring_slot_op which, int32_t result, struct q_list *out_done);
+
 // One completion, to the op that it belongs to. See ring_ops.c.
 void q_ring_complete(struct q_ring *ring, const struct io_uring_cqe *cqe, struct q_list *out_done);
 
@@ -111,17 +145,34 @@ extern const struct q_io_vtable q_ring_vtable;
 struct q_error q_ring_op_open(struct q_io *io, struct q_io_slot *out);
 struct q_error q_ring_op_install(struct q_io *io, int fd, struct q_io_slot *out);
 void q_ring_op_connect(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_connect *params);
-void q_ring_op_recv(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
 void q_ring_op_send(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
 void q_ring_op_shutdown(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
 void q_ring_op_close(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
 void q_ring_op_signal(struct q_io *io, struct q_io_slot slot);
+
+// Receiving: ring_recv.c.
+void q_ring_op_recv(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, uint32_t most);
+bool q_ring_op_collect(struct q_io *io, struct q_list *out_done);
+bool q_ring_op_has_unasked(struct q_io *io, struct q_io_slot slot);
+void q_ring_recv_complete(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
+                          const struct io_uring_cqe *cqe, struct q_list *out_done);
+void q_ring_recv_cancel_done(struct ring_slot *slot, int32_t result);
+void q_ring_recv_cancel_unwanted(struct q_ring *ring); // before each kernel entry
+void q_ring_recv_feed_starved(struct q_ring *ring);    // likewise, behind the refill
+void q_ring_recv_drop(struct ring_slot *slot);         // the slot is closing: what is unasked goes
+bool q_ring_recv_has_work(const struct q_ring *ring);  // the next turn, or a collect, will do something by itself
 
 // Provided buffers: ring_buffers.c.
 Q_MUST_USE struct q_error q_ring_buffers_init(struct q_ring *ring);
 void q_ring_buffers_deinit(struct q_ring *ring);
 void q_ring_buffers_refill(struct q_ring *ring);
 struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id);
-bool q_ring_buffers_any(const struct q_ring *ring);
+// q_ring_buffers_behind gives the buffer that was given to the kernel right behind that one: the buffers of one completion
+// lie in that order.
+static inline unsigned q_ring_buffers_behind(const struct q_ring *ring, unsigned buffer_id) {
+    return ring->buffers_behind[buffer_id];
+}
+// q_ring_buffers_drop releases the buffers that a completion brings, if any.
+void q_ring_buffers_drop(struct q_ring *ring, const struct io_uring_cqe *cqe);
 
 #endif

@@ -16,7 +16,7 @@ struct ring_slot *q_ring_slot(struct q_ring *ring, struct q_io_slot name) {
     return slot->generation == name.generation && slot->state != SLOT_FREE ? slot : NULL;
 }
 
-static struct ring_slot *slot_in_state(struct q_ring *ring, struct q_io_slot name, enum ring_slot_state state) {
+struct ring_slot *q_ring_slot_in_state(struct q_ring *ring, struct q_io_slot name, enum ring_slot_state state) {
     struct ring_slot *slot = q_ring_slot(ring, name);
     Q_CHECK(slot != NULL && slot->state == state);
     return slot;
@@ -69,7 +69,7 @@ struct q_error q_ring_op_install(struct q_io *io, int fd, struct q_io_slot *out)
     return Q_OK;
 }
 
-static void start(struct ring_slot *slot, enum ring_slot_op which, struct q_io_op *op, enum q_io_kind kind) {
+void q_ring_start(struct ring_slot *slot, enum ring_slot_op which, struct q_io_op *op, enum q_io_kind kind) {
     Q_CHECK(slot->ops[which] == NULL && !op->busy);
     slot->ops[which] = op;
     op->kind = (uint8_t)kind;
@@ -77,7 +77,7 @@ static void start(struct ring_slot *slot, enum ring_slot_op which, struct q_io_o
     op->chunk = NULL;
 }
 
-static void finish(struct ring_slot *slot, enum ring_slot_op which, int32_t result, struct q_list *out_done) {
+void q_ring_finish(struct ring_slot *slot, enum ring_slot_op which, int32_t result, struct q_list *out_done) {
     struct q_io_op *op = slot->ops[which];
     Q_CHECK(op != NULL && op->busy);
     slot->ops[which] = NULL;
@@ -140,9 +140,9 @@ static void chain_socket(struct q_ring *ring, struct q_io_slot name, const struc
 
 void q_ring_op_connect(struct q_io *io, struct q_io_slot name, struct q_io_op *op, const struct q_io_connect *params) {
     struct q_ring *ring = q_ring_of(io);
-    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    struct ring_slot *slot = q_ring_slot_in_state(ring, name, SLOT_OPEN);
     Q_CHECK(!slot->has_file && params->num_options + 3 <= Q_RING_CONNECT_SQES_MAX);
-    start(slot, SLOT_OP_CONNECT, op, Q_IO_CONNECT);
+    q_ring_start(slot, SLOT_OP_CONNECT, op, Q_IO_CONNECT);
     // A chain that is cut by a submit in its middle is two chains.
     q_ring_reserve_sqes(ring, params->num_options + 3);
     uint32_t needed = Q_RING_DIRECT_SOCKET | (params->local != NULL ? Q_RING_DIRECT_BIND : 0);
@@ -160,21 +160,11 @@ void q_ring_op_connect(struct q_io *io, struct q_io_slot name, struct q_io_op *o
     sqe->flags |= IOSQE_FIXED_FILE;
 }
 
-void q_ring_op_recv(struct q_io *io, struct q_io_slot name, struct q_io_op *op) {
-    struct q_ring *ring = q_ring_of(io);
-    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
-    start(slot, SLOT_OP_RECV, op, Q_IO_RECV);
-    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_RECV, name);
-    io_uring_prep_recv(sqe, (int)name.index, NULL, ring->options.buffer_pool->capacity, 0);
-    sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
-    sqe->buf_group = Q_RING_BUFFER_GROUP;
-}
-
 void q_ring_op_send(struct q_io *io, struct q_io_slot name, struct q_io_op *op, const struct msghdr *message) {
     struct q_ring *ring = q_ring_of(io);
-    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    struct ring_slot *slot = q_ring_slot_in_state(ring, name, SLOT_OPEN);
     Q_ASSERT(message->msg_iovlen > 0 && message->msg_iovlen <= Q_IO_SEND_PARTS_MAX);
-    start(slot, SLOT_OP_SEND, op, Q_IO_SEND);
+    q_ring_start(slot, SLOT_OP_SEND, op, Q_IO_SEND);
     struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SEND, name);
     unsigned flags = MSG_NOSIGNAL | MSG_WAITALL;
     if (message->msg_iovlen == 1 && message->msg_iov->iov_len <= INT32_MAX) { // an SQE's length has 32 bits
@@ -187,8 +177,8 @@ void q_ring_op_send(struct q_io *io, struct q_io_slot name, struct q_io_op *op, 
 
 void q_ring_op_shutdown(struct q_io *io, struct q_io_slot name, struct q_io_op *op) {
     struct q_ring *ring = q_ring_of(io);
-    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
-    start(slot, SLOT_OP_SEND, op, Q_IO_SHUTDOWN); // in the place of the send that may not be under way
+    struct ring_slot *slot = q_ring_slot_in_state(ring, name, SLOT_OPEN);
+    q_ring_start(slot, SLOT_OP_SEND, op, Q_IO_SHUTDOWN); // in the place of the send that may not be under way
     struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SHUTDOWN, name);
     io_uring_prep_shutdown(sqe, (int)name.index, SHUT_WR);
     sqe->flags |= IOSQE_FIXED_FILE;
@@ -206,9 +196,10 @@ static void prepare_cancel_and_close(struct q_ring *ring, struct q_io_slot name)
 
 void q_ring_op_close(struct q_io *io, struct q_io_slot name, struct q_io_op *op) {
     struct q_ring *ring = q_ring_of(io);
-    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
-    start(slot, SLOT_OP_CLOSE, op, Q_IO_CLOSE);
+    struct ring_slot *slot = q_ring_slot_in_state(ring, name, SLOT_OPEN);
+    q_ring_start(slot, SLOT_OP_CLOSE, op, Q_IO_CLOSE);
     slot->state = SLOT_CLOSING;
+    q_ring_recv_drop(slot);
     if (slot->has_file) {
         prepare_cancel_and_close(ring, name);
         return;
@@ -229,7 +220,7 @@ static void start_signal(struct q_ring *ring, struct q_io_slot name, struct ring
 
 void q_ring_op_signal(struct q_io *io, struct q_io_slot name) {
     struct q_ring *ring = q_ring_of(io);
-    struct ring_slot *slot = slot_in_state(ring, name, SLOT_OPEN);
+    struct ring_slot *slot = q_ring_slot_in_state(ring, name, SLOT_OPEN);
     slot->signals_due++; // the consumer counts one signal per arming, so none may be dropped
     if (!slot->signal_in_flight) {
         start_signal(ring, name, slot);
@@ -258,39 +249,14 @@ static void complete_connect(struct q_ring *ring, struct q_io_slot name, struct 
     (void)ring;
     (void)name;
     slot->ops[SLOT_OP_CONNECT]->has_bind_failed = slot->has_bind_failed;
-    finish(slot, SLOT_OP_CONNECT, slot->connect_error != 0 ? slot->connect_error : cqe->res, out_done);
-}
-
-static void complete_recv(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
-                          const struct io_uring_cqe *cqe, struct q_list *out_done) {
-    (void)name;
-    // A buffer may be consumed and reported with any result.
-    struct q_chunk *chunk = NULL;
-    if (cqe->flags & IORING_CQE_F_BUFFER) {
-        chunk = q_ring_buffers_consume(ring, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-    }
-    if (cqe->res <= 0 && chunk != NULL) {
-        q_chunk_release(chunk);
-        chunk = NULL;
-    }
-    Q_CHECK(cqe->res <= 0 || chunk != NULL);
-    if (cqe->res == -ENOBUFS && slot->state == SLOT_OPEN) {
-        // Never an error: nothing is lost, and it can hide the end of the stream.
-        ring->stats.buffers_starved++;
-        q_list_push_back(&ring->starved_slots, &slot->starved);
-        return;
-    }
-    // Behind a FIN the kernel hints at more for ever; behind a reset that a send was told of, it does not.
-    slot->ops[SLOT_OP_RECV]->is_fin = cqe->res == 0 && (cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
-    slot->ops[SLOT_OP_RECV]->chunk = chunk;
-    finish(slot, SLOT_OP_RECV, cqe->res, out_done);
+    q_ring_finish(slot, SLOT_OP_CONNECT, slot->connect_error != 0 ? slot->connect_error : cqe->res, out_done);
 }
 
 static void complete_send(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
                           const struct io_uring_cqe *cqe, struct q_list *out_done) {
     (void)ring;
     (void)name;
-    finish(slot, SLOT_OP_SEND, cqe->res, out_done);
+    q_ring_finish(slot, SLOT_OP_SEND, cqe->res, out_done);
 }
 
 static void complete_signal(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
@@ -318,9 +284,14 @@ static void complete_wake(struct q_ring *ring, struct q_io_slot name, struct rin
 // A connect to a unix socket whose backlog is full waits on a worker thread of the kernel's. On the way there it can be
 // where no cancel finds it, and then it would wait for ever; nor does the kernel count what it found on a worker. So
 // cancel again until the connect is over. By its user_data: the slot's file is no longer there to find it by.
+// An open slot cancels its receive alone.
 static void complete_cancel(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
                             const struct io_uring_cqe *cqe, struct q_list *out_done) {
     (void)out_done;
+    if (slot->state == SLOT_OPEN) {
+        q_ring_recv_cancel_done(slot, cqe->res);
+        return;
+    }
     if (cqe->res > 0 || slot->state != SLOT_CLOSING || slot->ops[SLOT_OP_CONNECT] == NULL) {
         return;
     }
@@ -341,7 +312,7 @@ static complete_fn *const k_complete[Q_IO_KINDS] = {
     [Q_IO_NONE] = complete_nothing,          [Q_IO_SOCKET] = complete_connect_step,
     [Q_IO_OPTION] = complete_connect_step,   [Q_IO_BIND] = complete_connect_step,
     [Q_IO_CONNECT] = complete_connect,
-    [Q_IO_RECV] = complete_recv,             [Q_IO_SEND] = complete_send,
+    [Q_IO_RECV] = q_ring_recv_complete,      [Q_IO_SEND] = complete_send,
     [Q_IO_CANCEL] = complete_cancel,         [Q_IO_CLOSE] = complete_nothing,
     [Q_IO_SIGNAL] = complete_signal,         [Q_IO_WAKE] = complete_wake,
     [Q_IO_PROBE] = complete_nothing,         [Q_IO_SHUTDOWN] = complete_send,
@@ -349,19 +320,16 @@ static complete_fn *const k_complete[Q_IO_KINDS] = {
 
 static void drop_stale(struct q_ring *ring, const struct io_uring_cqe *cqe) {
     ring->stats.stale_completions++;
-    if (cqe->flags & IORING_CQE_F_BUFFER) {
-        q_chunk_release(q_ring_buffers_consume(ring, cqe->flags >> IORING_CQE_BUFFER_SHIFT));
-    }
+    q_ring_buffers_drop(ring, cqe);
 }
 
-// A closing slot with nothing in flight is done. A receive that waited for a buffer has no completion to wait for.
+// A closing slot with nothing in flight is done. A receive that the kernel has not has no completion to wait for.
 static void finish_closing(struct q_ring *ring, struct ring_slot *slot, struct q_list *out_done) {
-    if (q_list_is_linked(&slot->starved)) {
-        q_list_remove(&slot->starved);
-        finish(slot, SLOT_OP_RECV, -ECANCELED, out_done);
+    if (slot->ops[SLOT_OP_RECV] != NULL) {
+        q_ring_finish(slot, SLOT_OP_RECV, -ECANCELED, out_done);
     }
     Q_CHECK(slot->ops[SLOT_OP_CONNECT] == NULL && slot->ops[SLOT_OP_RECV] == NULL && slot->ops[SLOT_OP_SEND] == NULL);
-    finish(slot, SLOT_OP_CLOSE, 0, out_done);
+    q_ring_finish(slot, SLOT_OP_CLOSE, 0, out_done);
     free_slot(ring, slot);
 }
 
@@ -374,7 +342,7 @@ void q_ring_complete(struct q_ring *ring, const struct io_uring_cqe *cqe, struct
         return;
     }
     Q_CHECK(slot->in_flight > 0);
-    slot->in_flight--;
+    slot->in_flight -= (cqe->flags & IORING_CQE_F_MORE) == 0;
     k_complete[kind](ring, name, slot, cqe, out_done);
     if (slot->state == SLOT_CLOSING && slot->in_flight == 0) {
         finish_closing(ring, slot, out_done);

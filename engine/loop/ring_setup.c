@@ -144,7 +144,7 @@ static bool has_op(const struct io_uring_probe *probe, unsigned op) {
     return op <= probe->last_op && op < PROBED_OPS && (probe->ops[op].flags & IO_URING_OP_SUPPORTED);
 }
 
-// What can be known without trying. Direct sockets are tried in prove(), since no probe tells of socket commands.
+// What can be known without trying. Direct sockets and receives are tried in prove(): no probe tells of flags.
 static void probe_capabilities(struct q_ring *ring) {
     union {
         struct io_uring_probe probe;
@@ -159,6 +159,8 @@ static void probe_capabilities(struct q_ring *ring) {
     }
     found |= ring->uring.features & Q_URING_FEAT_REG_REG_RING ? Q_RING_HIDDEN : 0;
     found |= ring->uring.features & Q_URING_FEAT_NO_IOWAIT ? Q_RING_NO_IOWAIT : 0;
+    found |= ring->uring.features & Q_URING_FEAT_RECVSEND_BUNDLE ? Q_RING_RECV_BUNDLE : 0;
+    found |= Q_RING_RECV_MULTISHOT; // nothing tells of it
     found |= ring->setup_flags & IORING_SETUP_DEFER_TASKRUN ? Q_RING_DEFER_TASKRUN : 0;
     ring->capabilities = found & ~ring->options.capabilities_off;
     if (ring->capabilities & Q_RING_NO_IOWAIT) {
@@ -270,22 +272,79 @@ static struct q_error close_tried(struct q_ring *ring, uint32_t index) {
     return error;
 }
 
-// Takes DIRECT_SOCKET off when a socket cannot be made and set up in a slot. The last slot is used: slots are taken from
-// the first one up, and a host-driven ring has its bell in one already.
-static struct q_error try_direct_sockets(struct q_ring *ring) {
-    uint32_t index = ring->options.num_slots - 1;
+// Takes DIRECT_SOCKET off when a socket cannot be made and set up in the slot. Leaves one there if it can.
+static struct q_error try_direct_socket(struct q_ring *ring, uint32_t index, bool *out_is_there) {
     struct io_uring_sqe sqe = {0};
     int made = 0, set = 0;
+    *out_is_there = false;
+    if ((ring->capabilities & Q_RING_DIRECT_SOCKET) == 0) {
+        return Q_OK;
+    }
     io_uring_prep_socket_direct(&sqe, AF_INET, SOCK_STREAM, 0, index, 0);
     struct q_error error = try_one(ring, &sqe, &made);
     if (!q_error_is(error) && made >= 0) {
+        *out_is_there = true;
         error = try_option(ring, index, &set);
-        error = q_error_is(error) ? error : close_tried(ring, index);
     }
     if (made < 0 || set < 0) {
         ring->capabilities &= ~(uint32_t)Q_RING_DIRECT_SOCKET;
     }
     return error;
+}
+
+static struct q_error install_socket(struct q_ring *ring, uint32_t index) {
+    int fd = ring->sys->socket(ring->sys, AF_INET, SOCK_STREAM, 0);
+    struct io_uring_files_update update = {.offset = index, .fds = (uint64_t)(uintptr_t)&fd};
+    int result = fd < 0 ? fd : q_ring_register(ring, IORING_REGISTER_FILES_UPDATE, &update, 1);
+    if (fd >= 0) {
+        ring->sys->close(ring->sys, fd);
+    }
+    bool lacks_number = result == -EMFILE || result == -ENFILE;
+    return result < 0 ? q_error_os(lacks_number ? Q_ERR_FD_LIMIT : Q_ERR_RING_FAILED, Q_PHASE_CREATE, -result) : Q_OK;
+}
+
+// Takes those ways of receiving off that this kernel refuses. On a socket that is not connected each ends at once,
+// with ENOTCONN where it is known and with EINVAL where it is not.
+static struct q_error try_receives(struct q_ring *ring, uint32_t index) {
+    static const struct {
+        uint32_t capability;
+        uint16_t flags;
+    } k_ways[] = {{Q_RING_RECV_MULTISHOT, IORING_RECV_MULTISHOT}, {Q_RING_RECV_BUNDLE, Q_URING_RECVSEND_BUNDLE}};
+    for (size_t i = 0; i < Q_COUNT_OF(k_ways); i++) {
+        struct io_uring_sqe sqe = {0};
+        int result = 0;
+        if ((ring->capabilities & k_ways[i].capability) == 0) {
+            continue;
+        }
+        io_uring_prep_recv(&sqe, (int)index, NULL, 0, 0);
+        sqe.ioprio = k_ways[i].flags;
+        sqe.flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+        sqe.buf_group = Q_RING_BUFFER_GROUP;
+        struct q_error error = try_one(ring, &sqe, &result);
+        if (q_error_is(error)) {
+            return error;
+        }
+        if (result == -EINVAL) {
+            ring->capabilities &= ~k_ways[i].capability;
+        }
+    }
+    return Q_OK;
+}
+
+// Tries on a socket what no probe tells. The last slot is used: slots are taken from the first one up, and a host-driven
+// ring has its bell in one already.
+static struct q_error try_socket(struct q_ring *ring) {
+    uint32_t index = ring->options.num_slots - 1;
+    bool is_there;
+    struct q_error error = try_direct_socket(ring, index, &is_there);
+    if (!q_error_is(error) && !is_there) {
+        error = install_socket(ring, index);
+    }
+    if (q_error_is(error)) {
+        return error;
+    }
+    error = try_receives(ring, index);
+    return q_error_is(error) ? error : close_tried(ring, index);
 }
 
 // One operation through the whole path before the ring is declared good: a seccomp filter may allow the set-up and
@@ -301,7 +360,7 @@ static struct q_error prove(struct q_ring *ring) {
     if (result < 0) {
         return q_ring_refusal(-result, NULL);
     }
-    return ring->capabilities & Q_RING_DIRECT_SOCKET ? try_direct_sockets(ring) : Q_OK;
+    return try_socket(ring);
 }
 
 // What needs the loop thread: the registration of the ring belongs to the task that makes it.
@@ -364,6 +423,8 @@ struct q_error q_ring_create(const struct q_ring_options *options, struct q_ring
     ring->event_fd = -1;
     ring->slot_free_first = Q_RING_SLOT_NONE;
     q_list_init(&ring->starved_slots);
+    q_list_init(&ring->ready_slots);
+    q_list_init(&ring->unwanted_slots);
     ring->slots = q_alloc_new_array(options->alloc, options->num_slots, sizeof *ring->slots);
     struct q_error error =
         ring->slots == NULL ? q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE) : set_up(ring);

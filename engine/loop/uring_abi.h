@@ -19,6 +19,8 @@ enum {
 
 #define Q_URING_FEAT_REG_REG_RING (1U << 13)              // 6.3: register calls through the registered ring fd
 #define Q_URING_REGISTER_USE_REGISTERED_RING (1U << 31)   // flag on the opcode of io_uring_register
+#define Q_URING_RECVSEND_BUNDLE (1U << 4)                 // 6.10, an ioprio flag
+#define Q_URING_FEAT_RECVSEND_BUNDLE (1U << 14)           // 6.10
 #define Q_URING_ENTER_NO_IOWAIT (1U << 7)                 // 6.15
 #define Q_URING_FEAT_NO_IOWAIT (1U << 17)                 // 6.15
 #define Q_URING_FUTEX2_SIZE_U32 2U                        // FUTEX2_SIZE_U32 of linux/futex.h

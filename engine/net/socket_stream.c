@@ -153,10 +153,17 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
     return Q_OK;
 }
 
-static void socket_recv(struct q_stream *stream) {
+_Static_assert(Q_STREAM_RECV_ANY == Q_IO_RECV_ANY, "a socket passes it on");
+
+static void socket_recv(struct q_stream *stream, uint32_t most) {
     struct q_socket_stream *socket = socket_of(stream);
     Q_CHECK(socket->state == Q_SOCKET_OPEN);
-    q_io_recv(socket->io, socket->slot, &socket->recv_op);
+    q_io_recv(socket->io, socket->slot, &socket->recv_op, most);
+}
+
+static bool socket_has_unasked(const struct q_stream *stream) {
+    const struct q_socket_stream *socket = q_container_of(stream, const struct q_socket_stream, stream);
+    return q_io_has_unasked(socket->io, socket->slot);
 }
 
 static void socket_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {
@@ -190,6 +197,7 @@ static void socket_close(struct q_stream *stream) {
 static const struct q_stream_vtable k_socket_vtable = {
     .connect = socket_connect,
     .recv = socket_recv,
+    .has_unasked = socket_has_unasked,
     .send = socket_send,
     .shutdown = socket_shutdown,
     .close = socket_close,

@@ -38,7 +38,8 @@ struct q_stream_events {
 
 struct q_stream_vtable {
     struct q_error (*connect)(struct q_stream *stream, const struct q_address *address);
-    void (*recv)(struct q_stream *stream);
+    void (*recv)(struct q_stream *stream, uint32_t most);
+    bool (*has_unasked)(const struct q_stream *stream);
     void (*send)(struct q_stream *stream, const struct iovec *parts, unsigned num_parts);
     void (*shutdown)(struct q_stream *stream);
     void (*close)(struct q_stream *stream);
@@ -55,8 +56,16 @@ static inline Q_MUST_USE struct q_error q_stream_connect(struct q_stream *stream
     return stream->v->connect(stream, address);
 }
 
-// q_stream_recv asks for the next bytes, once. Not asking again is back-pressure.
-static inline void q_stream_recv(struct q_stream *stream) { stream->v->recv(stream); }
+// As much as comes; the owner asks again as soon as something came.
+#define Q_STREAM_RECV_ANY UINT32_MAX
+
+// q_stream_recv asks for the next bytes, once. Not asking again is back-pressure. `most`: how many bytes the owner would
+// take if it asked on, which bounds what may be fetched ahead of it.
+static inline void q_stream_recv(struct q_stream *stream, uint32_t most) { stream->v->recv(stream, most); }
+
+// q_stream_has_unasked tells, of an open stream, whether bytes or the end have come that the owner has not been brought:
+// they cannot be meant for anything that it begins from here on.
+static inline bool q_stream_has_unasked(const struct q_stream *stream) { return stream->v->has_unasked(stream); }
 
 // q_stream_send sends all parts, at most Q_IO_SEND_PARTS_MAX. The parts are copied, the bytes stay valid until on_sent.
 static inline void q_stream_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {

@@ -52,6 +52,53 @@ class Driver(unittest.TestCase):
                 self.assertEqual((code, told["errors"], told["requests"]), (0, {}, len(server.requests)))
                 self.assertGreater(told["requests"], 0)
 
+    def test_producers_share_an_engine_and_lose_nothing(self):
+        for connections, producers, requests in ((8, 8, 800), (9, 2, 300), (3, 8, 100), (8, 8, 3)):
+            with answering(lambda request: response(200)) as server:
+                code, told = result("-c", str(connections), "-n", str(requests), "--mode", "port", "--producers",
+                                    str(producers), server.url)
+                self.assertEqual((code, told["requests"], told["errors"]), (0, requests, {}))
+                self.assertEqual(len(server.requests), requests)
+                self.assertEqual(told["engine"]["producers"], producers)
+                self.assertLessEqual(len(server.open), connections)
+
+    def test_the_warm_up_does_not_count(self):
+        for mode in (("inline",), ("port", "--producers", "3")):
+            with answering(lambda request: response(200, b"abc")) as server:
+                code, told = result("-c", "4", "-d", "0.2", "--warmup", "0.2", "--mode", *mode, server.url)
+                self.assertEqual((code, told["errors"]), (0, {}))
+                self.assertGreater(told["requests"], 0)
+                self.assertLess(told["requests"], len(server.requests))
+                self.assertLess(told["bytes_in"], len(server.requests) * len(response(200, b"abc")))
+                self.assertGreaterEqual(told["duration_s"], 0.15)
+                self.assertGreater(told["cpu_s_per_gb"], 0)
+
+    def test_fresh_means_a_connection_for_each_request(self):
+        with answering(lambda request: response(200)) as server:
+            code, told = result("-c", "3", "-n", "30", "--fresh", server.url)
+            self.assertEqual((code, told["errors"], told["engine"]["connections_opened"]), (0, {}, 30))
+            self.assertEqual(len(server.open), 30)
+
+    def test_idle_connections_are_all_open_and_weighed(self):
+        lock, first, barrier = threading.Lock(), [True], threading.Barrier(12)
+
+        def respond(request):
+            with lock:
+                is_first, first[0] = first[0], False
+            if not is_first:
+                barrier.wait(peer.LIMIT_S)  # no answer before all have asked
+            return response(200, b"abc")
+
+        with answering(respond) as server:
+            code, told = result("-c", "12", "--idle", server.url)
+            self.assertEqual((code, told["connections"], told["valid"], len(server.open)), (0, 12, True, 12))
+            # Few connections may fit into what was there for one; that many cannot take much.
+            self.assertGreaterEqual(told["allocated_bytes_per_connection"], 0)
+            self.assertLess(told["allocated_bytes_per_connection"], 100000)
+            self.assertGreater(told["rss_bytes"], 1 << 20)
+        code, told = result("-c", "2", "--idle", "http://127.0.0.1:1/")
+        self.assertEqual((code, told["valid"]), (1, False))
+
     def test_urls_are_asked_for_in_turn(self):
         with answering(lambda request: response(200)) as server:
             result("-c", "1", "-n", "6", server.url + "/a", server.url + "/b", server.url + "/c")
@@ -105,7 +152,10 @@ class Driver(unittest.TestCase):
         for arguments in ([], ["-c"], ["-c", "0", "http://a/"], ["-c", "x", "http://a/"], ["-t", "65", "http://a/"],
                           ["-c", "1", "-t", "2", "http://a/"], ["-d", "0", "http://a/"], ["-d", "inf", "http://a/"],
                           ["-n", "0", "http://a/"], ["--mode", "other", "http://a/"], ["--nonsense", "1", "http://a/"],
-                          ["-c", "999999999", "http://a/"], ["--caps-off", "-1", "http://a/"], ["-R", "10", "http://a/"]):
+                          ["-c", "999999999", "http://a/"], ["--caps-off", "-1", "http://a/"], ["-R", "10", "http://a/"],
+                          ["--producers", "2", "http://a/"], ["--mode", "port", "--producers", "65", "http://a/"],
+                          ["--warmup", "x", "http://a/"], ["--warmup", "1", "-n", "1", "http://a/"],
+                          ["--idle", "--fresh", "http://a/"], ["--idle", "-t", "2", "http://a/"], ["--idle", "-c", "1", "http://a/"]):
             with self.subTest(arguments):
                 ran = run(*arguments)
                 self.assertEqual((ran.code, ran.out), (2, b""))

@@ -126,7 +126,9 @@ def include_circles(tree):
 
 # Each outside world enters through one place; the rest of the house talks to that place.
 _OUTSIDE = [
-    (r"liburing(/.*)?\.h$", r"engine/loop/uring_abi\.h$", "engine/loop/uring_abi.h"),
+    (r"liburing(/.*)?\.h$", r"engine/loop/uring_abi\.h$|bench/peers/\w+\.[ch]$",
+     "engine/loop/uring_abi.h, and bench/peers/ for what the engine is measured against"),
+    (r"curl/", r"bench/peers/curl\.c$", "bench/peers/curl.c: it is a rival, never a dependency"),
     (r"linux/io_uring\.h$", r"engine/loop/uring_abi\.h$", "engine/loop/uring_abi.h"),
     (r"llhttp\.h$", r"engine/wire/h1_\w+\.c$", "the HTTP/1 adapter, engine/wire/h1_*.c"),
     (r"idn2\.h$", r"engine/wire/idna\.c$", "engine/wire/idna.c"),

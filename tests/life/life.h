@@ -25,8 +25,9 @@
 
 enum {
     LIFE_ALL_OFF = QUOIT_CAP_DEFER_TASKRUN | QUOIT_CAP_HIDDEN_RING | QUOIT_CAP_DIRECT_SOCKET |
-                   QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT | QUOIT_CAP_DIRECT_BIND,
-    LIFE_RUNGS = 8,
+                   QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT | QUOIT_CAP_DIRECT_BIND |
+                   QUOIT_CAP_RECV_MULTISHOT | QUOIT_CAP_RECV_BUNDLE,
+    LIFE_RUNGS = 10,
 };
 
 // life_rungs is what to force off, rung by rung: nothing, each capability alone, all.

@@ -235,6 +235,58 @@ static void a_response_that_nobody_asked_for_is_nobodys(void **state) {
     }
 }
 
+static void let_time_pass(struct stand *stand, uint64_t ms) {
+    uint64_t until_ns = q_sim_now(stand->sim) + ms * Q_NS_PER_MS;
+    while (q_sim_step(stand->sim, until_ns)) {
+    }
+}
+
+// A host that drives the loop may be away for long. What it has begun is handed over before it goes: or what comes on the
+// connection meanwhile would be taken for the answer.
+static void a_request_goes_out_with_the_tick_that_took_it_in(void **state) {
+    struct stand *stand = *state;
+    stand_ask(stand, (struct ask){0}, "/size/10");
+    stand_expect(stand, 0);
+    uint32_t first = stand->summary.connection_id;
+    stand_begin(stand, (struct ask){0}, "/status/204");
+    assert_true(quoit_engine_tick(stand->engine) >= 0);
+    let_time_pass(stand, 10);
+    assert_int_equal(stand->heads_at_server, 1);
+    stand_run_until(stand, &stand->has_ended);
+    stand_expect(stand, 0);
+    assert_int_equal(stand->summary.connection_id, first);
+}
+
+static void begins_another_and_takes_long(void *context, const struct quoit_event *event) {
+    struct stand *stand = context;
+    stand_on_event(context, event);
+    if (stand->has_ended && stand->status == 200) {
+        stand_begin(stand, (struct ask){0}, "/status/204");
+        let_time_pass(stand, 40);
+    }
+}
+
+// The same inside a callback, where the engine waits for its host: what came meanwhile is looked at before the request
+// takes the connection.
+static void a_callback_that_takes_long_is_not_followed_by_a_strangers_answer(void **state) {
+    struct stand *stand = *state;
+    const struct quoit_port_options options = {.struct_size = sizeof options,
+                                               .mode = QUOIT_PORT_INLINE,
+                                               .on_event = begins_another_and_takes_long,
+                                               .context = stand};
+    struct quoit_port ports[2] = {stand->port};
+    assert_int_equal(quoit_port_create(stand->engine, &options, &ports[1]), 0);
+    stand->port = ports[1];
+    stand_begin(stand, (struct ask){0}, "/size/10?extra=20");
+    while (!stand->has_ended || stand->status != 204) {
+        stand_run_once(stand, UINT64_MAX);
+    }
+    stand_expect(stand, 0);
+    assert_int_equal(stand->summary.reused, 0);
+    assert_int_equal(stand->summary.attempts, 1);
+    stand->port = ports[0];
+}
+
 static void a_socket_has_its_options(void **state) {
     struct stand *stand = *state;
     stand_ask(stand, (struct ask){0}, "/size/10");
@@ -343,6 +395,8 @@ int main(void) {
         CASE(a_connection_is_used_again_until_its_server_closes_it),
         CASE(an_idempotent_request_is_sent_again_and_another_is_not),
         CASE(a_response_that_nobody_asked_for_is_nobodys),
+        CASE(a_request_goes_out_with_the_tick_that_took_it_in),
+        CASE(a_callback_that_takes_long_is_not_followed_by_a_strangers_answer),
         CASE(a_socket_has_its_options),
         CASE(an_idle_connection_ends_at_its_timeout),
         CASE(an_early_answer_to_a_large_body_is_heard),

@@ -294,7 +294,8 @@ static void user_act(struct user *user) {
         return;
     }
     if (!user->recv.busy && chance(world, 60)) {
-        q_io_recv(world->io, user->slot, &user->recv);
+        uint32_t most = chance(world, 60) ? Q_IO_RECV_ANY : 1 + (uint32_t)pick(world, 8 * world->pool.capacity);
+        q_io_recv(world->io, user->slot, &user->recv, most);
     }
     if (!user->send.busy && chance(world, 30)) {
         user_send(user);
@@ -328,8 +329,10 @@ static void choose_world(struct world *world, struct q_sim_options *options, uin
             .no_socket_cmd = (bits & 8) != 0,
             .no_reg_reg_ring = (bits & 16) != 0,
             .no_iowait_flag = (bits & 32) != 0,
+            .no_recv_multishot = (bits & 4096) != 0,
+            .no_recv_bundle = (bits & 8192) != 0,
             .setup_errno = (bits & 64) != 0 ? ENOMEM : 0,
-            .setup_errno_count = (unsigned)(bits >> 8 & 15) + 1,
+            .setup_errno_count = (unsigned)(bits >> 20 & 15) + 1,
             .cq_entries_max = (bits & 128) != 0 ? 64 : 0,
         };
     }
@@ -392,14 +395,18 @@ static void turn(struct world *world, bool may_sleep) {
     if (chance(world, 50)) {
         turn.deadline_ns = now_ns + 1 + pick(world, 20 * Q_NS_PER_MS);
     }
-    bool more = q_io_turn(world->io, &turn, &done) != Q_IO_REST_NONE;
+    bool is_owed = q_io_collect(world->io, &done);
+    turn.may_sleep = turn.may_sleep && !is_owed;
+    bool more = q_io_turn(world->io, &turn, &done) != Q_IO_REST_NONE || is_owed;
     world->rings_in_a_row = 0;
     struct q_list_node *node;
-    while ((node = q_list_pop_front(&done)) != NULL) {
-        struct q_io_op *op = q_container_of(node, struct q_io_op, link);
-        Q_SEEDS_CHECK(!op->busy, "an op that is done is busy");
-        op->done(op);
-    }
+    do {
+        while ((node = q_list_pop_front(&done)) != NULL) {
+            struct q_io_op *op = q_container_of(node, struct q_io_op, link);
+            Q_SEEDS_CHECK(!op->busy, "an op that is done is busy");
+            op->done(op);
+        }
+    } while (q_io_collect(world->io, &done));
     if (world->host_driven && !more && may_sleep) {
         while (q_sim_eventfd_take(world->sim, q_ring_event_fd(world->ring)) == 0 &&
                q_sim_step(world->sim, now_ns + 20 * Q_NS_PER_MS)) {
@@ -408,8 +415,14 @@ static void turn(struct world *world, bool may_sleep) {
     }
 }
 
-// Whether a byte still waits for an open user that receives.
+// Whether a byte still waits for an open user that receives, in the kernel or in the ring.
 static bool bytes_are_left(struct world *world) {
+    for (unsigned u = 0; u < USERS; u++) {
+        const struct user *user = &world->users[u];
+        if (user->state == USER_OPEN && !user->ended && q_io_has_unasked(world->io, user->slot)) {
+            return true;
+        }
+    }
     for (size_t i = 0;; i++) {
         struct q_sim_conn *conn = q_sim_conn_at(world->sim, i);
         if (conn == NULL) {
@@ -435,7 +448,7 @@ static void settle(struct world *world) {
                 q_chunk_release(user->held[--user->num_held]);
             }
             if (user->state == USER_OPEN && !user->ended && !user->recv.busy) {
-                q_io_recv(world->io, user->slot, &user->recv);
+                q_io_recv(world->io, user->slot, &user->recv, Q_IO_RECV_ANY);
             }
         }
         turn(world, true);

@@ -44,6 +44,7 @@ struct entry {
     uint8_t opcode;
     uint32_t slot;
     bool multishot;
+    bool bundle;
     bool canceled;
     bool on_nothing; // names a slot that holds nothing: may only end in EBADF or ECANCELED
 };
@@ -70,6 +71,9 @@ struct ring {
     uint32_t buffers_count;
     uint16_t buffers_seen;
     uint8_t with_kernel[BUFFERS];
+    uint16_t behind[BUFFERS]; // by buffer: which one was given right behind it
+    uint32_t size_of[BUFFERS];
+    uint16_t last_given;
 };
 
 struct q_ledger {
@@ -201,6 +205,7 @@ static void note_sqe(struct q_ledger *ledger, struct ring *ring, const struct io
     struct entry *entry = must_alloc(sizeof *entry);
     *entry = (struct entry){.user_data = sqe->user_data, .opcode = sqe->opcode, .slot = slot_named(sqe)};
     entry->multishot = sqe->opcode == IORING_OP_RECV && (sqe->ioprio & IORING_RECV_MULTISHOT) != 0;
+    entry->bundle = sqe->opcode == IORING_OP_RECV && (sqe->ioprio & Q_URING_RECVSEND_BUNDLE) != 0;
     q_list_push_back(&ledger->buckets[(sqe->user_data * UINT64_C(0x9E3779B97F4A7C15)) >> 52], &entry->in_bucket);
     q_list_push_back(&ring->entries, &entry->in_ring);
     ledger->counts.sqes++;
@@ -278,18 +283,33 @@ static void end_entry(struct q_ledger *ledger, struct ring *ring, struct entry *
     free(entry);
 }
 
+// A bundle consumes as many buffers as its bytes fill, in the order in which they were given.
+static void note_consumed(struct q_ledger *ledger, struct ring *ring, const struct io_uring_cqe *cqe, bool bundle) {
+    int64_t left = cqe->res;
+    uint32_t buffer = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+    if ((cqe->flags & IORING_CQE_F_BUFFER) == 0) {
+        return;
+    }
+    do {
+        if (ring->with_kernel[buffer] == 0) {
+            violation(ledger, "buffer %u was consumed, and was not with the kernel", buffer);
+            return;
+        }
+        ring->with_kernel[buffer] = 0;
+        left -= ring->size_of[buffer];
+        buffer = ring->behind[buffer];
+    } while (bundle && left > 0);
+    if (left > 0) {
+        violation(ledger, "a completion of %d bytes has more than its buffer holds", cqe->res);
+    }
+}
+
 static void note_cqe(struct q_ledger *ledger, struct ring *ring, const struct io_uring_cqe *cqe) {
     struct entry *entry = find_entry(ledger, ring, cqe->user_data);
     ledger->counts.cqes++;
     write_line(ledger, (struct line){.is_cqe = true, .opcode = entry != NULL ? entry->opcode : UINT8_MAX,
                                      .user_data = cqe->user_data, .value = cqe->res, .flags = cqe->flags});
-    if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
-        uint32_t buffer = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-        if (ring->with_kernel[buffer] == 0) {
-            violation(ledger, "buffer %u was consumed, and was not with the kernel", buffer);
-        }
-        ring->with_kernel[buffer] = 0;
-    }
+    note_consumed(ledger, ring, cqe, entry != NULL && entry->bundle);
     if (entry == NULL) {
         violation(ledger, "completion %llx (%d) without a request", u64(cqe->user_data), cqe->res);
         return;
@@ -322,11 +342,15 @@ static void look_at_buffers(struct q_ledger *ledger, struct ring *ring) {
     }
     uint16_t tail = __atomic_load_n(&ring->buffers->tail, __ATOMIC_ACQUIRE);
     for (; ring->buffers_seen != tail; ring->buffers_seen++) {
-        uint16_t id = ring->buffers->bufs[ring->buffers_seen & (ring->buffers_count - 1)].bid;
+        const struct io_uring_buf *given = &ring->buffers->bufs[ring->buffers_seen & (ring->buffers_count - 1)];
+        uint16_t id = given->bid;
         if (ring->with_kernel[id] != 0) {
             violation(ledger, "buffer %u was given to the kernel, which has it", id);
         }
         ring->with_kernel[id] = 1;
+        ring->size_of[id] = given->len;
+        ring->behind[ring->last_given] = id;
+        ring->last_given = id;
     }
 }
 

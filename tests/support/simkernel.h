@@ -42,6 +42,7 @@ struct q_sim_profile {
     bool no_reg_reg_ring;    // before 6.3: register calls need the ring's number
     bool no_socket_cmd;      // before 6.7: no setsockopt by URING_CMD
     bool no_futex;           // before 6.7
+    bool no_recv_bundle;     // before 6.10
     bool no_bind_op;         // before 6.11
     bool no_iowait_flag;     // before 6.15
     int setup_errno;         // setup fails with this, positive

@@ -257,6 +257,7 @@ int sim_sock_connect(struct sim_sock *sock, const struct sockaddr_storage *addre
 int sim_sock_bind(struct sim_sock *sock, const struct sockaddr_storage *address, socklen_t len); // 0, -errno
 int sim_sock_receive(struct sim_sock *sock, void *out, size_t len);                  // bytes, 0, -EAGAIN, -errno
 bool sim_sock_has_more(const struct sim_sock *sock);
+size_t sim_sock_readable(const struct sim_sock *sock);                               // bytes that a receive finds
 int sim_sock_send(struct sim_sock *sock, const void *data, size_t len);              // bytes, -EAGAIN, -errno
 int sim_sock_shutdown(struct sim_sock *sock, int how);
 int sim_sock_set_option(struct sim_sock *sock, int level, int name, int value);

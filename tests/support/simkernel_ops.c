@@ -185,12 +185,15 @@ static int issue_command(struct sim_request *request, uint32_t *flags) {
 
 static int prepare_receive(struct sim_request *request) {
     const struct io_uring_sqe *sqe = &request->sqe;
+    const struct q_sim_profile *profile = &sim_of_request(request)->options.profile;
     bool multishot = (sqe->ioprio & IORING_RECV_MULTISHOT) != 0;
+    bool bundle = (sqe->ioprio & Q_URING_RECVSEND_BUNDLE) != 0;
     if (sqe->file_index != 0 || sqe->addr2 != 0) {
         return -EINVAL;
     }
-    if ((sqe->ioprio & ~(IORING_RECVSEND_POLL_FIRST | IORING_RECV_MULTISHOT)) != 0 ||
-        (multishot && sim_of_request(request)->options.profile.no_recv_multishot)) {
+    uint32_t known = IORING_RECVSEND_POLL_FIRST | IORING_RECV_MULTISHOT | Q_URING_RECVSEND_BUNDLE;
+    if ((sqe->ioprio & ~known) != 0 || (multishot && profile->no_recv_multishot) ||
+        (bundle && (profile->no_recv_bundle || (sqe->flags & IOSQE_BUFFER_SELECT) == 0))) {
         return -EINVAL;
     }
     if (multishot && ((sqe->flags & IOSQE_BUFFER_SELECT) == 0 || sqe->len != 0 || sqe->msg_flags != 0)) {
@@ -215,6 +218,27 @@ static bool consumes_on_failure(struct sim_request *request, int result) {
     return result <= 0 && result != -EAGAIN && q_sim_chance(sim_of_request(request), 12);
 }
 
+// A bundle goes on into the buffers behind the first, as far as there are buffers and bytes, or any shorter way. Its
+// length is no bound: a receive that has filled it is tried once more, for all that is there. An end or an error stays
+// for the next receive.
+static int receive_rest_of_bundle(struct sim_request *request, struct sim_buffer_group *group, int first) {
+    struct sim_sock *sock = request->file->sock;
+    int total = first;
+    while (sim_sock_readable(sock) > 0 && !q_sim_chance(sim_of_request(request), 12)) {
+        const struct io_uring_buf *buffer = select_buffer(request, &group);
+        if (buffer == NULL) {
+            break;
+        }
+        int result = sim_sock_receive(sock, (void *)(uintptr_t)buffer->addr, buffer->len);
+        group->head++;
+        total += result;
+        if ((uint32_t)result < buffer->len) {
+            break; // only the last buffer of a bundle may be part full
+        }
+    }
+    return total;
+}
+
 static int receive_selected(struct sim_request *request, uint32_t *flags) {
     struct sim_buffer_group *group = NULL;
     const struct io_uring_buf *buffer = select_buffer(request, &group);
@@ -227,6 +251,10 @@ static int receive_selected(struct sim_request *request, uint32_t *flags) {
     if (result > 0 || consumes_on_failure(request, result)) {
         *flags = IORING_CQE_F_BUFFER | ((uint32_t)buffer->bid << IORING_CQE_BUFFER_SHIFT);
         group->head++;
+    }
+    bool bundle = (request->sqe.ioprio & Q_URING_RECVSEND_BUNDLE) != 0;
+    if (bundle && result > 0 && (size_t)result == buffer->len) {
+        return receive_rest_of_bundle(request, group, result);
     }
     return result;
 }

@@ -137,6 +137,7 @@ int sim_ring_setup(struct q_sys_uring *sys, unsigned entries, struct io_uring_pa
                        IORING_FEAT_LINKED_FILE;
     params->features |= sim->options.profile.no_reg_reg_ring ? 0 : Q_URING_FEAT_REG_REG_RING;
     params->features |= sim->options.profile.no_iowait_flag ? 0 : Q_URING_FEAT_NO_IOWAIT;
+    params->features |= sim->options.profile.no_recv_bundle ? 0 : Q_URING_FEAT_RECVSEND_BUNDLE;
     q_list_push_back(&sim->rings, &ring->in_sim);
     struct sim_file *file = sim_file_new(sim, SIM_FILE_RING);
     file->ring = ring;

@@ -533,6 +533,8 @@ bool sim_sock_has_more(const struct sim_sock *sock) {
     return sock->conn != NULL && (sock->conn->down.len > 0 || sock->conn->down_fin);
 }
 
+size_t sim_sock_readable(const struct sim_sock *sock) { return sock->conn != NULL ? sock->conn->down.len : 0; }
+
 int sim_sock_receive(struct sim_sock *sock, void *out, size_t len) {
     struct q_sim_conn *conn = sock->conn;
     if (conn == NULL) {

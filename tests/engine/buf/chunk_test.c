@@ -42,7 +42,7 @@ static void scene_deinit(struct scene *s) {
 }
 
 static struct q_chunk *take(struct scene *s) {
-    struct q_chunk *chunk = q_chunk_take(&s->pool);
+    struct q_chunk *chunk = q_chunk_take(&s->pool, Q_CHUNK_FOR_KERNEL);
     assert_non_null(chunk);
     return chunk;
 }
@@ -146,8 +146,8 @@ static void the_budget_is_never_exceeded(void **state) {
     for (size_t i = 0; i < Q_COUNT_OF(chunks); i++) {
         chunks[i] = take(&s);
     }
-    assert_null(q_chunk_take(&s.pool));
-    assert_false(q_chunk_pool_prime(&s.pool));
+    assert_null(q_chunk_take(&s.pool, Q_CHUNK_FOR_KERNEL));
+    assert_false(q_chunk_pool_prime(&s.pool, Q_CHUNK_FOR_KERNEL));
     assert_true(s.budget.used <= s.budget.limit);
     assert_int_equal(q_failalloc_calls(s.memory), 3); // the allocator was not even asked
     q_chunk_release(chunks[1]);
@@ -175,10 +175,10 @@ static void pools_share_one_budget(void **state) {
     scene_init(&s, 2);
     q_chunk_pool_init(&other, q_failalloc_alloc(s.memory), &s.budget, CAPACITY, 0);
     struct q_chunk *mine = take(&s);
-    struct q_chunk *theirs = q_chunk_take(&other);
+    struct q_chunk *theirs = q_chunk_take(&other, Q_CHUNK_FOR_KERNEL);
     assert_non_null(theirs);
-    assert_null(q_chunk_take(&s.pool));
-    assert_null(q_chunk_take(&other));
+    assert_null(q_chunk_take(&s.pool, Q_CHUNK_FOR_KERNEL));
+    assert_null(q_chunk_take(&other, Q_CHUNK_FOR_KERNEL));
     q_chunk_release(theirs); // kept at most for itself: its bytes make room
     struct q_chunk *second = take(&s);
     q_chunk_release(mine);
@@ -194,7 +194,7 @@ static void what_lies_free_in_another_pool_makes_room(void **state) {
     scene_init(&s, 2);
     q_chunk_pool_init(&other, q_failalloc_alloc(s.memory), &s.budget, CAPACITY, KEPT);
     struct q_chunk *mine = take(&s);
-    struct q_chunk *theirs = q_chunk_take(&other);
+    struct q_chunk *theirs = q_chunk_take(&other, Q_CHUNK_FOR_KERNEL);
     assert_non_null(theirs);
     q_chunk_release(theirs); // kept for re-use: on the budget, but nobody's
     assert_int_equal(s.budget.used, s.budget.limit);
@@ -214,13 +214,13 @@ static void a_primed_pool_gives_without_allocating(void **state) {
     (void)state;
     struct scene s;
     scene_init(&s, 4);
-    assert_true(q_chunk_pool_prime(&s.pool));
-    assert_true(q_chunk_pool_prime(&s.pool)); // one is enough
+    assert_true(q_chunk_pool_prime(&s.pool, Q_CHUNK_FOR_KERNEL));
+    assert_true(q_chunk_pool_prime(&s.pool, Q_CHUNK_FOR_KERNEL)); // one is enough
     assert_int_equal(q_failalloc_calls(s.memory), 1);
     q_failalloc_fail_from(s.memory, 1);
     struct q_chunk *chunk = take(&s);
-    assert_false(q_chunk_pool_prime(&s.pool));
-    assert_null(q_chunk_take(&s.pool));
+    assert_false(q_chunk_pool_prime(&s.pool, Q_CHUNK_FOR_KERNEL));
+    assert_null(q_chunk_take(&s.pool, Q_CHUNK_FOR_KERNEL));
     q_chunk_release(chunk);
     scene_deinit(&s);
 }
@@ -230,7 +230,7 @@ static void a_failed_allocation_leaves_budget_and_pool_as_they_were(void **state
     struct scene s;
     scene_init(&s, 4);
     q_failalloc_fail_at(s.memory, 1);
-    assert_null(q_chunk_take(&s.pool));
+    assert_null(q_chunk_take(&s.pool, Q_CHUNK_FOR_KERNEL));
     assert_int_equal(s.budget.used, 0);
     assert_int_equal(s.pool.num_out, 0);
     assert_int_equal(s.pool.num_free, 0);
@@ -261,7 +261,7 @@ static void random_takes_and_releases_keep_every_count(void **state) {
         size_t at = (size_t)q_random_below(&random, LIMIT);
         if (held[at] == NULL) {
             q_failalloc_fail_at(s.memory, q_random_below(&random, 8) == 0 ? 1 : 0);
-            held[at] = q_chunk_take(&s.pool);
+            held[at] = q_chunk_take(&s.pool, Q_CHUNK_FOR_KERNEL);
             holds[at] = held[at] != NULL;
             num_out += held[at] != NULL;
         } else if (holds[at] < HOLDS_MAX && q_random_below(&random, 2) == 0) {

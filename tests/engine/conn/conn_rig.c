@@ -96,7 +96,9 @@ void conn_rig_open(struct conn_rig *rig, struct conn_rig_options options) {
     assert_int_equal(error.code, Q_ERR_OK);
     q_loop_init(&rig->loop, q_ring_io(rig->ring), q_sim_clock(rig->sim), &rig->log, 1, &k_steps, rig);
     q_loop_bind(&rig->loop);
+    q_holders_init(&rig->holders, &rig->loop, &rig->heads);
     rig->env.loop = &rig->loop;
+    rig->env.holders = &rig->holders;
     rig->env.head_chunks = &rig->heads;
     rig->env.small_chunks = &rig->small;
     rig->env.trailer_chunks = &rig->small;
@@ -256,8 +258,8 @@ static void on_failed(struct q_conn_user *base, struct q_error error, const stru
     be_over(user, progress, "F");
 }
 
-static bool wants_more(struct q_conn_user *base) {
-    return !rig_user_of(base)->wants_no_more;
+static uint32_t wants(struct q_conn_user *base) {
+    return rig_user_of(base)->wants_no_more ? 0 : 1; // a buffer at a time
 }
 
 static void ignore_sent(struct q_conn_user *user) {
@@ -277,7 +279,7 @@ static const struct q_conn_user_events k_user_events = {.on_informational = on_i
                                                         .on_failed = on_failed,
                                                         .on_sent = ignore_sent,
                                                         .on_bytes = ignore_bytes,
-                                                        .wants_more = wants_more};
+                                                        .wants = wants};
 
 void conn_rig_user(struct rig_user *user, struct conn_rig *rig) {
     memset(user, 0, offsetof(struct rig_user, data));

@@ -44,6 +44,7 @@ struct conn_rig {
     struct q_ring *ring;
     struct q_loop loop;
     struct q_conn_env env;
+    struct q_holders holders;
 
     // The server.
     const char *response;

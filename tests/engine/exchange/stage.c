@@ -38,10 +38,12 @@ static void conn_feed(struct q_conn *conn, struct q_feed *feed) {
 static const struct q_conn_vtable k_conn = {
     .start = conn_start, .resume = conn_resume, .feed = conn_feed, .abandon = conn_abandon, .close = NULL};
 
-static void sink_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
+static bool sink_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
+    struct stage *stage = stage_of(exchange);
     (void)out;
     (void)chunk;
-    stage_of(exchange)->num_heads++;
+    stage->num_heads += !stage->refuses_head;
+    return !stage->refuses_head;
 }
 
 static void sink_ended(struct q_exchange *exchange, const struct q_exchange_summary *summary) {

@@ -25,6 +25,7 @@ struct stage {
     int num_resumes;
     int num_abandons;
     int num_heads;
+    bool refuses_head;
     int num_questions;
     bool has_no_room; // for a question
     char question[128];

@@ -160,6 +160,8 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_CAP_FUTEX_DOORBELL, 8);
     assert_int_equal(QUOIT_CAP_NO_IOWAIT, 16);
     assert_int_equal(QUOIT_CAP_DIRECT_BIND, 32);
+    assert_int_equal(QUOIT_CAP_RECV_MULTISHOT, 64);
+    assert_int_equal(QUOIT_CAP_RECV_BUNDLE, 128);
     assert_int_equal(QUOIT_ABI_VERSION, 1);
 }
 

@@ -140,6 +140,8 @@ static void capabilities_are_the_rings(void **state) {
     assert_int_equal(QUOIT_CAP_FUTEX_DOORBELL, Q_RING_FUTEX_DOORBELL);
     assert_int_equal(QUOIT_CAP_NO_IOWAIT, Q_RING_NO_IOWAIT);
     assert_int_equal(QUOIT_CAP_DIRECT_BIND, Q_RING_DIRECT_BIND);
+    assert_int_equal(QUOIT_CAP_RECV_MULTISHOT, Q_RING_RECV_MULTISHOT);
+    assert_int_equal(QUOIT_CAP_RECV_BUNDLE, Q_RING_RECV_BUNDLE);
 }
 
 static void errnos_have_their_symbols(void **state) {

@@ -14,7 +14,7 @@
 #define START (UINT64_C(1000) * Q_NS_PER_S)
 
 // A loop whose every step leaves a letter: K park, E kernel entry, D completion, F timer, 0 to 3
-// task, P publish, C commands.
+// task, P publish, C commands, H what was started is handed over.
 struct scene {
     struct q_loop loop;
     struct q_io io;
@@ -27,12 +27,17 @@ struct scene {
     bool publish_left;
     bool park_refused;
     enum q_io_rest turn_left;
+    bool has_news;
+    uint64_t host_takes_ns; // in publish
     bool has_started; // something waits to be handed to the kernel
     uint64_t turn_takes_ns;
     struct q_io_turn turn; // as the io got it last
     int turns;
     struct q_io_op ops[4]; // done in the next turn
     size_t num_ops;
+    struct q_io_op unasked[4]; // collected with the next call
+    size_t num_unasked;
+    size_t asks_left; // times that an op asks again for what is there
     struct q_task tasks[4];
     size_t posts_left; // times that a task posts itself or the other
     struct q_timer timers[3];
@@ -57,6 +62,9 @@ static bool take_commands(void *owner) {
 static bool publish(void *owner) {
     struct scene *s = owner;
     mark(s, 'P');
+    uint64_t since_ns = s->now_ns;
+    s->now_ns += s->host_takes_ns;
+    q_loop_host_took(&s->loop, since_ns);
     return s->publish_left;
 }
 
@@ -86,13 +94,44 @@ static bool fake_has_started(const struct q_io *io) {
     return q_container_of(io, struct scene, io)->has_started;
 }
 
-static const struct q_io_vtable k_fake_io = {.turn = fake_turn, .has_started = fake_has_started};
+static bool fake_collect(struct q_io *io, struct q_list *out_done) {
+    struct scene *s = q_container_of(io, struct scene, io);
+    bool has_any = s->num_unasked > 0;
+    for (size_t i = 0; i < s->num_unasked; i++) {
+        q_list_push_back(out_done, &s->unasked[i].link);
+    }
+    s->num_unasked = 0;
+    return has_any;
+}
+
+static bool fake_has_news(const struct q_io *io) {
+    return q_container_of(io, struct scene, io)->has_news;
+}
+
+static void fake_flush(struct q_io *io) {
+    mark(q_container_of(io, struct scene, io), 'H');
+}
+
+static const struct q_io_vtable k_fake_io = {.turn = fake_turn,
+                                             .collect = fake_collect,
+                                             .has_started = fake_has_started,
+                                             .has_news = fake_has_news,
+                                             .flush = fake_flush};
 
 static struct scene *the_scene; // ops and timers have no context of their own
 
 static void op_done(struct q_io_op *op) {
     assert_false(q_list_is_linked(&op->link));
     mark(the_scene, 'D');
+}
+
+// Asks on, and what it asks for has come already.
+static void op_asks_again(struct q_io_op *op) {
+    op_done(op);
+    if (the_scene->asks_left > 0) {
+        the_scene->asks_left--;
+        the_scene->unasked[the_scene->num_unasked++].done = op_asks_again;
+    }
 }
 
 static void op_posts(struct q_io_op *op) {
@@ -173,6 +212,53 @@ static void a_tick_does_its_steps_in_order(void **state) {
     assert_int_equal(s.loop.ticks, 1);
 }
 
+static void what_an_op_asks_for_and_is_there_comes_in_the_same_tick(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.num_ops = 2;
+    s.ops[0].done = op_asks_again;
+    s.asks_left = 3;
+    assert_string_equal(tick(&s, true), "KEDDDDDPC");
+    assert_int_equal(s.turns, 1);
+}
+
+static void what_was_asked_for_outside_of_completions_comes_first_and_keeps_the_loop_awake(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.unasked[s.num_unasked++].done = op_done; // a task, a timer or a command has asked
+    s.num_ops = 1;
+    assert_string_equal(tick(&s, true), "EDDPC"); // not parked
+    assert_false(s.turn.is_idle || s.turn.may_sleep);
+    assert_string_equal(tick(&s, true), "KEPC");
+    assert_true(s.turn.may_sleep);
+}
+
+static void a_host_that_takes_long_is_followed_by_another_look_at_the_kernel(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.has_news = true;
+    s.host_takes_ns = 50 * Q_NS_PER_US;
+    assert_string_equal(tick(&s, true), "KEPC"); // it did not take long
+    s.host_takes_ns = Q_NS_PER_MS;
+    s.num_ops = 0;
+    assert_string_equal(tick(&s, true), "KEPEC");
+    assert_false(s.turn.may_sleep || s.turn.is_idle);
+    assert_true(s.loop.has_more); // what came is still to be published
+    s.has_news = false;
+    assert_string_equal(tick(&s, true), "EPC");
+}
+
+static void who_is_driven_by_a_host_hands_over_at_the_end(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    assert_string_equal(tick(&s, false), "KEPCH");
+    assert_string_equal(tick(&s, true), "KEPC"); // the next tick follows at once, and does it
+}
+
 static void time_is_read_again_behind_the_wait(void **state) {
     (void)state;
     struct scene s;
@@ -202,8 +288,8 @@ static void tasks_run_once_in_the_order_of_posting(void **state) {
     q_loop_post(&s.loop, &s.tasks[2]);
     q_loop_post(&s.loop, &s.tasks[0]);
     q_loop_post(&s.loop, &s.tasks[2]); // posted already: it stays where it is
-    assert_string_equal(tick(&s, false), "KE20PC");
-    assert_string_equal(tick(&s, false), "KEPC");
+    assert_string_equal(tick(&s, true), "KE20PC");
+    assert_string_equal(tick(&s, true), "KEPC");
 }
 
 static void a_task_posted_by_a_task_waits_for_the_next_tick(void **state) {
@@ -232,7 +318,7 @@ static void a_task_may_take_back_another_that_is_about_to_run(void **state) {
     for (size_t i = 0; i < 3; i++) {
         q_loop_post(&s.loop, &s.tasks[i]);
     }
-    assert_string_equal(tick(&s, false), "KE02PC");
+    assert_string_equal(tick(&s, true), "KE02PC");
     q_loop_unpost(&s.tasks[3]); // never posted: left alone
 }
 
@@ -243,12 +329,12 @@ static void farewells_are_said_at_the_publish_step_alone(void **state) {
     q_loop_post_farewell(&s.loop, &s.tasks[1]);
     q_loop_post_farewell(&s.loop, &s.tasks[0]);
     q_loop_post(&s.loop, &s.tasks[2]);
-    assert_string_equal(tick(&s, false), "KE2P10C"); // whatever was posted before
-    assert_string_equal(tick(&s, false), "KEPC");
+    assert_string_equal(tick(&s, true), "KE2P10C"); // whatever was posted before
+    assert_string_equal(tick(&s, true), "KEPC");
     q_loop_post_farewell(&s.loop, &s.tasks[0]);
     q_loop_say_farewells(&s.loop); // who ends the loop does not wait for a tick
     assert_false(q_list_is_linked(&s.tasks[0].link));
-    assert_string_equal(tick(&s, false), "KEPC");
+    assert_string_equal(tick(&s, true), "KEPC");
 }
 
 // --- timers ----------------------------------------------------------------------------------------------------------
@@ -367,7 +453,7 @@ static void a_tick_whose_timer_fired_is_not_idle(void **state) {
     s.timers[0].fired = timer_posts;
     q_loop_arm(&s.loop, &s.timers[0], START + Q_NS_PER_MS);
     s.turn_takes_ns = 2 * Q_NS_PER_MS;
-    assert_string_equal(tick(&s, false), "KEF0PC");
+    assert_string_equal(tick(&s, true), "KEF0PC");
     assert_true(s.turn.is_idle);
     assert_false(s.loop.is_idle);
     s.turn_takes_ns = 0;
@@ -418,6 +504,10 @@ static void equal_seeds_give_equal_numbers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tick_does_its_steps_in_order),
+        cmocka_unit_test(what_an_op_asks_for_and_is_there_comes_in_the_same_tick),
+        cmocka_unit_test(what_was_asked_for_outside_of_completions_comes_first_and_keeps_the_loop_awake),
+        cmocka_unit_test(a_host_that_takes_long_is_followed_by_another_look_at_the_kernel),
+        cmocka_unit_test(who_is_driven_by_a_host_hands_over_at_the_end),
         cmocka_unit_test(time_is_read_again_behind_the_wait),
         cmocka_unit_test(completions_run_in_the_order_in_which_they_came),
         cmocka_unit_test(tasks_run_once_in_the_order_of_posting),

@@ -25,7 +25,7 @@ static void an_armed_receive_holds_no_buffer(void **state) {
     for (size_t i = 0; i < 6; i++) {
         slots[i] = rig_connect(&rig, &rig.address);
         ops[i] = rig_op(&rig);
-        q_io_recv(rig.io, slots[i], &ops[i].op);
+        q_io_recv(rig.io, slots[i], &ops[i].op, Q_IO_RECV_ANY);
     }
     rig_turn(&rig, 0);
     assert_int_equal(starved(&rig), 0); // six wait for their bytes on two buffers
@@ -48,7 +48,7 @@ static void buffers_go_round_for_ever(void **state) {
     for (uint32_t i = 0; i < 200; i++) {
         struct rig_op op = rig_op(&rig);
         assert_int_equal(send(peer, &i, sizeof i, MSG_NOSIGNAL), sizeof i);
-        q_io_recv(rig.io, slot, &op.op);
+        q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
         assert_int_equal(rig_await(&rig, &op), sizeof i);
         assert_memory_equal(op.op.chunk->data, &i, sizeof i);
         q_chunk_release(op.op.chunk);
@@ -70,7 +70,7 @@ static void a_lent_buffer_is_replaced_by_a_spare(void **state) {
         struct rig_op op = rig_op(&rig);
         char byte = (char)('a' + i);
         assert_int_equal(send(peer, &byte, 1, MSG_NOSIGNAL), 1);
-        q_io_recv(rig.io, slot, &op.op);
+        q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
         assert_int_equal(rig_await(&rig, &op), 1);
         lent[i] = op.op.chunk;
     }
@@ -95,13 +95,13 @@ static void a_starved_receive_goes_on_when_memory_comes_home(void **state) {
     for (size_t i = 0; i < 2; i++) {
         struct rig_op op = rig_op(&rig);
         say(peer, "1");
-        q_io_recv(rig.io, slot, &op.op);
+        q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
         assert_int_equal(rig_await(&rig, &op), 1);
         lent[i] = op.op.chunk;
     }
     struct rig_op op = rig_op(&rig);
     say(peer, "three");
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     for (int i = 0; i < 5; i++) {
         rig_turn(&rig, 2 * Q_NS_PER_MS);
     }
@@ -125,11 +125,11 @@ static void starving_hides_no_end_of_the_stream(void **state) {
     int peer = rig_accept(&rig);
     struct rig_op first = rig_op(&rig), second = rig_op(&rig);
     say(peer, "1");
-    q_io_recv(rig.io, slot, &first.op);
+    q_io_recv(rig.io, slot, &first.op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(&rig, &first), 1);
     lent = first.op.chunk;
     shutdown(peer, SHUT_WR);
-    q_io_recv(rig.io, slot, &second.op);
+    q_io_recv(rig.io, slot, &second.op, Q_IO_RECV_ANY);
     for (int i = 0; i < 3; i++) {
         rig_turn(&rig, 2 * Q_NS_PER_MS); // the kernel wants a buffer even to say that there is nothing to put into it
     }
@@ -150,10 +150,10 @@ static void a_starved_receive_ends_with_its_slot(void **state) {
     int peer = rig_accept(&rig);
     struct rig_op first = rig_op(&rig), second = rig_op(&rig);
     say(greedy_peer, "mine");
-    q_io_recv(rig.io, greedy, &first.op);
+    q_io_recv(rig.io, greedy, &first.op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(&rig, &first), 4);
     say(peer, "never read");
-    q_io_recv(rig.io, slot, &second.op);
+    q_io_recv(rig.io, slot, &second.op, Q_IO_RECV_ANY);
     rig_settle(&rig);
     assert_int_equal(starved(&rig), 1);
     rig_shut(&rig, slot);
@@ -174,10 +174,10 @@ static void a_starved_receive_and_a_close_with_memory_coming_home_do_not_meet(vo
     int peer = rig_accept(&rig);
     struct rig_op first = rig_op(&rig), second = rig_op(&rig), close_op = rig_op(&rig);
     say(peer, "one");
-    q_io_recv(rig.io, slot, &first.op);
+    q_io_recv(rig.io, slot, &first.op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(&rig, &first), 3);
     say(peer, "two");
-    q_io_recv(rig.io, slot, &second.op);
+    q_io_recv(rig.io, slot, &second.op, Q_IO_RECV_ANY);
     rig_settle(&rig);
     assert_int_equal(second.times, 0);
     q_io_close(rig.io, slot, &close_op.op);
@@ -202,7 +202,7 @@ static void many_starved_receives_are_all_served_in_the_end(void **state) {
         peers[i] = rig_accept(&rig);
         ops[i] = rig_op(&rig);
         say(peers[i], "hello");
-        q_io_recv(rig.io, slots[i], &ops[i].op);
+        q_io_recv(rig.io, slots[i], &ops[i].op, Q_IO_RECV_ANY);
     }
     // One chunk for all: whoever has got it gives it back before the next one can go on.
     int served = 0;
@@ -234,7 +234,7 @@ static void an_allocator_that_fails_while_refilling_only_starves(void **state) {
     int peer = rig_accept(&rig);
     struct rig_op op = rig_op(&rig);
     say(peer, "late");
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     rig_turn(&rig, Q_NS_PER_MS);
     rig_turn(&rig, Q_NS_PER_MS);
     assert_int_equal(op.times, 0);

@@ -27,7 +27,7 @@ static uint32_t users_slots(struct rig *rig) {
 static void recv_text(struct rig *rig, struct q_io_slot slot, const char *text) {
     struct rig_op op = rig_op(rig);
     size_t len = strlen(text);
-    q_io_recv(rig->io, slot, &op.op);
+    q_io_recv(rig->io, slot, &op.op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(rig, &op), len);
     assert_non_null(op.op.chunk);
     assert_memory_equal(op.op.chunk->data, text, len);
@@ -113,7 +113,7 @@ static void the_end_of_the_stream_is_zero_bytes_without_a_chunk(void **state) {
     peer_says(peer, "last words");
     shutdown(peer, SHUT_WR);
     recv_text(&rig, slot, "last words");
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(&rig, &op), 0);
     assert_null(op.op.chunk);
     rig_shut(&rig, slot);
@@ -128,7 +128,7 @@ static void a_reset_is_an_errno_without_a_chunk(void **state) {
     int peer = rig_accept(&rig);
     struct linger linger = {.l_onoff = 1};
     struct rig_op op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     setsockopt(peer, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     close(peer);
     assert_int_equal(rig_await(&rig, &op), -ECONNRESET);
@@ -210,7 +210,7 @@ static void a_close_ends_the_armed_receive_first_and_the_peer_sees_a_fin(void **
     struct q_io_slot slot = rig_connect(&rig, &rig.address);
     int peer = rig_accept(&rig);
     struct rig_op recv_op = rig_op(&rig), close_op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &recv_op.op);
+    q_io_recv(rig.io, slot, &recv_op.op, Q_IO_RECV_ANY);
     rig_turn(&rig, 0);
     q_io_close(rig.io, slot, &close_op.op);
     assert_int_equal(rig_await(&rig, &close_op), 0);
@@ -235,7 +235,7 @@ static void a_close_ends_a_send_that_is_stuck(void **state) {
     struct iovec part = {.iov_base = bytes, .iov_len = LEN};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     q_io_send(rig.io, slot, &send_op.op, &message);
-    q_io_recv(rig.io, slot, &recv_op.op);
+    q_io_recv(rig.io, slot, &recv_op.op, Q_IO_RECV_ANY);
     rig_turn(&rig, 0);
     rig_turn(&rig, 0);
     assert_int_equal(send_op.times, 0);
@@ -490,7 +490,7 @@ static void a_completion_for_a_dead_generation_is_counted_and_dropped(void **sta
     struct q_io_slot slot = rig_connect(&rig, &rig.address);
     assert_int_equal(slot.index, old.index);
     struct rig_op op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     rig_turn(&rig, 0);
     uint16_t in_flight = q_ring_slot(rig.ring, slot)->in_flight;
     uint32_t out = rig.pool.num_out;
@@ -634,7 +634,7 @@ static void a_close_at_any_moment_of_a_random_world_leaves_nothing(void **state)
         }
         if (connect_op.times > 0) {
             assert_int_equal(connect_op.result, 0);
-            q_io_recv(rig.io, slot, &recv_op.op);
+            q_io_recv(rig.io, slot, &recv_op.op, Q_IO_RECV_ANY);
         }
         q_io_close(rig.io, slot, &close_op.op);
         assert_int_equal(rig_await(&rig, &close_op), 0);

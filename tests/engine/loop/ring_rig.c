@@ -19,6 +19,8 @@ const struct rig_rung k_rig_rungs[RIG_RUNGS] = {
     {"bell by eventfd", Q_RING_FUTEX_DOORBELL},
     {"no no-iowait", Q_RING_NO_IOWAIT},
     {"bound by number", Q_RING_DIRECT_BIND},
+    {"receives one by one", Q_RING_RECV_MULTISHOT},
+    {"buffers one by one", Q_RING_RECV_BUNDLE},
     {"lowest rung", Q_RING_CAPABILITIES},
 };
 
@@ -98,11 +100,16 @@ enum q_io_rest rig_turn(struct rig *rig, uint64_t wait_ns) {
     struct q_list done;
     struct q_list_node *node;
     q_list_init(&done);
-    enum q_io_rest rest = q_io_turn(rig->io, &turn, &done);
-    while ((node = q_list_pop_front(&done)) != NULL) {
-        struct q_io_op *op = q_container_of(node, struct q_io_op, link);
-        op->done(op);
+    if (q_io_collect(rig->io, &done)) {
+        turn.may_sleep = false;
     }
+    enum q_io_rest rest = q_io_turn(rig->io, &turn, &done);
+    do {
+        while ((node = q_list_pop_front(&done)) != NULL) {
+            struct q_io_op *op = q_container_of(node, struct q_io_op, link);
+            op->done(op);
+        }
+    } while (q_io_collect(rig->io, &done));
     return rest;
 }
 

@@ -64,17 +64,18 @@ struct rig_rung {
     uint32_t off;
 };
 
-#define RIG_RUNGS 8
+#define RIG_RUNGS 10
 extern const struct rig_rung k_rig_rungs[RIG_RUNGS];
 
-// RIG_ON_EACH_RUNG lists a test function eight times; rig_rung_of(state) says where it is.
+// RIG_ON_EACH_RUNG lists a test function ten times; rig_rung_of(state) says where it is.
 #define RIG_ON_RUNG(test, i, name)                                                                                     \
     { #test " (" name ")", (test), NULL, NULL, (void *)(uintptr_t)&k_rig_rungs[i] }
 #define RIG_ON_EACH_RUNG(test)                                                                                         \
     RIG_ON_RUNG(test, 0, "whole ladder"), RIG_ON_RUNG(test, 1, "no defer-taskrun"),                                    \
         RIG_ON_RUNG(test, 2, "not hidden"), RIG_ON_RUNG(test, 3, "sockets by number"),                                 \
         RIG_ON_RUNG(test, 4, "bell by eventfd"), RIG_ON_RUNG(test, 5, "no no-iowait"),                                 \
-        RIG_ON_RUNG(test, 6, "bound by number"), RIG_ON_RUNG(test, 7, "lowest rung")
+        RIG_ON_RUNG(test, 6, "bound by number"), RIG_ON_RUNG(test, 7, "receives one by one"),                           \
+        RIG_ON_RUNG(test, 8, "buffers one by one"), RIG_ON_RUNG(test, 9, "lowest rung")
 
 static inline uint32_t rig_rung_of(void **state) {
     return ((const struct rig_rung *)*state)->off;

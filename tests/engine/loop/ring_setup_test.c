@@ -316,6 +316,10 @@ static void each_rung_is_found_by_trying(void **state) {
         {{.no_futex = true}, Q_RING_FUTEX_DOORBELL | Q_RING_DIRECT_BIND}, // which came later
         {{.no_iowait_flag = true}, Q_RING_NO_IOWAIT},
         {{.no_bind_op = true}, Q_RING_DIRECT_BIND},
+        {{.no_recv_multishot = true}, Q_RING_RECV_MULTISHOT},
+        {{.no_recv_bundle = true}, Q_RING_RECV_BUNDLE},
+        {{.no_socket_op = true, .no_recv_multishot = true, .no_recv_bundle = true}, // tried on a socket with a number
+         Q_RING_DIRECT_SOCKET | Q_RING_RECV_MULTISHOT | Q_RING_RECV_BUNDLE},
     };
     for (size_t i = 0; i < Q_COUNT_OF(k_cases); i++) {
         assert_int_equal(capabilities_on(k_cases[i].profile, 0), Q_RING_CAPABILITIES & ~k_cases[i].missing);
@@ -478,7 +482,7 @@ static void completions_and_the_bell_make_the_event_descriptor_readable(void **s
     struct q_io_slot slot = rig_connect(&rig, &rig.address);
     int peer = rig_accept(&rig);
     struct rig_op op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     rig_turn(&rig, Q_NS_PER_MS); // arms the bell too
     assert_true(read(poll_fd.fd, &count, sizeof count) > 0);
     assert_int_equal(poll(&poll_fd, 1, 0), 0);

@@ -32,7 +32,7 @@ static void half_of_a_connection_ends_behind_what_was_sent(void **state) {
     // The other half goes on.
     assert_int_equal(send(peer, "pong", 4, MSG_NOSIGNAL), 4);
     struct rig_op recv_op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &recv_op.op);
+    q_io_recv(rig.io, slot, &recv_op.op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(&rig, &recv_op), 4);
     assert_memory_equal(recv_op.op.chunk->data, "pong", 4);
     q_chunk_release(recv_op.op.chunk);
@@ -72,7 +72,7 @@ static void without_a_connection_it_is_an_errno(void **state) {
     assert_int_equal(setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
     close(peer);
     struct rig_op recv_op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &recv_op.op);
+    q_io_recv(rig.io, slot, &recv_op.op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(&rig, &recv_op), -ECONNRESET);
     struct rig_op op = rig_op(&rig);
     q_io_shutdown(rig.io, slot, &op.op);

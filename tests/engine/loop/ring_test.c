@@ -106,7 +106,7 @@ static void a_turn_that_may_not_sleep_comes_back(void **state) {
     rig_open(&rig, (struct rig_options){.capabilities_off = rig_rung_of(state)});
     struct q_io_slot slot = rig_connect(&rig, &rig.address);
     struct rig_op op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     for (int i = 0; i < 10; i++) {
         rig_turn(&rig, 0);
     }
@@ -121,7 +121,7 @@ static void bytes_end_the_sleep(void **state) {
     struct q_io_slot slot = rig_connect(&rig, &rig.address);
     int peer = rig_accept(&rig);
     struct rig_op op = rig_op(&rig);
-    q_io_recv(rig.io, slot, &op.op);
+    q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
     rig_turn(&rig, 0);
     assert_int_equal(send(peer, "wake", 4, MSG_NOSIGNAL), 4);
     assert_int_equal(rig_await(&rig, &op), 4);
@@ -151,7 +151,7 @@ static void one_turn_is_one_entry_however_much_it_starts(void **state) {
     for (size_t i = 0; i < 8; i++) {
         slots[i] = rig_connect(&rig, &rig.address);
         ops[i] = rig_op(&rig);
-        q_io_recv(rig.io, slots[i], &ops[i].op);
+        q_io_recv(rig.io, slots[i], &ops[i].op, Q_IO_RECV_ANY);
     }
     uint64_t enters = stats(&rig)->enters;
     rig_turn(&rig, 0);

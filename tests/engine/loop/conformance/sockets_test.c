@@ -310,6 +310,71 @@ static void multishot(struct stage *stage) {
     stage_end_slot(stage, 0);
 }
 
+static void receive_bundle(struct stage *stage, uint64_t user_data) {
+    q_rawring_receive(&stage->ring, user_data, 0)->ioprio = Q_URING_RECVSEND_BUNDLE;
+}
+
+// How many buffers one completion fills is the kernel's choice. That it fills them in the order in which they were given,
+// each but the last to its end, is not.
+static void bundle(struct stage *stage) {
+    enum { LEN = 6 * STAGE_BUFFER_SIZE - 1 };
+    static const uint16_t k_ids[] = {3, 0, 2, 5, 1, 4}; // as they are given
+    char pattern[LEN];
+    struct io_uring_cqe cqe;
+    size_t got = 0, next = 0, most = 0;
+    bool is_whole = true;
+    for (size_t i = 0; i < LEN; i++) {
+        pattern[i] = (char)(i * 7 + i / STAGE_BUFFER_SIZE);
+    }
+    stage_connect(stage, 0);
+    for (size_t i = 0; i < Q_COUNT_OF(k_ids); i++) {
+        q_rawring_give(&stage->ring, k_ids[i]);
+    }
+    stage_peer_send(stage, pattern, LEN);
+    while (got < LEN && next < Q_COUNT_OF(k_ids)) {
+        receive_bundle(stage, 1);
+        int32_t result = q_rawring_await(&stage->ring, STAGE_WAIT_NS, &cqe);
+        is_whole = is_whole && result > 0 && cqe.flags >> IORING_CQE_BUFFER_SHIFT == k_ids[next];
+        most = result > (int32_t)most ? (size_t)result : most;
+        for (size_t left = result > 0 ? (size_t)result : 0; left > 0 && next < Q_COUNT_OF(k_ids); next++) {
+            size_t len = left < STAGE_BUFFER_SIZE ? left : STAGE_BUFFER_SIZE;
+            is_whole = is_whole && memcmp(q_rawring_buffer(&stage->ring, k_ids[next]), pattern + got, len) == 0;
+            got += len;
+            left -= len;
+        }
+    }
+    stage_note(stage, "%s of %zu, %s ", is_whole ? "in order" : "torn", got,
+               most > STAGE_BUFFER_SIZE ? "several at once" : "one by one");
+    receive_bundle(stage, 2); // none is left
+    stage_note_cqes(stage, 1);
+    stage_end_slot(stage, 0);
+}
+
+static void bundle_behind_which_the_stream_ends(struct stage *stage) {
+    stage_connect(stage, 0);
+    give(stage, 0, 4);
+    stage_peer_send(stage, k_bytes, 2 * STAGE_BUFFER_SIZE);
+    stage_peer_fin(stage);
+    receive_bundle(stage, 1);
+    stage_note_cqes(stage, 1);
+    receive_bundle(stage, 2);
+    stage_note_cqes(stage, 1);
+    stage_end_slot(stage, 0);
+}
+
+static void unconnected(struct stage *stage) {
+    q_rawring_socket(&stage->ring, 1, 0);
+    stage_note_cqes(stage, 1);
+    give(stage, 0, 1);
+    receive_bundle(stage, 2);
+    stage_note_cqes(stage, 1);
+    q_rawring_receive(&stage->ring, 3, 0)->ioprio = IORING_RECV_MULTISHOT;
+    stage_note_cqes(stage, 1);
+    q_rawring_receive(&stage->ring, 4, 0)->ioprio = 1 << 9; // a flag that nobody knows
+    stage_note_cqes(stage, 1);
+    stage_end_slot(stage, 0);
+}
+
 // --- sending -----------------------------------------------------------------------------------------------------
 
 static void sending(struct stage *stage) {
@@ -499,6 +564,11 @@ static const struct stage_script k_scripts[] = {
     {"poll first waits before it tries", poll_first, 0, "quiet 1=3B "},
     {"a multishot receive goes on until it is cancelled, starved or ended", multishot, STAGE_NEEDS_MULTISHOT,
      "quiet 1=3BM 1=2BM 1=ECANCELED 2=1 3=1024BMN 3=1024BMN 3=ENOBUFS 4=1024BM 4=0N "},
+    {"a bundle fills buffers in the order in which they were given", bundle, STAGE_NEEDS_BUNDLE,
+     "in order of 6143, several at once 2=ENOBUFS "},
+    {"an end behind a bundle is the next receive's", bundle_behind_which_the_stream_ends, STAGE_NEEDS_BUNDLE, "1=2048BN 2=0N "},
+    {"a receive on a socket that is not connected tells which flags are known", unconnected, STAGE_NEEDS_BUNDLE,
+     "1=0 2=ENOTCONN 3=ENOTCONN 4=EINVAL "},
     {"a send hands over bytes or parts", sending, 0, "1=5 peer: bytes 5 2=5 peer: bytes 5 "},
     {"a cancelled send that waited for all tells what is gone", a_blocked_send, 0, "quiet 2=1 1=part "},
     {"a send that does not wait for all is short", a_short_send, 0, "1=part "},

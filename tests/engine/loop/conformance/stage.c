@@ -16,7 +16,6 @@
 
 #include <cmocka.h>
 
-#define WAIT_NS (2 * Q_NS_PER_S) // for what must come
 #define MOMENT_MS 30             // for what must not
 
 // --- the simulated peer ------------------------------------------------------------------------------------------
@@ -88,9 +87,9 @@ static bool has_socket_command(struct stage *stage) {
     int on = 1;
     struct io_uring_cqe cqe;
     q_rawring_socket(&stage->ring, 1, 0);
-    bool has = q_rawring_await(&stage->ring, WAIT_NS, &cqe) == 0;
+    bool has = q_rawring_await(&stage->ring, STAGE_WAIT_NS, &cqe) == 0;
     q_rawring_option(&stage->ring, 2, 0, SOL_SOCKET, SO_KEEPALIVE, &on);
-    has = q_rawring_await(&stage->ring, WAIT_NS, &cqe) == 0 && has;
+    has = q_rawring_await(&stage->ring, STAGE_WAIT_NS, &cqe) == 0 && has;
     stage_end_slot(stage, 0);
     return has;
 }
@@ -100,6 +99,8 @@ static bool has_all(struct stage *stage, unsigned needs) {
     has = has && ((needs & STAGE_NEEDS_FUTEX) == 0 || has_op(stage, Q_URING_OP_FUTEX_WAIT, true));
     has = has && ((needs & STAGE_NEEDS_BIND) == 0 || has_op(stage, Q_URING_OP_BIND, true));
     has = has && ((needs & STAGE_NEEDS_MULTISHOT) == 0 || has_op(stage, IORING_OP_SEND_ZC, false)); // 6.0
+    has = has && ((needs & STAGE_NEEDS_BUNDLE) == 0 ||
+                  (stage->ring.params.features & Q_URING_FEAT_RECVSEND_BUNDLE) != 0);
     has = has && ((needs & STAGE_NEEDS_REG_REG_RING) == 0 ||
                   (stage->ring.params.features & Q_URING_FEAT_REG_REG_RING) != 0);
     return has && ((needs & STAGE_NEEDS_SOCKET_COMMAND) == 0 || has_socket_command(stage));
@@ -171,7 +172,7 @@ static void collect(struct stage *stage, unsigned count, bool sorted) {
     struct io_uring_cqe cqes[64];
     Q_CHECK(count <= Q_COUNT_OF(cqes));
     for (unsigned i = 0; i < count; i++) {
-        if (q_rawring_await(&stage->ring, WAIT_NS, &cqes[i]) == INT32_MIN) {
+        if (q_rawring_await(&stage->ring, STAGE_WAIT_NS, &cqes[i]) == INT32_MIN) {
             stage_note(stage, "missing ");
             return;
         }
@@ -203,7 +204,7 @@ void stage_connect(struct stage *stage, unsigned slot) {
     q_rawring_socket(&stage->ring, 1000, slot)->flags |= IOSQE_IO_LINK;
     q_rawring_connect(&stage->ring, 1001, slot, (struct sockaddr *)&stage->address, sizeof stage->address);
     for (int i = 0; i < 2; i++) {
-        int32_t result = q_rawring_await(&stage->ring, WAIT_NS, &cqe);
+        int32_t result = q_rawring_await(&stage->ring, STAGE_WAIT_NS, &cqe);
         Q_CHECK(result == 0);
     }
     if (stage->sim == NULL) {

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 
 #define STAGE_SLOTS 8
+#define STAGE_WAIT_NS (2 * Q_NS_PER_S) // for what must come
 #define STAGE_BUFFERS 8
 #define STAGE_BUFFER_SIZE 1024
 
@@ -37,6 +38,7 @@ enum stage_need {
     STAGE_NEEDS_REG_REG_RING = 4,
     STAGE_NEEDS_MULTISHOT = 8,
     STAGE_NEEDS_BIND = 16,
+    STAGE_NEEDS_BUNDLE = 32,
 };
 
 struct stage_script {
