@@ -164,7 +164,6 @@ static bool has_unpublished(struct q_engine *engine) {
 
 static bool take_commands(void *owner) {
     struct q_engine *engine = owner;
-    q_table_escape_if_forked(&engine->port_env.escape); // release functions have run right before
     Q_HOOK("core.commands.before_look");
     if (engine->is_parked && q_mpsc_is_empty(&engine->queue)) {
         return has_unpublished(engine); // draining would end the sleep that a host-driven loop may be going into
@@ -246,4 +245,10 @@ static bool park(void *owner, uint32_t *out_bell_value) {
     return engine->is_parked;
 }
 
-const struct q_loop_steps q_engine_steps = {.take_commands = take_commands, .publish = publish, .park = park};
+static void look_for_fork(void *owner) {
+    struct q_engine *engine = owner;
+    q_table_escape_if_forked(&engine->port_env.escape);
+}
+
+const struct q_loop_steps q_engine_steps = {
+    .take_commands = take_commands, .publish = publish, .park = park, .on_farewells = look_for_fork};

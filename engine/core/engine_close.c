@@ -91,7 +91,6 @@ void q_engine_finish(struct q_engine *engine) {
     }
     engine->is_over = true;
     q_loop_say_farewells(&engine->loop);
-    q_table_escape_if_forked(&engine->port_env.escape);
     q_loop_disarm(&engine->loop, &engine->close_timer);
     q_loop_disarm(&engine->loop, &engine->memory_timer);
     q_loop_disarm(&engine->loop, &engine->holders.timer);

@@ -27,6 +27,8 @@ struct q_loop_steps {
     bool (*publish)(void *owner);
     // Tries to fall asleep: false when commands came in meanwhile. Gives the doorbell's value from before.
     bool (*park)(void *owner, uint32_t *out_bell_value);
+    // Farewells were said: functions of the host's have run, and may have forked. NULL: nobody asks.
+    void (*on_farewells)(void *owner);
 };
 
 struct q_loop {
