@@ -62,7 +62,9 @@ static void lengths_of_bodies(void) {
     size_t most = PTRDIFF_MAX;
     assert_int_equal(quoit_request_set_body(request, "a", most + 1, misuse_must_not_be_released, &is_released),
                      QUOIT_ERR_INVALID_ARGUMENT);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // whose malloc ends the process instead
     assert_int_equal(quoit_request_set_body(request, "a", most, NULL, NULL), QUOIT_ERR_NO_MEMORY);
+#endif
     assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
     quoit_request_release(request);
     assert_false(is_released);
