@@ -4,10 +4,12 @@
 
 #include <string.h>
 
+#define UNKNOWN_MAX 4096u // bytes that structs of later headers may have more than ours
+
 int32_t q_options_read_struct(void *out, size_t out_size, const void *in) {
     uint32_t size;
     memcpy(&size, in, sizeof size); // struct_size is the first field of each
-    if (size < sizeof size || size > out_size + 4096) {
+    if (size < sizeof size || size > out_size + UNKNOWN_MAX) {
         return Q_ERR_INVALID_STRUCT_SIZE;
     }
     memset(out, 0, out_size);
@@ -18,6 +20,10 @@ int32_t q_options_read_struct(void *out, size_t out_size, const void *in) {
         }
     }
     return 0;
+}
+
+bool q_options_is_out_size(uint32_t struct_size, size_t least, size_t known) {
+    return struct_size >= least && struct_size <= known + UNKNOWN_MAX;
 }
 
 void q_options_write_struct(void *out, const void *in, size_t in_size) {

@@ -77,6 +77,9 @@ void q_loop_say_farewells(struct q_loop *loop) {
     if (!q_list_is_empty(&loop->farewells)) {
         uint64_t since_ns = q_clock_now(loop->clock);
         run_tasks(&loop->farewells);
+        if (loop->steps->on_farewells != NULL) {
+            loop->steps->on_farewells(loop->owner);
+        }
         q_loop_host_took(loop, since_ns);
     }
 }

@@ -29,6 +29,8 @@ struct q_loop_steps {
     bool (*park)(void *owner, uint32_t *out_bell_value);
     // Whether commands wait. Asked again and again by a loop that spins.
     bool (*has_commands)(void *owner);
+    // Farewells were said: functions of the host's have run, and may have forked. NULL: nobody asks.
+    void (*on_farewells)(void *owner);
 };
 
 struct q_loop {

@@ -82,7 +82,7 @@ AT(quoit_address, family, 0);
 AT(quoit_address, port, 2);
 AT(quoit_address, ip, 4);
 
-SIZE(quoit_summary, 240);
+SIZE(quoit_summary, 248);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -97,6 +97,7 @@ AT(quoit_summary, spent_ns, 64);
 AT(quoit_summary, redirects, 192);
 AT(quoit_summary, remote, 200);
 AT(quoit_summary, local, 220);
+AT(quoit_summary, num_redirects, 240);
 
 SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
@@ -121,7 +122,7 @@ SIZE(quoit_request_state, 144);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 264);
+SIZE(quoit_event, 272);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);
