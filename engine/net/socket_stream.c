@@ -43,8 +43,16 @@ static struct q_error transfer_error(int os_errno, enum q_phase phase) {
     return q_error_os(is_reset ? Q_ERR_CONNECTION_RESET : Q_ERR_CONNECTION_FAILED, phase, os_errno);
 }
 
+static void connect_done(struct q_io_op *op);
+static void recv_done(struct q_io_op *op);
+static void send_done(struct q_io_op *op);
+
+static void prepare_to_connect(struct q_socket_stream *socket) {
+    socket->u.connecting = (struct q_socket_connecting){.op = {.done = connect_done}};
+}
+
 static void connect_done(struct q_io_op *op) {
-    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, connect_op);
+    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, u.connecting.op);
     if (socket->state != Q_SOCKET_CONNECTING) {
         return; // closed meanwhile; on_closed follows
     }
@@ -54,12 +62,14 @@ static void connect_done(struct q_io_op *op) {
         error.code = op->has_bind_failed ? Q_ERR_BIND_FAILED : error.code;
     } else {
         socket->state = Q_SOCKET_OPEN;
+        socket->was_opened = true;
+        socket->u.open = (struct q_socket_open){.recv_op = {.done = recv_done}, .send_op = {.done = send_done}};
     }
     socket->stream.events->on_connected(&socket->stream, error);
 }
 
 static void recv_done(struct q_io_op *op) {
-    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, recv_op);
+    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, u.open.recv_op);
     struct q_chunk *chunk = op->chunk;
     op->chunk = NULL;
     if (socket->state != Q_SOCKET_OPEN) {
@@ -84,7 +94,7 @@ static void recv_done(struct q_io_op *op) {
 
 // Sends what is left. A cancelled or interrupted send may have taken a part of it.
 static void send_rest(struct q_socket_stream *socket, size_t taken) {
-    struct msghdr *message = &socket->message;
+    struct msghdr *message = &socket->u.open.message;
     while (taken > 0 && taken >= message->msg_iov->iov_len) {
         taken -= message->msg_iov->iov_len;
         message->msg_iov++;
@@ -92,11 +102,11 @@ static void send_rest(struct q_socket_stream *socket, size_t taken) {
     }
     message->msg_iov->iov_base = (char *)message->msg_iov->iov_base + taken;
     message->msg_iov->iov_len -= taken;
-    q_io_send(socket->io, socket->slot, &socket->send_op, message);
+    q_io_send(socket->io, socket->slot, &socket->u.open.send_op, message);
 }
 
 static void send_done(struct q_io_op *op) {
-    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, send_op);
+    struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, u.open.send_op);
     if (socket->state != Q_SOCKET_OPEN) {
         return;
     }
@@ -106,16 +116,16 @@ static void send_done(struct q_io_op *op) {
     if (op->result < 0) {
         socket->is_sending = false;
         socket->has_send_failed = true;
-        socket->stream.events->on_sent(&socket->stream, socket->sent_len, transfer_error(-op->result, Q_PHASE_SEND));
+        socket->stream.events->on_sent(&socket->stream, socket->u.open.sent_len, transfer_error(-op->result, Q_PHASE_SEND));
         return;
     }
-    socket->sent_len += (size_t)op->result;
-    if (socket->sent_len < socket->send_len) {
+    socket->u.open.sent_len += (size_t)op->result;
+    if (socket->u.open.sent_len < socket->u.open.send_len) {
         send_rest(socket, (size_t)op->result);
         return;
     }
     socket->is_sending = false;
-    socket->stream.events->on_sent(&socket->stream, socket->sent_len, Q_OK);
+    socket->stream.events->on_sent(&socket->stream, socket->u.open.sent_len, Q_OK);
 }
 
 // What became of it a receive tells; close waits for it.
@@ -125,6 +135,10 @@ static void close_done(struct q_io_op *op) {
     struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, close_op);
     socket->state = Q_SOCKET_NEW;
     socket->slot = (struct q_io_slot){0};
+    if (socket->was_opened) {
+        socket->was_opened = false;
+        prepare_to_connect(socket);
+    }
     socket->stream.events->on_closed(&socket->stream);
 }
 
@@ -140,16 +154,16 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
     socket->is_sending = false;
     socket->has_send_failed = false;
     bool is_tcp = address->u.any.sa_family != AF_UNIX;
-    bool is_bound = is_tcp && socket->local.len > 0;
-    socket->connect_params = (struct q_io_connect){
+    bool is_bound = is_tcp && socket->u.connecting.local.len > 0;
+    socket->u.connecting.params = (struct q_io_connect){
         .address = &address->u.any,
         .address_len = address->len,
-        .local = is_bound ? &socket->local.u.any : NULL,
-        .local_len = is_bound ? socket->local.len : 0,
+        .local = is_bound ? &socket->u.connecting.local.u.any : NULL,
+        .local_len = is_bound ? socket->u.connecting.local.len : 0,
         .options = k_tcp_options,
         .num_options = is_tcp ? Q_COUNT_OF(k_tcp_options) - !is_bound : 0, // a unix socket knows none of them
     };
-    q_io_connect(socket->io, socket->slot, &socket->connect_op, &socket->connect_params);
+    q_io_connect(socket->io, socket->slot, &socket->u.connecting.op, &socket->u.connecting.params);
     return Q_OK;
 }
 
@@ -158,7 +172,7 @@ _Static_assert(Q_STREAM_RECV_ANY == Q_IO_RECV_ANY, "a socket passes it on");
 static void socket_recv(struct q_stream *stream, uint32_t most) {
     struct q_socket_stream *socket = socket_of(stream);
     Q_CHECK(socket->state == Q_SOCKET_OPEN);
-    q_io_recv(socket->io, socket->slot, &socket->recv_op, most);
+    q_io_recv(socket->io, socket->slot, &socket->u.open.recv_op, most);
 }
 
 static bool socket_has_unasked(const struct q_stream *stream) {
@@ -169,22 +183,23 @@ static bool socket_has_unasked(const struct q_stream *stream) {
 static void socket_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {
     struct q_socket_stream *socket = socket_of(stream);
     Q_CHECK(socket->state == Q_SOCKET_OPEN && num_parts > 0 && num_parts <= Q_IO_SEND_PARTS_MAX);
-    socket->send_len = 0;
-    socket->sent_len = 0;
+    socket->u.open.send_len = 0;
+    socket->u.open.sent_len = 0;
     socket->is_sending = true;
     for (unsigned i = 0; i < num_parts; i++) {
-        socket->parts[i] = parts[i];
-        socket->send_len += parts[i].iov_len;
+        socket->u.open.parts[i] = parts[i];
+        socket->u.open.send_len += parts[i].iov_len;
     }
-    Q_CHECK(socket->send_len > 0);
-    socket->message = (struct msghdr){.msg_iov = socket->parts, .msg_iovlen = num_parts};
-    q_io_send(socket->io, socket->slot, &socket->send_op, &socket->message);
+    Q_CHECK(socket->u.open.send_len > 0);
+    socket->u.open.message = (struct msghdr){.msg_iov = socket->u.open.parts, .msg_iovlen = num_parts};
+    q_io_send(socket->io, socket->slot, &socket->u.open.send_op, &socket->u.open.message);
 }
 
 static void socket_shutdown(struct q_stream *stream) {
     struct q_socket_stream *socket = socket_of(stream);
     Q_CHECK(socket->state == Q_SOCKET_OPEN && !socket->is_sending);
-    q_io_shutdown(socket->io, socket->slot, &socket->shutdown_op);
+    socket->u.open.send_op.done = shutdown_done;
+    q_io_shutdown(socket->io, socket->slot, &socket->u.open.send_op);
 }
 
 static void socket_close(struct q_stream *stream) {
@@ -207,18 +222,15 @@ void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const
     *socket = (struct q_socket_stream){
         .stream = {.v = &k_socket_vtable, .events = events},
         .io = io,
-        .connect_op = {.done = connect_done},
-        .recv_op = {.done = recv_done},
-        .send_op = {.done = send_done},
-        .shutdown_op = {.done = shutdown_done},
         .close_op = {.done = close_done},
         .state = Q_SOCKET_NEW,
     };
+    prepare_to_connect(socket);
 }
 
 void q_socket_stream_bind(struct q_socket_stream *socket, const struct q_address *local) {
     Q_CHECK(socket->state == Q_SOCKET_NEW);
-    socket->local = *local;
+    socket->u.connecting.local = *local;
 }
 
 bool q_socket_is_quiet(const struct q_socket_stream *socket) { return socket->state == Q_SOCKET_NEW; }

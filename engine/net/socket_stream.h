@@ -9,22 +9,34 @@
 
 enum q_socket_state { Q_SOCKET_NEW, Q_SOCKET_CONNECTING, Q_SOCKET_OPEN, Q_SOCKET_CLOSING };
 
-struct q_socket_stream {
-    struct q_stream stream; // first: a q_stream is a socket stream
-    struct q_io *io;
-    struct q_io_slot slot;
-    struct q_io_connect connect_params;
+// What only a stream that connects needs, and what only an open one does: they share their memory, since thousands of
+// streams may be open and idle.
+struct q_socket_connecting {
+    struct q_io_op op;
+    struct q_io_connect params;
     struct q_address local; // len 0: whichever the kernel takes
-    struct q_io_op connect_op;
+};
+
+struct q_socket_open {
     struct q_io_op recv_op;
-    struct q_io_op send_op;
-    struct q_io_op shutdown_op;
-    struct q_io_op close_op;
+    struct q_io_op send_op; // the shutdown's, too, which takes a send's place
     struct msghdr message;
     struct iovec parts[Q_IO_SEND_PARTS_MAX];
     size_t send_len;
     size_t sent_len;
+};
+
+struct q_socket_stream {
+    struct q_stream stream; // first: a q_stream is a socket stream
+    struct q_io *io;
+    struct q_io_slot slot;
+    struct q_io_op close_op;
+    union {
+        struct q_socket_connecting connecting; // new and connecting
+        struct q_socket_open open;             // from on_connected
+    } u;
     uint8_t state; // enum q_socket_state
+    bool was_opened;
     bool is_sending; // until on_sent
     bool has_send_failed;
 };
@@ -33,7 +45,8 @@ struct q_socket_stream {
 // closed or was never connected.
 void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const struct q_stream_events *events);
 
-// q_socket_stream_bind makes the next connects come from `local`, whose port is 0: the kernel takes one. Not connected.
+// q_socket_stream_bind makes the next connects, up to the first that succeeds, come from `local`, whose port is 0: the
+// kernel takes one. Not connected.
 void q_socket_stream_bind(struct q_socket_stream *socket, const struct q_address *local);
 
 // q_socket_is_quiet tells whether nothing of the stream is in flight, so that its memory may go.
