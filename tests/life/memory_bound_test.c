@@ -2,8 +2,6 @@
 // there is. Whoever asks for something small beside them is answered, and nothing stands still for good.
 #include "tests/life/life.h"
 
-#include <unistd.h>
-
 #include "bench/server/gate.h"
 #include "bench/server/scripted.h"
 #include "bench/server/server.h"
@@ -60,8 +58,8 @@ static void close_scene(void) {
     int32_t code = QUOIT_ERR_NOT_CLOSED;
     for (unsigned looks = 0; code == QUOIT_ERR_NOT_CLOSED; looks++) {
         assert_true(looks < LOOKS_MAX);
+        (void)quoit_port_wait(scene.port, &event, sizeof event, 1, 1);
         code = quoit_engine_destroy(scene.engine); // the other port's CLOSED may come a tick later
-        usleep(1000);
     }
     assert_int_equal(code, QUOIT_OK);
     bench_server_stop(scene.others);
@@ -81,9 +79,10 @@ static void submit_crowd(const char *url, unsigned num, uint64_t credit) {
 
 // Receives have come that found no buffer: memory is used up, as far as those may who want it.
 static void until_memory_is_short(void) {
+    struct quoit_event event;
     for (unsigned looks = 0; engine_info().buffers_starved == 0; looks++) {
         assert_true(looks < LOOKS_MAX);
-        usleep(1000);
+        assert_int_equal(quoit_port_wait(scene.port, &event, sizeof event, 1, 1), 0);
     }
 }
 
