@@ -92,6 +92,20 @@ static void arm_doorbell(struct q_ring *ring, uint32_t bell_value) {
     ring->bell_armed = true;
 }
 
+// Kernel 6.18 leaves the flag of pending task work up at times when there is none, until there is some again. So it is
+// not believed behind an entry that brought nothing: a wait runs what is pending all the same. A host that drives the
+// loop waits outside, so it is asked a few times more, since one entry runs some twenty pieces, which may come to nothing.
+#define FRUITLESS_MAX 1
+#define FRUITLESS_MAX_DRIVEN 3
+
+// Whether the kernel has something for us that an entry would bring at once.
+static bool has_kernel_work(const struct q_ring *ring) {
+    unsigned kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
+    unsigned most = ring->options.host_driven ? FRUITLESS_MAX_DRIVEN : FRUITLESS_MAX;
+    bool is_believed = ring->num_fruitless < most;
+    return (kernel_flags & IORING_SQ_CQ_OVERFLOW) != 0 || ((kernel_flags & IORING_SQ_TASKRUN) != 0 && is_believed);
+}
+
 // Brings a bounded number. Behind is who has not brought all that had come when he last was not: so he is for as many
 // turns as the completion queue has bounds in it, at most, however fast more comes.
 static enum q_io_rest reap(struct q_ring *ring, struct q_list *out_done) {
@@ -122,15 +136,18 @@ static enum q_io_rest turn(struct q_io *io, const struct q_io_turn *turn, struct
     }
     unsigned to_submit = q_ring_flush(ring);
     unsigned kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
-    bool has_kernel_work = (kernel_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
     ring->stats.overflows += (kernel_flags & IORING_SQ_CQ_OVERFLOW) != 0;
-    if (to_submit > 0 || turn->may_sleep || has_kernel_work) {
+    bool enters = to_submit > 0 || turn->may_sleep || has_kernel_work(ring);
+    if (enters) {
         // With work pending in the kernel the wait would return at once anyhow, so the deadline does not matter.
         q_ring_enter(ring, to_submit, turn->may_sleep ? 1 : 0, turn);
     }
+    uint64_t completions = ring->stats.completions;
     enum q_io_rest rest = reap(ring, out_done);
-    kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
-    bool has_more = (kernel_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 || io_uring_sq_ready(&ring->uring) > 0;
+    bool is_fruitless = enters && to_submit == 0 && !turn->may_sleep && ring->stats.completions == completions;
+    ring->num_fruitless = is_fruitless ? ring->num_fruitless + 1 : enters ? 0 : ring->num_fruitless;
+    bool has_more = has_kernel_work(ring) || io_uring_sq_ready(&ring->uring) > 0;
+    ring->num_fruitless = enters ? ring->num_fruitless : 0; // once passed over, it is looked at again
     return rest == Q_IO_REST_NONE && has_more ? Q_IO_REST_MORE : rest;
 }
 
@@ -146,9 +163,7 @@ bool q_ring_quiesce(struct q_ring *ring) {
 
 static bool has_news(const struct q_io *io) {
     const struct q_ring *ring = (const struct q_ring *)(const void *)io;
-    unsigned kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
-    return (kernel_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
-           *ring->uring.cq.khead != io_uring_smp_load_acquire(ring->uring.cq.ktail);
+    return has_kernel_work(ring) || *ring->uring.cq.khead != io_uring_smp_load_acquire(ring->uring.cq.ktail);
 }
 
 static void flush(struct q_io *io) {

@@ -45,6 +45,7 @@ struct q_sim_profile {
     bool no_recv_bundle;     // before 6.10
     bool no_bind_op;         // before 6.11
     bool no_iowait_flag;     // before 6.15
+    bool taskrun_stays;      // the flag that task work is pending is up although none is, as 6.18 has it at times
     int setup_errno;         // setup fails with this, positive
     unsigned setup_errno_count; // that many times; 0: always
     unsigned cq_entries_max; // setup with a larger CQ fails with ENOMEM; 0: no limit

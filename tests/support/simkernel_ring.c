@@ -403,7 +403,8 @@ static unsigned run_ready(struct sim_ring *ring, unsigned limit) {
         ran++;
     }
     if ((ring->flags & IORING_SETUP_TASKRUN_FLAG) != 0) {
-        set_sq_flag(ring, IORING_SQ_TASKRUN, !q_list_is_empty(&ring->ready));
+        set_sq_flag(ring, IORING_SQ_TASKRUN,
+                    !q_list_is_empty(&ring->ready) || ring->sim->options.profile.taskrun_stays);
     }
     return ran;
 }
