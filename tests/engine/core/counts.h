@@ -27,6 +27,7 @@ enum counts_role { COUNTS_LOOP, COUNTS_HOST, COUNTS_ROLES };
 
 enum counts_call {
     COUNTS_ENTER,          // io_uring_enter
+    COUNTS_LOOK,           // of those, what neither submits nor waits
     COUNTS_FUTEX_WAKE,     // a doorbell
     COUNTS_EVENTFD_SIGNAL, // a write
     COUNTS_EVENTFD_CLEAR,  // a read
@@ -58,7 +59,8 @@ struct counts {
 const struct quoit_allocator *counts_allocator(void);
 struct q_sys_uring *counts_sys(void);
 
-// counts_clock is the kernel's, but stands still while it is counted.
+// counts_clock is the kernel's, but a loop sees it move only where it enters the kernel: so no callback is ever slow,
+// however long the scheduler lets it wait, and the loop has no reason for a second look behind it (engine/loop/loop.c).
 const struct q_clock *counts_clock(void);
 
 // counts_held gives the blocks that engines hold of the allocator now.

@@ -4,8 +4,7 @@
 //
 // How many ticks a load takes is the kernel's and the scheduler's business. So what belongs to a request, an event or a
 // call of the host's is asserted as an exact number for each of them, what belongs to a tick as an upper bar per tick.
-// Time stands still meanwhile: no timer is among the counts, and no second look behind a callback that the scheduler made
-// a slow one (engine/loop/loop.c).
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -16,8 +15,6 @@
 #include <time.h>
 
 #include <cmocka.h>
-
-#include <poll.h>
 
 #include "api/quoit.h"
 #include "bench/server/server.h"
@@ -40,6 +37,7 @@ enum {
     CAPACITY = 16384, // what was advanced over has room again from the loop's next tick on
     MANY = SANITIZED ? 100 : 700, // more than complete, or are submitted, in one tick
     MIB = 1024 * 1024,
+    TIMERS_MAX = 100, // entries of a round that are no request's: the loop's own timers
     COPY_MAX = 8191, // less than half a receive buffer: what is copied for a port's host, and nothing longer
     BESIDE_MAX = 640, // bytes that a request has copied beside its body and its events: its head, in pieces, and its key
 };
@@ -415,7 +413,10 @@ static void hold_system_calls(const struct run *run) {
     uint64_t num_enters = calls_of_all(run, COUNTS_ENTER);
     // The last look at the counters may come between a tick and its entry.
     assert_true(num_enters <= (is_driven ? 2 : 1) * (run->num_ticks + 1));
-    assert_true(num_enters * 10 <= (uint64_t)scenario->num_requests * scenario->entries_max + 10);
+    // Looks are told and have no bar here: kernel 6.18 may leave its flag for pending work up although none is, and the
+    // loop looks in each tick until more comes (bench/README.md).
+    uint64_t num_of_requests = num_enters - calls_of_all(run, COUNTS_LOOK);
+    assert_true(num_of_requests * 10 <= (uint64_t)scenario->num_requests * scenario->entries_max + TIMERS_MAX * 10);
     assert_int_equal(calls(run, COUNTS_HOST, COUNTS_ENTER), 0);
     assert_int_equal(calls_of_all(run, COUNTS_OTHER), 0);
     assert_int_equal(calls(run, COUNTS_LOOP, COUNTS_POLL), 0);
@@ -490,6 +491,8 @@ static void play_scenario(const struct scenario *scenario) {
 // Each: path, mode of engine and of port, connections, producers, requests, bytes received and sent, what is copied, entries
 // for ten requests. A request that is alone has two completions, for which the loop sleeps: sent and received; at a port
 // two more, its submit that wakes the loop and the signal to its host.
+#define SOME(num) (SANITIZED ? (num) / 4 : (num))
+
 enum {
     THREAD = QUOIT_ENGINE_THREAD,
     DRIVEN = QUOIT_ENGINE_HOST_DRIVEN,
@@ -498,37 +501,37 @@ enum {
 };
 
 static const struct scenario k_small_inline[] = {
-    {"/size/1024", THREAD, INLINE, 1, 1, 1000, 1024, 0, COPIES_NONE, 20},
-    {"/size/1024", THREAD, INLINE, 16, 1, 4000, 1024, 0, COPIES_NONE, 20},
-    {"/size/1024", THREAD, INLINE, 64, 1, 4000, 1024, 0, COPIES_NONE, 20},
-    {"/size/1024", THREAD, INLINE, MANY, 1, 7000, 1024, 0, COPIES_NONE, 20},
+    {"/size/1024", THREAD, INLINE, 1, 1, SOME(1000), 1024, 0, COPIES_NONE, 20},
+    {"/size/1024", THREAD, INLINE, 16, 1, SOME(4000), 1024, 0, COPIES_NONE, 20},
+    {"/size/1024", THREAD, INLINE, 64, 1, SOME(4000), 1024, 0, COPIES_NONE, 20},
+    {"/size/1024", THREAD, INLINE, MANY, 1, SOME(7000), 1024, 0, COPIES_NONE, 20},
 };
 
 static const struct scenario k_small_port[] = {
-    {"/size/1024", THREAD, PORT, 1, 1, 1000, 1024, 0, COPIES_ALL, 40},
-    {"/size/1024", THREAD, PORT, 16, 1, 4000, 1024, 0, COPIES_ALL, 40},
-    {"/size/1024", THREAD, PORT, MANY, 1, 7000, 1024, 0, COPIES_ALL, 40},
-    {"/size/1024", THREAD, PORT, 64, 4, 4000, 1024, 0, COPIES_ALL, 40},
+    {"/size/1024", THREAD, PORT, 1, 1, SOME(1000), 1024, 0, COPIES_ALL, 40},
+    {"/size/1024", THREAD, PORT, 16, 1, SOME(4000), 1024, 0, COPIES_ALL, 40},
+    {"/size/1024", THREAD, PORT, MANY, 1, SOME(7000), 1024, 0, COPIES_ALL, 40},
+    {"/size/1024", THREAD, PORT, 64, 4, SOME(4000), 1024, 0, COPIES_ALL, 40},
 };
 
 static const struct scenario k_bulk[] = {
-    {"/size/1048576", THREAD, INLINE, 4, 1, 100, MIB, 0, COPIES_NONE, 320},
-    {"/size/1048576", THREAD, PORT, 4, 1, 100, MIB, 0, COPIES_SMALL, 320},
+    {"/size/1048576", THREAD, INLINE, 4, 1, SOME(100), MIB, 0, COPIES_NONE, 320},
+    {"/size/1048576", THREAD, PORT, 4, 1, SOME(100), MIB, 0, COPIES_SMALL, 320},
 };
 
 static const struct scenario k_chunked[] = {
-    {"/size/4096?chunked=100", THREAD, INLINE, 4, 1, 500, 4096, 0, COPIES_NONE, 20},
-    {"/size/4096?chunked=100", THREAD, PORT, 4, 1, 500, 4096, 0, COPIES_ALL, 40},
+    {"/size/4096?chunked=100", THREAD, INLINE, 4, 1, SOME(500), 4096, 0, COPIES_NONE, 20},
+    {"/size/4096?chunked=100", THREAD, PORT, 4, 1, SOME(500), 4096, 0, COPIES_ALL, 40},
 };
 
 static const struct scenario k_sent[] = {
-    {"/echo", THREAD, INLINE, 4, 1, 500, 65536, 65536, COPIES_NONE, 80},
-    {"/echo", THREAD, PORT, 4, 1, 500, 65536, 65536, COPIES_SMALL, 80},
+    {"/echo", THREAD, INLINE, 4, 1, SOME(500), 65536, 65536, COPIES_NONE, 80},
+    {"/echo", THREAD, PORT, 4, 1, SOME(500), 65536, 65536, COPIES_SMALL, 80},
 };
 
 static const struct scenario k_driven[] = {
-    {"/size/1024", DRIVEN, INLINE, 1, 1, 1000, 1024, 0, COPIES_NONE, 40},
-    {"/size/1024", DRIVEN, INLINE, 16, 1, 4000, 1024, 0, COPIES_NONE, 40},
+    {"/size/1024", DRIVEN, INLINE, 1, 1, SOME(1000), 1024, 0, COPIES_NONE, 40},
+    {"/size/1024", DRIVEN, INLINE, 16, 1, SOME(4000), 1024, 0, COPIES_NONE, 40},
 };
 
 static void play_all(const struct scenario *scenarios, size_t num) {
