@@ -47,7 +47,7 @@ static void count_one(_Atomic uint64_t *counter, uint64_t more) {
     atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
-// --- atomics and copies ------------------------------------------------------------------------------------------------
+// --- atomics and copies --------------------------------------------------------------------------------------------
 
 static struct counted_site *site_of(enum counts_role role, const char *function) {
     for (size_t i = 0; i < COUNTS_SITES_MAX; i++) {
@@ -79,7 +79,7 @@ static void count_copy(const char *function, size_t len) {
     }
 }
 
-// --- allocations -------------------------------------------------------------------------------------------------------
+// --- allocations ---------------------------------------------------------------------------------------------------
 
 static void count_allocation(void) {
     enum counts_role role = role_here();
@@ -145,7 +145,7 @@ void free(void *ptr) {
 }
 #endif
 
-// --- time --------------------------------------------------------------------------------------------------------------
+// --- time ----------------------------------------------------------------------------------------------------------
 
 // What the clock shows on this thread while it is a loop.
 static _Thread_local uint64_t shown_ns;
@@ -170,7 +170,7 @@ const struct q_clock *counts_clock(void) {
     return &k_clock;
 }
 
-// --- system calls ------------------------------------------------------------------------------------------------------
+// --- system calls --------------------------------------------------------------------------------------------------
 
 static struct q_sys_uring *count_call(enum counts_call call) {
     enum counts_role role = role_here();
@@ -298,7 +298,7 @@ int poll(struct pollfd *fds, nfds_t num, int timeout_ms) {
     return (int)syscall(SYS_ppoll, fds, num, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
 }
 
-// --- counting ----------------------------------------------------------------------------------------------------------
+// --- counting ------------------------------------------------------------------------------------------------------
 
 void counts_host_begin(void) {
     is_host = true;
@@ -344,7 +344,7 @@ void counts_end(struct counts *out) {
     }
 }
 
-// --- telling -----------------------------------------------------------------------------------------------------------
+// --- telling -------------------------------------------------------------------------------------------------------
 
 // All that `function` did; two static functions of one name are one.
 static struct counts_site sum_of(const struct counts *counts, unsigned role, const char *function) {
