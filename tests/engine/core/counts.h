@@ -3,9 +3,9 @@
 //
 // A thread is a loop while it does a loop's work (core/table.h), and a host between counts_host_begin and _end; what
 // anybody else does (the test's own bookkeeping, the server) is not counted. System calls are counted at the seam below
-// the ring, and poll(2), which waiting at a port uses, by a definition of its own; that a loop makes none beside the seam
-// is shown by tests/life/gate_test. Allocations: those of the allocator that the host gives, and, by malloc and its
-// family defined anew, what goes to libc behind its back. Atomics and copies: engine/base/hook_counts.h.
+// the ring, and poll(2), which waiting at a port uses, by a definition of its own; that a loop makes none beside the
+// seam is shown by tests/life/gate_test. Allocations: those of the allocator that the host gives, and, by malloc and
+// its family defined anew, what goes to libc behind its back. Atomics and copies: engine/base/hook_counts.h.
 //
 // One set of counts for the process. Any thread counts; one thread begins and ends, while no engine does anything.
 #ifndef QUOIT_TESTS_ENGINE_CORE_COUNTS_H
