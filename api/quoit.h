@@ -116,6 +116,9 @@ struct quoit_engine_options {
     uint32_t chunk_extension_bytes_max; // chunk extensions and leading zeros of chunk sizes, in all chunks of a response
                                         // together; default 16384, most 1048576. Answers framing without content.
     uint32_t trailer_bytes_max;         // trailers of a response; default 2048, most 262144. Answers endless trailers.
+    uint32_t spin_us;                   // look for work this long before each sleep; default 0, most 1000. For hosts
+                                        // that want latency: a core is busy while it looks. Not when host-driven.
+    uint32_t reserved2;                 // 0
 };
 
 // quoit_engine_create makes an engine, and its thread unless the mode is host-driven, and returns when its ring has
@@ -219,7 +222,8 @@ typedef void (*quoit_release_fn)(void *context, const void *data, size_t len);
 // quoit_request_set_body gives the body. With `release` NULL the bytes are copied; otherwise they stay the host's,
 // must not change, and `release(context, data, len)` is called when the last holder of the request lets go, or by a
 // second call, whose body takes the place of the first. An empty body (len 0) is a body: Content-Length: 0 is sent.
-// Builder's thread. Errors: INVALID_ARGUMENT, FROZEN, NO_MEMORY; on an error `release` is not called.
+// Builder's thread. Errors: INVALID_ARGUMENT (more than PTRDIFF_MAX, too), FROZEN, NO_MEMORY; on an error `release` is
+// not called.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len,
                                                         quoit_release_fn release, void *context);
 
@@ -230,7 +234,8 @@ struct quoit_request_bounds {
     uint32_t reserved;
     uint64_t total_ms;       // from submit to the terminal event, redirects included; default none (TIMEOUT_TOTAL)
     uint64_t queue_ms;       // waiting for a connection because of limits; default none (TIMEOUT_QUEUE)
-    uint64_t connect_ms;     // resolving and connecting, each attempt; default 30000 (TIMEOUT_CONNECT)
+    uint64_t connect_ms;     // resolving and connecting, each attempt, and waiting for one that was begun for another
+                             // request; default 30000 (TIMEOUT_CONNECT)
     uint64_t first_byte_ms;  // from the request sent to the first byte of the answer; default none (TIMEOUT_FIRST_BYTE)
     uint64_t idle_ms;        // between bytes of the answer; default none (TIMEOUT_IDLE). A pause of the host's own, by
                              // credit or a full port, does not count.
@@ -311,11 +316,13 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_feed_max(struct quoit_request
 // A second call does nothing.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_freeze(struct quoit_request *request);
 
-// quoit_request_acquire adds a holder and gives the request back. Any thread, frozen requests only.
+// quoit_request_acquire adds a holder and gives the request back; NULL for NULL, and for what is released. Any thread, frozen
+// requests only.
 QUOIT_API struct quoit_request *quoit_request_acquire(struct quoit_request *request);
 
 // quoit_request_release ends the caller's hold; the last one frees. A submitted request may be released at once: the
-// engine has its own hold until the terminal event. NULL does nothing. Any thread.
+// engine has its own hold until the terminal event. NULL does nothing; nor does one release too many while an engine still
+// holds the request. Behind its end the pointer must not be used: api/README.md. Any thread.
 QUOIT_API void quoit_request_release(struct quoit_request *request);
 
 // quoit_submit hands a request to the engine. Nothing happens on the caller's stack; exactly one terminal event (DONE or
@@ -360,7 +367,7 @@ QUOIT_API int32_t quoit_feed_end(struct quoit_engine engine, struct quoit_handle
 
 // What a request is doing now.
 enum quoit_stage {
-    QUOIT_STAGE_NONE = 0,
+    QUOIT_STAGE_NONE = 0,       // submitted, and not seen by the loop yet: no time counts
     QUOIT_STAGE_QUEUED = 1,     // no connection is there or on its way for it: limits
     QUOIT_STAGE_CONNECTING = 2, // one is being made
     QUOIT_STAGE_SENDING = 3,
@@ -461,15 +468,20 @@ struct quoit_summary {
     uint64_t head_ns;             // the final head was complete
     uint64_t end_ns;
     uint32_t connection_id;       // serial of the connection; 0: none
-    uint16_t status;              // of the final head, 0 if none came
-    uint8_t attempts;             // connections used
+    uint16_t status;              // of the final head, or of the redirect that could not be followed; 0 if none came
+    uint8_t attempts;             // connections used; 255: so many, or more
     uint8_t reused;               // 1: the connection had served a request before
     uint64_t spent_ns[QUOIT_STAGES];       // time in each stage
-    const struct quoit_headers *redirects; // followed hops in order: name is the status ("302"), value the URL that it
-                                           // led to; NULL: none. Valid as long as the event.
+    const struct quoit_headers *redirects; // followed hops in order, from the first: name is the status ("302"), value
+                                           // the URL that it led to; NULL: none. Valid as long as the event. What is told
+                                           // is bounded: there is room for any one URL, or about the engine's
+                                           // head_bytes_max of them. The first that finds none (or no memory) is left
+                                           // out with all behind it: num_redirects says how many were followed.
     struct quoit_address remote; // peer of the connection that was used last; family NONE: none was
     struct quoit_address local;  // that it came from; family NONE: not known, port 0: the port is not. Known is what
                                  // quoit_request_set_local_address gave.
+    uint32_t num_redirects;      // hops followed; more than `redirects` has fields: the rest is not told
+    uint32_t reserved;
 };
 
 struct quoit_event {
@@ -539,7 +551,8 @@ QUOIT_API int quoit_port_fd(struct quoit_port port);
 // sizeof(struct quoit_event) of the header that the host was compiled with, whatever the library's is. What they point
 // at stays valid until quoit_port_advance. It gives the number of events, or a negative error code. It never blocks. The
 // draining thread. Returning less than `max`, it has armed the eventfd for the next event.
-// Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -FORKED.
+// Errors: -STALE_HANDLE, -INVALID_ARGUMENT, -WRONG_MODE, -WRONG_THREAD (another thread is inside a call of the draining
+// thread's on this port; nothing was done), -FORKED.
 QUOIT_API int32_t quoit_port_drain(struct quoit_port port, struct quoit_event *events, size_t event_size, size_t max);
 
 // quoit_port_wait is quoit_port_drain for hosts without an event loop: it first waits until there is an event or
@@ -548,20 +561,22 @@ QUOIT_API int32_t quoit_port_wait(struct quoit_port port, struct quoit_event *ev
                                   int32_t timeout_ms);
 
 // quoit_port_advance releases all events that were drained, with their memory but for what was taken, in one store.
-// The draining thread. Errors: STALE_HANDLE, WRONG_MODE, FORKED.
+// The draining thread. Errors: STALE_HANDLE, WRONG_MODE, WRONG_THREAD (as quoit_port_drain), FORKED.
 QUOIT_API int32_t quoit_port_advance(struct quoit_port port);
 
 // quoit_port_take keeps the memory of a drained DATA event (or of the event that an inline callback was given) beyond
 // quoit_port_advance. `out` must be released with quoit_slice_release before the engine is destroyed; until then its
 // bytes count against the request's credit and the engine's memory_max. The draining thread, at most once per event.
 // In an inline callback a small piece is copied for it, after which only the slice is valid, not the event's data.
-// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), FORKED.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT (not a drained DATA event of this port), NO_MEMORY (more pieces are taken than
+// memory_max has room for, at 256 bytes each, or than 1048575), WRONG_THREAD (as quoit_port_drain; of an inline port:
+// not inside its callback's thread), FORKED.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_port_take(struct quoit_port port, const struct quoit_event *event,
                                                  struct quoit_slice *out);
 
 // quoit_slice_release gives taken memory back, in any order. Any thread; never blocks or allocates. It zeroes `slice`,
-// so a second release of the same variable does nothing. A copy of a slice is the same piece: release one of them.
-// Errors: STALE_HANDLE, INVALID_ARGUMENT (another engine's, or nothing is taken), FORKED.
+// so a second release of the same variable does nothing. A copy of a slice is the same piece: the first release of any of
+// them counts. Errors: STALE_HANDLE, INVALID_ARGUMENT (another engine's, or released already; harmless), FORKED.
 QUOIT_API int32_t quoit_slice_release(struct quoit_engine engine, struct quoit_slice *slice);
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -140,6 +140,9 @@ static void take_data(struct fetch *fetch, const struct quoit_data *data) {
 
 static void take_end(struct fetch *fetch, const struct quoit_summary *summary) {
     fail(fetch, summary->failure);
+    if (fetch->result.status == 0) {
+        fetch->result.status = summary->status; // of a redirect that could not be followed: its head is not told
+    }
     fetch->result.remote = summary->remote;
     memcpy(fetch->result.spent_ns, summary->spent_ns, sizeof fetch->result.spent_ns);
     quoit_engine_close(fetch->engine, 0);

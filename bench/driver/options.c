@@ -17,6 +17,7 @@ const char k_options_usage[] =
     "  --idle               open the connections, one request each, and tell what they hold in memory\n"
     "  --mode inline|port   events on the engine's thread, or by a port and a thread that drains it (default inline)\n"
     "  --caps-off MASK      engine features to do without (enum quoit_capability)\n"
+    "  --spin US            look for work so long before each sleep\n"
     "  --json FILE          write the result as JSON (\"-\": to standard output, in place of the table)\n"
     "  --allow-errors       failed requests do not fail the run\n";
 
@@ -81,6 +82,13 @@ static const char *set_mode(struct options *options, const char *value) {
     return options->is_port || strcmp(value, "inline") == 0 ? NULL : "--mode is inline or port";
 }
 
+static const char *set_spin(struct options *options, const char *value) {
+    uint64_t number;
+    bool is_good = read_number(value, 1000, &number);
+    options->spin_us = (uint32_t)number;
+    return is_good ? NULL : "--spin wants 0 to 1000";
+}
+
 static const char *set_capabilities_off(struct options *options, const char *value) {
     uint64_t number;
     bool is_good = read_number(value, UINT32_MAX, &number);
@@ -95,7 +103,7 @@ static const char *set_json(struct options *options, const char *value) {
 
 static const struct option k_options[] = {
     {"-c", set_connections}, {"-t", set_engines},  {"-d", set_seconds},
-    {"-n", set_requests},    {"--mode", set_mode}, {"--caps-off", set_capabilities_off},
+    {"-n", set_requests},    {"--mode", set_mode}, {"--caps-off", set_capabilities_off}, {"--spin", set_spin},
     {"--json", set_json},    {"--warmup", set_warmup}, {"--producers", set_producers},
 };
 

@@ -24,6 +24,7 @@ struct options {
     bool is_port;          // events by ports that threads drain, else inline
     bool allows_errors;
     uint32_t capabilities_off;
+    uint32_t spin_us;
     const char *json; // NULL: none; "-": standard output
     const char *urls[OPTIONS_URLS_MAX];
     unsigned num_urls;

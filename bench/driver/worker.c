@@ -26,6 +26,7 @@ static int32_t make_engine(struct worker *worker, unsigned num_slots, struct quo
     struct quoit_engine_options options = {
         .struct_size = sizeof options,
         .capabilities_off = worker->options->capabilities_off,
+        .spin_us = worker->options->spin_us,
         .requests_max = requests,
         .connections_max = num_slots,
         .connections_per_origin_max = num_slots,

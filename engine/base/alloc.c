@@ -43,6 +43,9 @@ void q_alloc_free(const struct q_alloc *alloc, void *ptr, size_t size) {
 }
 
 char *q_alloc_copy(const struct q_alloc *alloc, const void *data, size_t len) {
+    if (len == SIZE_MAX) {
+        return NULL; // no room for the NUL
+    }
     char *copy = alloc->allocate(alloc->context, len + 1);
     if (copy != NULL) {
         if (len > 0) {

@@ -14,7 +14,7 @@ struct q_pool_origin {
     uint32_t num_waiters;
     uint32_t num_usable;     // connecting, idle and busy
     uint32_t num_connecting;
-    uint32_t num_dialed;     // waiters for whom one is being made; they stand in front
+    uint32_t num_dialed;     // waiters who count on one that is being made; they stand in front
     uint32_t num_members;    // usable and closing
     int32_t last_errno;      // of the last attempt that failed
 };
@@ -230,6 +230,14 @@ static void take_dial_from_last(struct q_pool_origin *entry) {
     }
 }
 
+// An attempt whose own waiter has gone (cancelled, timed out, served by a connection that came free) goes on. It is then
+// the next one's in line, under the bound that this one has on connecting.
+static void pass_dials_on(struct q_pool_origin *entry) {
+    while (entry->num_dialed < entry->num_connecting && entry->num_dialed < entry->num_waiters) {
+        set_dialed(first_undialed(entry), true);
+    }
+}
+
 // Whether a waiter has no connection under way and may have one.
 static bool lacks_connection(const struct q_pool *pool, const struct q_pool_origin *entry) {
     return entry->num_connecting < entry->num_waiters && entry->num_usable < pool->options.connections_per_origin_max;
@@ -243,7 +251,8 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
             be_hungry(pool, entry);
             return Q_OK;
         }
-        struct q_lease *lease = first_undialed(entry);
+        bool is_replacement = entry->num_dialed > entry->num_connecting; // of an attempt that took too long
+        struct q_lease *lease = is_replacement ? NULL : first_undialed(entry);
         uint64_t timeout_ns = (lease != NULL ? lease : lease_of(q_list_first(&entry->waiters)))->connect_timeout_ns;
         struct q_error error = open_connection(pool, entry, timeout_ns);
         if (q_error_is(error)) {
@@ -253,7 +262,7 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
             be_hungry(pool, entry); // out of slots or memory: whoever closes next makes room
             return Q_OK;
         }
-        if (lease != NULL) { // else the attempt is in the place of one that failed
+        if (lease != NULL) {
             set_dialed(lease, true);
         }
     }
@@ -282,6 +291,7 @@ static void connecting_took_too_long(struct q_timer *timer) {
     struct q_error error = q_error_os(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT, entry->last_errno);
     error.retry_safe = 1;
     leave_line(entry, lease);
+    pass_dials_on(entry);
     lease->events->on_failed(lease, error);
     free_origin_if_unused(entry);
 }
@@ -325,6 +335,7 @@ static enum q_lease_result lease_from(struct q_pool *pool, struct q_pool_origin 
         return refuse(q_error_make(Q_ERR_WAITERS_MAX, Q_PHASE_QUEUE), out_error);
     }
     wait_in_line(entry, lease);
+    pass_dials_on(entry);
     struct q_error error = open_for_waiters(pool, entry);
     if (q_error_is(error)) {
         leave_line(entry, lease); // the caller frees the origin
@@ -366,6 +377,7 @@ void q_pool_cancel(struct q_pool *pool, struct q_lease *lease) {
         return;
     }
     leave_line(entry, lease);
+    pass_dials_on(entry);
     free_origin_if_unused(entry);
 }
 
@@ -421,7 +433,10 @@ static void on_ready(struct q_conn *conn) {
     take_dial_from_last(entry); // the origin lives: the connection is its member
 }
 
-static void on_free(struct q_conn *conn) { give_or_shelve(conn); }
+static void on_free(struct q_conn *conn) {
+    give_or_shelve(conn);
+    pass_dials_on(conn->origin);
+}
 
 static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     struct q_pool_origin *entry = conn->origin;

@@ -16,8 +16,9 @@ struct q_lease_events {
     // A connection is there; it is idle, and the lessee starts on it at once.
     void (*on_leased)(struct q_lease *lease, struct q_conn *conn);
     void (*on_failed)(struct q_lease *lease, struct q_error error);
-    // A connection is being made for this one in line, or (false) the one that was has gone to another, and it waits for
-    // whichever comes free. The one event that may come from inside q_pool_lease. NULL: not told.
+    // A connection is being made that this one in line counts on, whoever it was begun for; or (false) it has gone to
+    // another, and this one waits for whichever comes free. The one event that may come from inside q_pool_lease, and from
+    // inside another lease's q_pool_cancel. NULL: not told.
     void (*on_dialing)(struct q_lease *lease, bool is_dialed);
 };
 
@@ -26,9 +27,9 @@ struct q_lease {
     const struct q_lease_events *events;
     struct q_pool_origin *origin; // while waiting
     uint64_t connect_timeout_ns;
-    struct q_timer timer;   // of connecting, from the first attempt that is made for it
+    struct q_timer timer;   // of connecting, from when it first counts on an attempt
     uint64_t place;         // in the order in which leases began to wait, over all origins
-    bool is_dialed;         // a connection is being made for it
+    bool is_dialed;         // it counts on a connection that is being made
     bool wants_fresh;       // no connection that has been idle: those just died under it
 };
 
@@ -75,8 +76,7 @@ enum q_lease_result { Q_LEASE_NOW, Q_LEASE_WAITING, Q_LEASE_FAILED };
 
 // q_pool_lease asks for a connection to `origin`. It never calls back before it returns, but for on_dialing: with
 // Q_LEASE_NOW `out_conn` is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased
-// and on_failed
-// follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
+// and on_failed follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
 // `origin` is copied. `lease->events` and `connect_timeout_ns` (for resolving and connecting) are set by the caller.
 // Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED.
 Q_MUST_USE enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, const struct q_origin *origin,

@@ -31,11 +31,13 @@ int32_t q_engine_submit(struct q_engine *engine, struct q_port *port, struct q_s
     request->spec = q_spec_acquire(spec);
     request->user_data = user_data;
     request->index = index;
+    request->name = q_requests_name(&engine->port_env.requests, index);
     request->is_started = false;
     request->is_canceled_early = false;
+    q_watch_clear(&request->watch);
     // From here on a cancel may pin the slot. It cannot run before the loop has the slot: it would come before the
     // submit only from a thread that guessed the handle, and is then remembered.
-    request->generation = q_slotword_open(&request->word);
+    request->generation = q_slotword_open(&request->word, engine->port_env.requests.first_generation);
     if (out != NULL) {
         *out = q_request_handle(request);
     }
@@ -196,7 +198,10 @@ static void bury_dead(struct q_engine *engine) {
             q_list_push_back(&engine->requests_dead, node);
             continue;
         }
-        switch (q_slotword_try_retire(&request->word, request->generation)) {
+        uint32_t first = engine->port_env.requests.first_generation;
+        uint32_t generations = request->generation - first + 1;
+        engine->generations_used = generations > engine->generations_used ? generations : engine->generations_used;
+        switch (q_slotword_try_retire(&request->word, request->generation, first)) {
         case Q_RETIRE_PINNED: q_list_push_back(&engine->requests_dead, node); continue;
         case Q_RETIRE_DONE: q_slotfree_give(&engine->slots_free, index); break;
         case Q_RETIRE_WORN_OUT: break;
@@ -240,4 +245,18 @@ static bool park(void *owner, uint32_t *out_bell_value) {
     return engine->is_parked;
 }
 
-const struct q_loop_steps q_engine_steps = {.take_commands = take_commands, .publish = publish, .park = park};
+static bool has_commands(void *owner) {
+    const struct q_engine *engine = owner;
+    return !q_mpsc_is_empty(&engine->queue);
+}
+
+static void look_for_fork(void *owner) {
+    struct q_engine *engine = owner;
+    q_table_escape_if_forked(&engine->port_env.escape);
+}
+
+const struct q_loop_steps q_engine_steps = {.take_commands = take_commands,
+                                            .publish = publish,
+                                            .park = park,
+                                            .has_commands = has_commands,
+                                            .on_farewells = look_for_fork};

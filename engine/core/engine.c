@@ -18,6 +18,7 @@
 #define SPARE_SLOTS 64          // for connections that are closing while their successors open
 #define BUFFERS_KEPT 256        // free receive buffers kept for the next burst: 4 MiB
 #define CHUNKS_KEPT 256
+#define PLACE_BITS 10           // of an engine's place in the table, in the names of its requests and questions
 
 _Static_assert(2 * (Q_RING_COMPLETIONS_PER_TURN + Q_ENGINE_COMMANDS_PER_TICK) <= SQ_ENTRIES, "one entry a tick");
 
@@ -90,6 +91,7 @@ static struct q_error start(struct q_engine *engine) {
     }
     q_loop_init(&engine->loop, q_ring_io(engine->ring), engine->seams.clock, &engine->log, engine->seams.seed,
                 &q_engine_steps, engine);
+    engine->loop.spin_ns = engine->options.spin_us * Q_NS_PER_US;
     engine->close_timer.fired = no_op;
     q_list_init(&engine->requests_short);
     engine->memory_timer.fired = q_engine_retry_short;
@@ -122,6 +124,13 @@ static struct q_error start(struct q_engine *engine) {
     return Q_OK;
 }
 
+static void run_until_over(struct q_engine *engine) {
+    while (!engine->is_over) {
+        q_loop_tick(&engine->loop, true);
+        q_engine_finish(engine);
+    }
+}
+
 static void *thread_main(void *argument) {
     struct q_engine *engine = argument;
     prctl(PR_SET_NAME, "quoit", 0, 0, 0);
@@ -132,9 +141,9 @@ static void *thread_main(void *argument) {
         q_loop_bind(&engine->loop);
     }
     sem_post(&engine->started);
-    while (is_started && !engine->is_over) {
-        q_loop_tick(&engine->loop, true);
-        q_engine_finish(engine);
+    // In a child it ends here at once: the process's only thread, and the process with it, as at the end of any last one.
+    if (is_started && setjmp(engine->port_env.escape.at) == 0) {
+        run_until_over(engine);
     }
     return NULL;
 }
@@ -178,6 +187,9 @@ static struct q_error make_parts(struct q_engine *engine) {
         .small_pool = &engine->small_pool,
     };
     init_pools(engine);
+    if (!q_taken_init(&engine->port_env.taken, engine->seams.sys, engine->options.memory_max)) {
+        return create_error(Q_ERR_NO_MEMORY);
+    }
     struct q_error error = q_hosts_load(&engine->hosts, &engine->alloc, engine->options.hosts_file);
     if (q_error_is(error)) {
         return error;
@@ -236,11 +248,45 @@ static void dismantle(struct q_engine *engine) {
         q_hosts_deinit(&engine->hosts);
     }
     q_slotfree_deinit(&engine->slots_free);
+    q_taken_deinit(&engine->port_env.taken);
     if (engine->port_env.requests.slots != NULL) {
         sys->unmap(sys, engine->port_env.requests.slots, engine->requests_size);
     }
     sem_destroy(&engine->started);
     q_alloc_free(&alloc, engine, sizeof *engine);
+}
+
+// Where a word of 44 bits begins to count, in this place, when those before it have come so far.
+static uint64_t begin_at(uint32_t place, uint64_t given) {
+    uint64_t room = UINT64_C(1) << (Q_ASKWORD_GENERATION_BITS - PLACE_BITS);
+    return place * room + given % (room - 1) + 1;
+}
+
+// Names of requests, questions and taken pieces: apart from those of the engines that live beside this one by its place in
+// the table, and from those of the ones before it in this place by where they begin. They come round after 2^32 requests,
+// or 2^34 of the others, in one slot.
+static void begin_names(struct q_engine *engine) {
+    struct q_requests *requests = &engine->port_env.requests;
+    const struct q_table_entry *entry = engine->entry;
+    _Static_assert(Q_OPTIONS_REQUESTS_MAX <= Q_REQUEST_INDEX_MASK + 1, "a handle's index names every slot");
+    _Static_assert(Q_TABLE_ENGINES_MAX <= 1u << PLACE_BITS, "a handle and a token have room for the engine's place");
+    requests->place = q_table_place(entry);
+    requests->first_generation = entry->generations_given == UINT32_MAX ? 1 : entry->generations_given + 1;
+    requests->first_question = begin_at(requests->place, entry->questions_given);
+    engine->port_env.taken.first = begin_at(requests->place, entry->pieces_given);
+}
+
+static void end_names(struct q_engine *engine) {
+    engine->entry->generations_given += engine->generations_used;
+    engine->entry->questions_given += engine->questions_used;
+    engine->entry->pieces_given += q_taken_generations(&engine->port_env.taken);
+}
+
+// Makes an entry of the table the engine's.
+static void adopt_entry(struct q_engine *engine) {
+    engine->entry->engine = engine;
+    atomic_store_explicit(&engine->entry->requests_max, engine->options.requests_max, memory_order_relaxed);
+    begin_names(engine);
 }
 
 static struct q_error bring_up(struct q_engine *engine) {
@@ -252,8 +298,8 @@ static struct q_error bring_up(struct q_engine *engine) {
     if (q_error_is(error)) {
         return error;
     }
-    engine->entry->engine = engine;
-    atomic_store_explicit(&engine->entry->requests_max, engine->options.requests_max, memory_order_relaxed);
+    adopt_entry(engine);
+    engine->port_env.escape.epoch = q_table_epoch_of(engine->entry);
     error = engine->options.mode == QUOIT_ENGINE_THREAD ? start_thread(engine) : start(engine);
     if (q_error_is(error)) {
         q_table_give_back(engine->entry);
@@ -265,12 +311,9 @@ static struct q_error bring_up(struct q_engine *engine) {
 static struct quoit_engine open_entry(struct q_engine *engine) {
     engine->handle = q_table_open(engine->entry);
     while (engine->handle.id == 0) {
-        struct q_table_entry *worn_out = engine->entry;
         struct q_error error = q_table_take(&engine->entry);
         Q_CHECK(!q_error_is(error)); // 2^24 engines in each of a thousand entries
-        engine->entry->engine = engine;
-        uint32_t limit = atomic_load_explicit(&worn_out->requests_max, memory_order_relaxed);
-        atomic_store_explicit(&engine->entry->requests_max, limit, memory_order_relaxed);
+        adopt_entry(engine);
         engine->handle = q_table_open(engine->entry);
     }
     return engine->handle;
@@ -347,6 +390,7 @@ int32_t q_engine_destroy(struct q_engine *engine) {
     if (is_thread) {
         pthread_join(engine->thread, NULL);
     }
+    end_names(engine);
     dismantle(engine);
     q_pending_retire(&entry->pending);
     q_table_give_back(entry);
@@ -369,6 +413,16 @@ static int32_t bind_to_ticker(struct q_engine *engine) {
     return engine->bind_code;
 }
 
+static int32_t tick_here(struct q_engine *engine) {
+    engine->is_ticking = true;
+    q_table_enter_loop();
+    q_loop_tick(&engine->loop, false);
+    q_engine_finish(engine);
+    q_table_leave_loop();
+    engine->is_ticking = false;
+    return !engine->is_over && !engine->loop.is_idle;
+}
+
 int32_t q_engine_tick(struct q_engine *engine) {
     if (engine->options.mode != QUOIT_ENGINE_HOST_DRIVEN) {
         return -Q_ERR_WRONG_MODE;
@@ -385,13 +439,7 @@ int32_t q_engine_tick(struct q_engine *engine) {
     if (engine->is_over) {
         return 0;
     }
-    engine->is_ticking = true;
-    q_table_enter_loop();
-    q_loop_tick(&engine->loop, false);
-    q_engine_finish(engine);
-    q_table_leave_loop();
-    engine->is_ticking = false;
-    return !engine->is_over && !engine->loop.is_idle;
+    return setjmp(engine->port_env.escape.at) == 0 ? tick_here(engine) : -Q_ERR_FORKED;
 }
 
 // Has the loop take the port in, and waits for it, or does it here when this thread may.

@@ -87,6 +87,8 @@ struct q_engine {
     struct q_list requests_live;
     struct q_list requests_dead; // ended; their slots are given back between ticks
     struct q_timer close_timer;
+    uint32_t generations_used; // the most that any slot has had
+    uint64_t questions_used;   // the most that any slot has asked
     uint64_t num_done;
     uint64_t num_failed;
     uint64_t bytes_in;

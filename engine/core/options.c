@@ -4,10 +4,12 @@
 
 #include <string.h>
 
+#define UNKNOWN_MAX 4096u // bytes that structs of later headers may have more than ours
+
 int32_t q_options_read_struct(void *out, size_t out_size, const void *in) {
     uint32_t size;
     memcpy(&size, in, sizeof size); // struct_size is the first field of each
-    if (size < sizeof size || size > out_size + 4096) {
+    if (size < sizeof size || size > out_size + UNKNOWN_MAX) {
         return Q_ERR_INVALID_STRUCT_SIZE;
     }
     memset(out, 0, out_size);
@@ -18,6 +20,10 @@ int32_t q_options_read_struct(void *out, size_t out_size, const void *in) {
         }
     }
     return 0;
+}
+
+bool q_options_is_out_size(uint32_t struct_size, size_t least, size_t known) {
+    return struct_size >= least && struct_size <= known + UNKNOWN_MAX;
 }
 
 void q_options_write_struct(void *out, const void *in, size_t in_size) {
@@ -51,6 +57,7 @@ static const struct bound k_bounds[] = {
     BOUND(informational_max, 32, 1024),
     BOUND(chunk_extension_bytes_max, 16384, 1u << 20),
     BOUND(trailer_bytes_max, 2048, 262144),
+    BOUND(spin_us, 0, 1000),
 };
 
 static int32_t fill_in(struct quoit_engine_options *options) {
@@ -77,8 +84,11 @@ int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_
     out->memory_max = out->memory_max == 0 ? UINT64_C(64) << 20 : out->memory_max;
     out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
     bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);
-    if (out->reserved != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
+    if (out->reserved != 0 || out->reserved2 != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
         return Q_ERR_INVALID_ARGUMENT; // they may mean something one day
+    }
+    if (out->mode == QUOIT_ENGINE_HOST_DRIVEN && out->spin_us > 0) {
+        return Q_ERR_INVALID_ARGUMENT; // it never sleeps
     }
     if (out->mode > QUOIT_ENGINE_HOST_DRIVEN || out->memory_max < UINT64_C(2) << 20 || has_half_allocator) {
         return Q_ERR_INVALID_ARGUMENT;

@@ -11,6 +11,10 @@
 // zeros, a longer one is accepted when what we do not know of it is zero. INVALID_STRUCT_SIZE otherwise.
 Q_MUST_USE int32_t q_options_read_struct(void *out, size_t out_size, const void *in);
 
+// q_options_is_out_size tells whether `struct_size` of a struct that is to be filled makes sense: at least `least` bytes,
+// and not so much more than our `known` that it can only be a mistake, which zeros behind it would turn into damage.
+bool q_options_is_out_size(uint32_t struct_size, size_t least, size_t known);
+
 // q_options_write_struct copies `in` of `in_size` bytes into the host's size-tagged struct: a shorter one gets what it has
 // room for, a longer one zeros in what we do not know of it.
 void q_options_write_struct(void *out, const void *in, size_t in_size);

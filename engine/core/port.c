@@ -17,7 +17,7 @@ static uint32_t power_of_two(uint32_t wanted) {
     return capacity;
 }
 
-struct q_port *q_port_new(const struct q_port_env *env, struct q_engine *engine,
+struct q_port *q_port_new(struct q_port_env *env, struct q_engine *engine,
                           const struct quoit_port_options *options, int32_t *out_code) {
     uint32_t wanted = options->capacity == 0 ? PORT_CAPACITY_DEFAULT : options->capacity;
     *out_code = Q_ERR_INVALID_ARGUMENT;
@@ -167,6 +167,7 @@ static void run_inline(struct q_port *port) {
     while ((entry = q_evring_peek(&port->ring, 0)) != NULL) {
         port->num_drained = 1;
         port->on_event(port->context, &entry->event);
+        q_table_escape_if_forked(&port->env->escape);
         port->num_drained = 0;
         bool is_wake_wanted = q_evring_advance(&port->ring, 1);
         Q_ASSERT(!is_wake_wanted);

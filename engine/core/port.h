@@ -11,6 +11,8 @@
 
 #include "api/quoit.h"
 #include "engine/core/request.h"
+#include "engine/core/table.h"
+#include "engine/core/taken.h"
 #include "engine/loop/sys_uring.h"
 #include "engine/queue/evring.h"
 
@@ -24,7 +26,9 @@ struct q_port_env {
     struct q_io *io; // while the ring lives; the loop's
     struct q_loop *loop; // likewise
     struct q_chunk_pool *small_pool; // loop only: for copies
+    struct q_taken taken;            // pieces that hosts hold
     struct q_requests requests;
+    struct q_table_escape escape; // the loop's way out in a child
 };
 
 #define Q_PORT_SLOTS_PER_REQUEST 2 // reserved by each submit: its head and its terminal event
@@ -40,7 +44,7 @@ struct q_port_entry {
 
 struct q_port {
     // Constant once open.
-    const struct q_port_env *env;
+    struct q_port_env *env;
     struct q_engine *engine; // for the entry points; nothing here looks into it
     uint32_t mode;           // enum quoit_port_mode
     int fd;        // eventfd; -1 inline
@@ -55,6 +59,7 @@ struct q_port {
     int32_t open_code;
 
     // The draining thread.
+    _Atomic(uint32_t) is_draining; // it is inside: for others to find out
     size_t num_drained; // entries handed out and not advanced over
 
     // The loop.
@@ -69,7 +74,7 @@ struct q_port {
 
 // q_port_new makes a port that nobody knows yet. NULL when the options are wrong, or memory or descriptors are used up
 // (`out_code` says which).
-struct q_port *q_port_new(const struct q_port_env *env, struct q_engine *engine,
+struct q_port *q_port_new(struct q_port_env *env, struct q_engine *engine,
                           const struct quoit_port_options *options, int32_t *out_code);
 
 // q_port_free gives everything back. Nobody uses the port any more, and its entries hold nothing (q_port_drop).
@@ -106,9 +111,9 @@ int32_t q_port_drain(struct q_port *port, struct quoit_event *events, size_t eve
 int32_t q_port_wait(struct q_port *port, struct quoit_event *events, size_t event_size, size_t max,
                     int32_t timeout_ms);
 
-// q_port_advance is quoit_port_advance. True: the loop waits for it, and the caller must push port->wake. The draining
-// thread.
-Q_MUST_USE bool q_port_advance(struct q_port *port);
+// q_port_advance is quoit_port_advance: a code. `out_is_wake_wanted`: the loop waits for it, and the caller must push
+// port->wake. The draining thread.
+Q_MUST_USE int32_t q_port_advance(struct q_port *port, bool *out_is_wake_wanted);
 
 // q_port_take is quoit_port_take: a code. The caller counts what was taken. The draining thread.
 Q_MUST_USE int32_t q_port_take(struct q_port *port, const struct quoit_event *event, struct quoit_slice *out);

@@ -3,10 +3,18 @@
 #include "engine/core/engine.h"
 #include "engine/core/options.h"
 
-#define INDEX_BITS (64 - Q_ASKWORD_GENERATION_BITS) // of a token: {generation, index of the slot}
+#define INDEX_BITS (64 - Q_ASKWORD_GENERATION_BITS) // of a token: see request.h
 #define INDEX_MASK ((UINT64_C(1) << INDEX_BITS) - 1)
 
 _Static_assert(Q_OPTIONS_REQUESTS_MAX <= INDEX_MASK + 1, "a token's index names every slot");
+
+static uint64_t open_question(struct q_engine *engine, struct q_request *request) {
+    uint64_t first = engine->port_env.requests.first_question;
+    uint64_t generation = q_askword_open(&request->ask, first);
+    uint64_t questions = generation - first + 1;
+    engine->questions_used = questions > engine->questions_used ? questions : engine->questions_used;
+    return generation << INDEX_BITS | request->index;
+}
 
 bool q_engine_ask(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop) {
     struct q_request *request = q_request_of(exchange);
@@ -18,7 +26,7 @@ bool q_engine_ask(struct q_exchange *exchange, uint16_t status, struct q_spec *n
     entry->event.u.question = (struct quoit_question){
         .kind = QUOIT_QUESTION_REDIRECT,
         .status = status,
-        .token = q_askword_open(&request->ask) << INDEX_BITS | request->index,
+        .token = open_question(request->engine, request),
         .url = next->url.href.ptr,
         .url_len = next->url.href.len,
         .method = next->method.ptr,

@@ -282,7 +282,8 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .local = address_of(&summary->local),
         .connection_id = summary->connection_id,
         .status = summary->status,
-        .attempts = summary->attempts,
+        .attempts = (uint8_t)(summary->attempts < UINT8_MAX ? summary->attempts : UINT8_MAX),
+        .num_redirects = summary->num_redirects,
         .reused = summary->is_reused,
     };
     _Static_assert((int)Q_STAGES <= (int)QUOIT_STAGES, "each stage has its place in a summary");

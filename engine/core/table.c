@@ -95,14 +95,15 @@ struct quoit_engine q_table_open(struct q_table_entry *entry) {
     if (generation == 0) {
         return (struct quoit_engine){0};
     }
-    uint64_t index = (uint64_t)(entry - the_table);
-    return (struct quoit_engine){.id = ((uint64_t)generation << INDEX_BITS) | (index + 1)};
+    return (struct quoit_engine){.id = ((uint64_t)generation << INDEX_BITS) | (q_table_place(entry) + 1)};
 }
 
 void q_table_give_back(struct q_table_entry *entry) {
     entry->engine = NULL;
     atomic_store_explicit(&entry->is_taken, 0, memory_order_release);
 }
+
+uint32_t q_table_place(const struct q_table_entry *entry) { return (uint32_t)(entry - the_table); }
 
 struct q_table_entry *q_table_entry_of(struct quoit_engine handle) {
     uint64_t index = handle.id & ((1u << INDEX_BITS) - 1);
@@ -118,6 +119,17 @@ static uint32_t generation_of(struct quoit_engine handle) {
 static bool is_forked(const struct q_table_entry *entry) {
     uint32_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
     return epoch != 0 && epoch != current_epoch();
+}
+
+uint32_t q_table_epoch_of(const struct q_table_entry *entry) {
+    return atomic_load_explicit(&entry->epoch, memory_order_relaxed);
+}
+
+void q_table_escape_if_forked(struct q_table_escape *escape) {
+    if (escape->epoch != current_epoch()) {
+        q_table_leave_loop();
+        longjmp(escape->at, 1);
+    }
 }
 
 struct q_engine *q_table_enter(struct quoit_engine handle, int32_t *out_code) {

@@ -13,6 +13,8 @@
 #include "engine/base/error.h"
 #include "engine/queue/pending.h"
 
+#include <setjmp.h>
+
 #define Q_TABLE_ENGINES_MAX 1024
 
 struct q_engine;
@@ -24,6 +26,11 @@ struct q_table_entry {
     _Atomic(uint32_t) requests_max;
     _Atomic(uint32_t) epoch;
     _Atomic(uint32_t) is_taken;
+    // How far the names have come that engines in this place gave out: the next one begins behind them. Whoever has taken
+    // the entry.
+    uint32_t generations_given; // of a request slot, the most
+    uint64_t questions_given;   // likewise
+    uint64_t pieces_given;      // likewise, of a slot of taken pieces
 };
 
 // q_table_take gives a free entry, for create to fill and open. Errors: ENGINES_MAX, NO_MEMORY (the fork page).
@@ -57,6 +64,22 @@ void q_table_leave_loop(void);
 
 // q_table_is_in_loop tells whether the caller is at a loop's work, any engine's: it must not wait for another one.
 bool q_table_is_in_loop(void);
+
+// Where a loop ends in a forked child: a child that was made on the loop's own thread, in a callback of the host's, comes back
+// into a loop without a ring, without request slots, and with nobody to serve. `at` is set where the loop begins.
+struct q_table_escape {
+    uint32_t epoch; // of the engine
+    jmp_buf at;
+};
+
+// q_table_epoch_of gives the epoch in which an entry was taken.
+uint32_t q_table_epoch_of(const struct q_table_entry *entry);
+
+// q_table_escape_if_forked goes to `escape->at` in a child; elsewhere it does nothing. Behind whatever calls the host.
+void q_table_escape_if_forked(struct q_table_escape *escape);
+
+// q_table_place gives the place of an entry in the table, below Q_TABLE_ENGINES_MAX.
+uint32_t q_table_place(const struct q_table_entry *entry);
 
 // q_table_entry_of gives the entry that a handle points at, whether live or not; NULL for an impossible handle.
 struct q_table_entry *q_table_entry_of(struct quoit_engine handle);

@@ -97,10 +97,9 @@ static void sum_up(struct q_exchange *x) {
     q_watch_end(x->watch);
     q_watch_read(x->watch, x->loop->now_ns, &stage, &stage_ns, x->summary.spent_ns);
     x->summary.end_ns = since_start(x);
-    if (x->chain_chunk != NULL) {
-        x->summary.redirects = q_headers_builder_freeze(&x->chain);
-        x->summary.redirects_chunk = x->chain_chunk;
-    }
+    x->summary.redirects = q_chain_freeze(&x->chain);
+    x->summary.redirects_chunk = x->chain.chunk;
+    x->summary.num_redirects = x->chain.num_hops;
 }
 
 static enum q_exchange_event end(struct q_exchange *x) {
@@ -113,12 +112,10 @@ static enum q_exchange_event end(struct q_exchange *x) {
     x->summary.error = x->error;
     drop_spec(x, &x->spec);
     drop_spec(x, &x->next);
-    struct q_chunk *chain_chunk = x->chain_chunk;
-    x->chain_chunk = NULL;
+    struct q_chain chain = x->chain; // the sink has the exchange recycled
+    x->chain = (struct q_chain){0};
     x->sink->ended(x, &x->summary);
-    if (chain_chunk != NULL) {
-        q_chunk_release(chain_chunk);
-    }
+    q_chain_release(&chain);
     return Q_X_EV_NONE;
 }
 
@@ -201,24 +198,6 @@ static void doom(struct q_exchange *x, struct q_error error) {
     q_loop_post(x->loop, &x->doom);
 }
 
-// Adds a hop to the chain that the terminal event tells. A chain that does not fit is told as far as it does.
-static void note_hop(struct q_exchange *x, uint16_t status, const struct q_url *url) {
-    struct q_chunk_pool *pool = x->pool->env->small_chunks;
-    if (x->chain_chunk == NULL) {
-        x->chain_chunk = q_chunk_take(pool, Q_CHUNK_FOR_HOST);
-        if (x->chain_chunk == NULL) {
-            return;
-        }
-        q_headers_builder_init(&x->chain, x->chain_chunk->data, pool->capacity, NULL);
-    }
-    char digits[20];
-    struct q_error error =
-        q_headers_builder_add(&x->chain, q_slice_make(digits, q_u64_to_text(status, digits)), url->href);
-    if (q_error_is(error)) {
-        Q_LOG(x->loop->log, Q_LOG_INFO, "exchange %p redirected: hop %u is not told", (void *)x, x->num_redirects);
-    }
-}
-
 // What becomes of a final head.
 enum verdict {
     VERDICT_DELIVER,
@@ -263,7 +242,8 @@ static enum verdict judge(struct q_exchange *x, const struct q_h1_out *out) {
         ask(x, out->status);
         return VERDICT_WAIT;
     }
-    note_hop(x, out->status, &x->next->url);
+    const struct q_conn_env *env = x->pool->env;
+    q_chain_add(&x->chain, env->small_chunks, env->head_chunks, out->status, x->next->url.href);
     return VERDICT_FOLLOW;
 }
 
@@ -298,6 +278,7 @@ static enum q_exchange_event follow(struct q_exchange *x) {
     x->next = NULL;
     x->answer = Q_ANSWER_NONE;
     x->error = Q_OK; // of the redirect's connection, which was not needed any more
+    x->summary.status = 0; // nor is its status what the next hop answers
     x->num_redirects++;
     x->hop_attempts = 0;
     x->lease.wants_fresh = false;

@@ -14,6 +14,7 @@
 #define QUOIT_ENGINE_EXCHANGE_EXCHANGE_H
 
 #include "engine/conn/pool.h"
+#include "engine/exchange/chain.h"
 #include "engine/exchange/redirect.h"
 #include "engine/exchange/watch.h"
 #include "engine/loop/loop.h"
@@ -35,13 +36,14 @@ struct q_exchange_summary {
     uint64_t head_ns;
     uint64_t end_ns;
     uint64_t spent_ns[Q_STAGES];
-    const struct q_headers *redirects; // status and target of each hop that was followed; NULL: none
+    const struct q_headers *redirects; // status and target of hops that were followed; NULL: none is told
     struct q_chunk *redirects_chunk;   // where they lie; borrowed
     struct q_endpoint remote;          // of the connection that was used last
     struct q_endpoint local;           // likewise; NONE: not known
+    uint32_t num_redirects;            // hops that were followed; those beyond what `redirects` has are not told
     uint32_t connection_id;
+    uint32_t attempts;
     uint16_t status;
-    uint8_t attempts;
     bool is_reused;
 };
 
@@ -127,8 +129,7 @@ struct q_exchange {
     struct q_error error;  // why it fails
     struct q_exchange_summary summary;
     uint64_t started_ns;
-    struct q_headers_builder chain; // of redirects, in chain_chunk
-    struct q_chunk *chain_chunk;
+    struct q_chain chain; // of redirects that are followed
     struct q_error error_of_doom;
     uint64_t body_bytes;   // of the final response
     uint64_t discarded;    // bytes of the redirect's body

@@ -55,6 +55,8 @@ struct q_error q_spec_of_url(const struct q_alloc *alloc, struct q_slice method,
     }
     spec->alloc = alloc;
     atomic_init(&spec->holders, 1);
+    atomic_init(&spec->host_holds, 1);
+    spec->tag = Q_SPEC_TAG;
     spec->bounds.connect_ns = Q_SPEC_CONNECT_NS_DEFAULT;
     spec->bounds.answer_ns = Q_SPEC_ANSWER_NS_DEFAULT;
     spec->credit = Q_SPEC_CREDIT_DEFAULT;
@@ -89,6 +91,10 @@ struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struc
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
     }
+    // Before anything is read: a host's mistake in a length must not become a walk through its memory.
+    if (name.len > Q_HEADERS_NAME_BYTES_MAX || value.len > spec->headers.limits.line_bytes) {
+        return usage(Q_ERR_HEAD_TOO_LARGE);
+    }
     bool is_second_host = spec->has_host && q_known_find(name) == Q_KNOWN_HOST;
     if (is_second_host || q_h1_is_engines(name, q_slice_trim(value))) {
         return usage(Q_ERR_FORBIDDEN_HEADER);
@@ -116,7 +122,7 @@ struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
     }
-    if (data == NULL && len > 0) {
+    if ((data == NULL && len > 0) || len > PTRDIFF_MAX) {
         return usage(Q_ERR_INVALID_ARGUMENT);
     }
     const char *body = data;
@@ -368,6 +374,7 @@ static bool let_go(struct q_spec *spec) {
 }
 
 static void destroy(struct q_spec *spec) {
+    spec->tag = 0;
     drop_body(spec);
     drop_upgrade(spec);
     drop_head(spec);
@@ -383,6 +390,43 @@ void q_spec_release(struct q_spec *spec) {
     if (let_go(spec)) {
         destroy(spec);
     }
+}
+
+bool q_spec_is_hosts(const struct q_spec *spec) {
+    return spec != NULL && spec->tag == Q_SPEC_TAG && atomic_load_explicit(&spec->host_holds, memory_order_relaxed) > 0;
+}
+
+// Counts up or down from what is not zero.
+static bool change_holds(struct q_spec *spec, uint32_t change, uint32_t *out_left) {
+    if (!q_spec_is_hosts(spec)) {
+        return false;
+    }
+    uint32_t seen = atomic_load_explicit(&spec->host_holds, memory_order_relaxed);
+    do {
+        if (seen == 0) {
+            return false;
+        }
+        *out_left = seen + change;
+        // Release and acquire: what every holder did with the spec comes before the last one's release.
+    } while (!atomic_compare_exchange_weak_explicit(&spec->host_holds, &seen, *out_left, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+bool q_spec_host_acquire(struct q_spec *spec) {
+    uint32_t holds;
+    return change_holds(spec, 1, &holds);
+}
+
+bool q_spec_host_release(struct q_spec *spec) {
+    uint32_t left;
+    if (!change_holds(spec, UINT32_MAX, &left)) {
+        return false;
+    }
+    if (left == 0) {
+        q_spec_release(spec);
+    }
+    return true;
 }
 
 static void say_farewell(struct q_task *task) { destroy(q_container_of(task, struct q_spec, farewell)); }

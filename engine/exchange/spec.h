@@ -1,5 +1,10 @@
 // Spec: what to send, as a host built it. One thread builds; freezing checks, serialises and ends all change; from then
 // on any number of threads and engines read it, and none writes but for the count of holders.
+//
+// Holders. All of a host's holds together are one holder of the spec, beside the engines' and connections' own: so a host
+// that releases once too often is found out, and takes nothing from under an engine. With the last holder the memory goes,
+// and nothing can be told for certain of a pointer into it; a tag that is wiped then finds out what has not been given out
+// again.
 // Thread-free: the builder belongs to one thread, a frozen spec to all.
 #ifndef QUOIT_ENGINE_EXCHANGE_SPEC_H
 #define QUOIT_ENGINE_EXCHANGE_SPEC_H
@@ -53,7 +58,11 @@ struct q_spec {
     uint32_t feed_max;      // bytes fed and not sent yet, once it is upgraded
     uint64_t credit;
     struct q_task farewell; // the last holder's, when that is a loop
+    _Atomic(uint32_t) host_holds; // together one holder
+    uint64_t tag;                 // last, where an allocator that keeps its own notes in free memory comes late
 };
+
+#define Q_SPEC_TAG UINT64_C(0x51756f6974537063)
 
 // q_spec_new begins a spec; it has one holder. Errors: INVALID_METHOD, INVALID_URL, UNSUPPORTED_SCHEME, NO_MEMORY.
 Q_MUST_USE struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, struct q_slice url,
@@ -87,6 +96,13 @@ Q_MUST_USE struct q_error q_spec_freeze(struct q_spec *spec);
 // q_spec_acquire and q_spec_release count holders. The last release frees. Any thread.
 struct q_spec *q_spec_acquire(struct q_spec *spec);
 void q_spec_release(struct q_spec *spec);
+
+// q_spec_is_hosts tells whether a pointer that a host gave is a spec of its own: not NULL, and not released.
+bool q_spec_is_hosts(const struct q_spec *spec);
+
+// q_spec_host_acquire and q_spec_host_release count the host's holds. They do nothing (false) when it has none. Any thread.
+bool q_spec_host_acquire(struct q_spec *spec);
+bool q_spec_host_release(struct q_spec *spec);
 
 // q_spec_release_on_loop is q_spec_release for the loop thread: what the last one frees, and the host's release
 // function with it, waits for the publish step.

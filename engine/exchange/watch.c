@@ -1,5 +1,7 @@
 #include "engine/exchange/watch.h"
 
+#include <string.h>
+
 // Release, and acquire in q_watch_read: a reader that sees a value of the slot's next tenant also sees, when it looks at
 // the slot's word again, that the tenant has changed.
 static void store(_Atomic(uint64_t) *word, uint64_t value) {
@@ -77,6 +79,8 @@ static void timer_fired(struct q_timer *timer) {
     arm(watch);
 }
 
+void q_watch_clear(struct q_watch *watch) { store(&watch->entered_ns, 0); }
+
 void q_watch_begin(struct q_watch *watch, struct q_loop *loop, const struct q_bounds *bounds,
                    void (*expired)(struct q_watch *watch, struct q_error error), void *owner) {
     watch->timer = (struct q_timer){.fired = timer_fired};
@@ -87,8 +91,8 @@ void q_watch_begin(struct q_watch *watch, struct q_loop *loop, const struct q_bo
     for (int stage = 0; stage < Q_STAGES; stage++) {
         store(&watch->spent_ns[stage], 0);
     }
-    store(&watch->entered_ns, loop->now_ns);
     atomic_store_explicit(&watch->stage, Q_STAGE_NONE, memory_order_release);
+    store(&watch->entered_ns, loop->now_ns); // last: what a reader takes for this tenant's is this tenant's
 }
 
 static void leave_stage(struct q_watch *watch) {
@@ -123,6 +127,12 @@ void q_watch_end(struct q_watch *watch) {
 
 void q_watch_read(const struct q_watch *watch, uint64_t now_ns, uint32_t *out_stage, uint64_t *out_stage_ns,
                   uint64_t out_spent_ns[Q_STAGES]) {
+    if (load(&watch->entered_ns) == 0) {
+        *out_stage = Q_STAGE_NONE;
+        *out_stage_ns = 0;
+        memset(out_spent_ns, 0, Q_STAGES * sizeof out_spent_ns[0]);
+        return;
+    }
     *out_stage = atomic_load_explicit(&watch->stage, memory_order_acquire);
     uint64_t entered_ns = load(&watch->entered_ns);
     *out_stage_ns = now_ns > entered_ns ? now_ns - entered_ns : 0;

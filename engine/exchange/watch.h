@@ -7,9 +7,10 @@
 // The timer is touched rarely: it is armed for the earliest bound that could be over, and when it fires the watch looks
 // at what really happened meanwhile. An exchange without bounds touches no timer at all.
 //
-// Life: q_watch_begin -> q_watch_enter any number of times -> q_watch_end. Embedded beside the exchange in a request
-// slot, which is type-stable: a late reader reads a slot, and finds out by the slot's word that it was late.
-// Loop thread, but for q_watch_read: any thread.
+// Life: q_watch_clear -> q_watch_begin -> q_watch_enter any number of times -> q_watch_end. Embedded beside the exchange in
+// a request slot, which is type-stable: a late reader reads a slot, and finds out by the slot's word that it was late. An
+// early one, before the loop has begun, finds a cleared watch: what it holds is the last tenant's, and is not looked at.
+// Loop thread, but for q_watch_clear: who has the slot; and q_watch_read: any thread.
 #ifndef QUOIT_ENGINE_EXCHANGE_WATCH_H
 #define QUOIT_ENGINE_EXCHANGE_WATCH_H
 
@@ -46,7 +47,7 @@ struct q_bounds {
 struct q_watch {
     // Read by any thread.
     _Atomic(uint32_t) stage; // enum q_stage
-    _Atomic(uint64_t) entered_ns;
+    _Atomic(uint64_t) entered_ns; // 0: cleared; nothing else holds then
     _Atomic(uint64_t) spent_ns[Q_STAGES];
 
     // The loop.
@@ -59,6 +60,10 @@ struct q_watch {
     uint64_t window_ns;   // begin of the low-speed window
     uint64_t window_bytes;
 };
+
+// q_watch_clear says that nothing is known yet of the slot's next tenant: stage NONE, no time in any. One store, since it is
+// part of each submit. Who has taken the slot, before anybody can read it.
+void q_watch_clear(struct q_watch *watch);
 
 // q_watch_begin starts at stage NONE. `bounds` outlives it. `expired` is called from the tick when a bound is over; the
 // watch is then still in its stage, and its owner ends it.

@@ -77,7 +77,7 @@ int32_t quoit_engine_tick(struct quoit_engine handle) {
 }
 
 int32_t quoit_engine_info(struct quoit_engine handle, struct quoit_engine_info *out) {
-    if (out == NULL || out->struct_size < 2 * sizeof(uint32_t)) {
+    if (out == NULL || !q_options_is_out_size(out->struct_size, 2 * sizeof(uint32_t), sizeof *out)) {
         return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
     }
     int32_t code;
@@ -92,7 +92,7 @@ int32_t quoit_engine_info(struct quoit_engine handle, struct quoit_engine_info *
 int32_t quoit_probe(struct quoit_probe_result *out) {
     // The first header's struct ended with the failure; what is added later stands behind it.
     enum { SIZE_MIN = offsetof(struct quoit_probe_result, failure) + sizeof out->failure };
-    if (out == NULL || out->struct_size < SIZE_MIN) {
+    if (out == NULL || !q_options_is_out_size(out->struct_size, SIZE_MIN, sizeof *out)) {
         return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
     }
     struct q_chunk_budget budget = {.limit = UINT64_MAX};

@@ -67,12 +67,10 @@ int32_t quoit_port_advance(struct quoit_port handle) {
     if (port == NULL) {
         return code;
     }
-    if (port->mode == QUOIT_PORT_EVENTFD) {
-        if (q_port_advance(port)) {
-            q_engine_push(port->engine, &port->wake);
-        }
-    } else {
-        code = Q_ERR_WRONG_MODE;
+    bool is_wake_wanted;
+    code = q_port_advance(port, &is_wake_wanted);
+    if (is_wake_wanted) {
+        q_engine_push(port->engine, &port->wake);
     }
     q_table_leave(port->engine->entry);
     return code;

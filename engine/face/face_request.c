@@ -5,6 +5,9 @@
 // The public type is the spec; hosts see no more of it than its name.
 static struct q_spec *spec_of(struct quoit_request *request) { return (struct q_spec *)(void *)request; }
 
+// Not NULL, and not one that the host has released, as far as that can be told.
+static bool is_request(struct quoit_request *request) { return q_spec_is_hosts(spec_of(request)); }
+
 int32_t quoit_request_new(const char *method, const char *url, struct quoit_request **out) {
     if (method == NULL || url == NULL || out == NULL) {
         return Q_ERR_INVALID_ARGUMENT;
@@ -20,7 +23,7 @@ int32_t quoit_request_new(const char *method, const char *url, struct quoit_requ
 
 int32_t quoit_request_add_header(struct quoit_request *request, const char *name, size_t name_len, const char *value,
                                  size_t value_len) {
-    if (request == NULL || name == NULL || (value == NULL && value_len > 0)) {
+    if (!is_request(request) || name == NULL || (value == NULL && value_len > 0)) {
         return Q_ERR_INVALID_ARGUMENT;
     }
     return q_spec_add_header(spec_of(request), q_slice_make(name, name_len), q_slice_make(value, value_len)).code;
@@ -28,7 +31,7 @@ int32_t quoit_request_add_header(struct quoit_request *request, const char *name
 
 int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len, quoit_release_fn release,
                                void *context) {
-    return request == NULL ? Q_ERR_INVALID_ARGUMENT
+    return !is_request(request) ? Q_ERR_INVALID_ARGUMENT
                            : q_spec_set_body(spec_of(request), data, len, release, context).code;
 }
 
@@ -36,7 +39,7 @@ int32_t quoit_request_set_body(struct quoit_request *request, const void *data, 
 static uint64_t ns_of_ms(uint64_t ms) { return ms > UINT64_MAX / Q_NS_PER_MS ? UINT64_MAX : ms * Q_NS_PER_MS; }
 
 int32_t quoit_request_set_bounds(struct quoit_request *request, const struct quoit_request_bounds *bounds) {
-    if (request == NULL || bounds == NULL) {
+    if (!is_request(request) || bounds == NULL) {
         return Q_ERR_INVALID_ARGUMENT;
     }
     struct quoit_request_bounds given;
@@ -59,7 +62,7 @@ int32_t quoit_request_set_bounds(struct quoit_request *request, const struct quo
 }
 
 int32_t quoit_request_set_redirects(struct quoit_request *request, const struct quoit_redirect_options *options) {
-    if (request == NULL || options == NULL) {
+    if (!is_request(request) || options == NULL) {
         return Q_ERR_INVALID_ARGUMENT;
     }
     struct quoit_redirect_options given;
@@ -71,7 +74,7 @@ int32_t quoit_request_set_redirects(struct quoit_request *request, const struct 
 }
 
 int32_t quoit_request_set_local_address(struct quoit_request *request, const char *address) {
-    return request == NULL || address == NULL
+    return !is_request(request) || address == NULL
                ? Q_ERR_INVALID_ARGUMENT
                : q_spec_set_local_address(spec_of(request), q_slice_of_string(address)).code;
 }
@@ -84,38 +87,33 @@ int32_t quoit_request_connect_to(struct quoit_request *request, const char *host
                                  const char *connect_host, uint16_t connect_port) {
     struct q_detour_rule rule = {
         .host = slice_of_host(host), .port = port, .to_host = slice_of_host(connect_host), .to_port = connect_port};
-    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_connect_to(spec_of(request), &rule).code;
+    return !is_request(request) ? Q_ERR_INVALID_ARGUMENT : q_spec_connect_to(spec_of(request), &rule).code;
 }
 
 int32_t quoit_request_set_upgrade(struct quoit_request *request, const char *protocol, size_t protocol_len) {
-    bool is_given = request != NULL && protocol != NULL;
+    bool is_given = is_request(request) && protocol != NULL;
     return is_given ? q_spec_set_upgrade(spec_of(request), q_slice_make(protocol, protocol_len)).code
                     : Q_ERR_INVALID_ARGUMENT;
 }
 
 int32_t quoit_request_set_feed_max(struct quoit_request *request, uint64_t bytes) {
-    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_feed_max(spec_of(request), bytes).code;
+    return !is_request(request) ? Q_ERR_INVALID_ARGUMENT : q_spec_set_feed_max(spec_of(request), bytes).code;
 }
 
 int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes, int32_t manual) {
-    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_set_credit(spec_of(request), bytes, manual != 0).code;
+    return !is_request(request) ? Q_ERR_INVALID_ARGUMENT : q_spec_set_credit(spec_of(request), bytes, manual != 0).code;
 }
 
 int32_t quoit_request_freeze(struct quoit_request *request) {
-    return request == NULL ? Q_ERR_INVALID_ARGUMENT : q_spec_freeze(spec_of(request)).code;
+    return !is_request(request) ? Q_ERR_INVALID_ARGUMENT : q_spec_freeze(spec_of(request)).code;
 }
 
 struct quoit_request *quoit_request_acquire(struct quoit_request *request) {
-    if (request != NULL) {
-        q_spec_acquire(spec_of(request));
-    }
-    return request;
+    return q_spec_host_acquire(spec_of(request)) ? request : NULL;
 }
 
 void quoit_request_release(struct quoit_request *request) {
-    if (request != NULL) {
-        q_spec_release(spec_of(request));
-    }
+    (void)q_spec_host_release(spec_of(request)); // of nothing, or once too often: there is nobody to tell
 }
 
 // Ends a request that was counted and then refused. The last one of a draining engine must tell the loop.
@@ -128,7 +126,7 @@ static void uncount(struct q_engine *engine) {
 
 int32_t quoit_submit(struct quoit_engine handle, struct quoit_port port_handle, struct quoit_request *request,
                      uint64_t user_data, struct quoit_handle *out) {
-    if (request == NULL) {
+    if (!is_request(request)) {
         return Q_ERR_INVALID_ARGUMENT;
     }
     int32_t code = q_spec_freeze(spec_of(request)).code;
@@ -187,7 +185,7 @@ int32_t quoit_request_state(struct quoit_engine handle, struct quoit_handle requ
                             struct quoit_request_state *out) {
     // The first header's struct ended with spent_ns; what is added later stands behind it.
     enum { SIZE_MIN = offsetof(struct quoit_request_state, spent_ns) + sizeof out->spent_ns };
-    if (out == NULL || out->struct_size < SIZE_MIN) {
+    if (out == NULL || !q_options_is_out_size(out->struct_size, SIZE_MIN, sizeof *out)) {
         return out == NULL ? Q_ERR_INVALID_ARGUMENT : Q_ERR_INVALID_STRUCT_SIZE;
     }
     int32_t code;
@@ -221,14 +219,12 @@ int32_t quoit_slice_release(struct quoit_engine handle, struct quoit_slice *slic
     if (engine == NULL) {
         return code;
     }
-    struct q_chunk *chunk = slice->owner;
-    // When nothing is taken this is another engine's, or a copy of what was released, whose chunk may be gone.
-    if (atomic_load_explicit(&engine->num_taken, memory_order_relaxed) == 0 ||
-        (chunk->pool != &engine->small_pool && chunk->pool != &engine->buffer_pool)) {
+    uint64_t charge;
+    struct q_chunk *chunk = q_taken_remove(&engine->port_env.taken, slice->cookie, &charge);
+    if (chunk == NULL) { // another engine's, or a copy of what was released
         q_table_leave(engine->entry);
         return Q_ERR_INVALID_ARGUMENT;
     }
-    uint64_t charge = slice->cookie;
     *slice = (struct quoit_slice){0};
     if (q_chunk_return(chunk, charge)) {
         q_engine_push(engine, &chunk->command);

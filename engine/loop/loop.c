@@ -1,5 +1,7 @@
 #include "engine/loop/loop.h"
 
+#define SPIN_STEP_NS 10 // less than any step of a spin takes
+
 // Identity of a thread: a number drawn once, never its address or id, which the next thread may get.
 static _Atomic(uint64_t) the_last_thread;
 static _Thread_local uint64_t this_thread; // 0: not drawn yet
@@ -62,9 +64,10 @@ static void run_tasks(struct q_list *tasks) {
 }
 
 // A request that is begun goes out with the next kernel entry. What comes on its connection between the last look at
-// the kernel and that entry would be taken for its answer, as nobody can tell the two apart. The steps between them take
-// microseconds; the host's code may take any time. Longer than this, and there is another look.
-#define STALE_NS (100 * Q_NS_PER_US)
+// the kernel and that entry would be taken for its answer, as nobody can tell the two apart. The loop's own steps take
+// what they take, much less than this in all; the host's code may take any time. When it took longer, there is another
+// look.
+#define STALE_NS Q_NS_PER_MS
 
 void q_loop_host_took(struct q_loop *loop, uint64_t since_ns) {
     loop->is_stale |= q_clock_now(loop->clock) - since_ns > STALE_NS;
@@ -74,6 +77,9 @@ void q_loop_say_farewells(struct q_loop *loop) {
     if (!q_list_is_empty(&loop->farewells)) {
         uint64_t since_ns = q_clock_now(loop->clock);
         run_tasks(&loop->farewells);
+        if (loop->steps->on_farewells != NULL) {
+            loop->steps->on_farewells(loop->owner);
+        }
         q_loop_host_took(loop, since_ns);
     }
 }
@@ -103,12 +109,32 @@ static bool run_timers(struct q_loop *loop) {
     return were_due;
 }
 
+// Looks for work without sleeping, for hosts that pay a core for latency: a wake-up costs more than most answers take on
+// a short way. Bounded by count, too, should the clock stand.
+static void spin(struct q_loop *loop, uint64_t deadline_ns) {
+    uint64_t end_ns = loop->now_ns + loop->spin_ns;
+    end_ns = deadline_ns < end_ns ? deadline_ns : end_ns;
+    q_io_flush(loop->io); // or nobody would answer
+    for (uint64_t left = loop->spin_ns / SPIN_STEP_NS; left > 0; left--) {
+        if (q_io_has_news(loop->io) || loop->steps->has_commands(loop->owner) || q_clock_now(loop->clock) >= end_ns) {
+            return;
+        }
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+    }
+}
+
 // Hands the kernel what the last tick started, sleeps if there is nothing to do, and brings back what is done. True:
 // nothing was to be done, and nothing came.
 static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
     struct q_io_turn turn = {.now_ns = loop->now_ns, .deadline_ns = q_wheel_next(&loop->wheel)};
-    turn.is_idle = loop->is_open && !loop->has_more && q_list_is_empty(out_done) && turn.deadline_ns > loop->now_ns &&
-                   loop->steps->park(loop->owner, &turn.bell_value);
+    bool has_nothing = loop->is_open && !loop->has_more && q_list_is_empty(out_done) && turn.deadline_ns > loop->now_ns;
+    if (has_nothing && may_sleep && loop->spin_ns > 0) {
+        spin(loop, turn.deadline_ns);
+        turn.now_ns = q_clock_now(loop->clock); // the wait is reckoned from here
+    }
+    turn.is_idle = has_nothing && turn.deadline_ns > turn.now_ns && loop->steps->park(loop->owner, &turn.bell_value);
     turn.may_sleep = may_sleep && turn.is_idle;
     enum q_io_rest rest = q_io_turn(loop->io, &turn, out_done);
     loop->has_more = rest != Q_IO_REST_NONE;

@@ -27,6 +27,10 @@ struct q_loop_steps {
     bool (*publish)(void *owner);
     // Tries to fall asleep: false when commands came in meanwhile. Gives the doorbell's value from before.
     bool (*park)(void *owner, uint32_t *out_bell_value);
+    // Whether commands wait. Asked again and again by a loop that spins.
+    bool (*has_commands)(void *owner);
+    // Farewells were said: functions of the host's have run, and may have forked. NULL: nobody asks.
+    void (*on_farewells)(void *owner);
 };
 
 struct q_loop {
@@ -39,6 +43,7 @@ struct q_loop {
     struct q_list farewells; // tasks of the publish step
     uint64_t now_ns; // read once per tick; all code below uses this
     uint64_t ticks;
+    uint64_t spin_ns; // how long to look for work before a sleep; the owner's to set
     bool has_more;   // the last tick left something to do at once: the next one must not sleep
     bool is_behind;  // the last turn left completions that had come before it
     bool is_idle;    // the last tick found nothing to do, and left the queue parked and the doorbell armed

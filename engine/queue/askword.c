@@ -13,11 +13,12 @@ static uint64_t generation_of(uint64_t word) { return word >> GENERATION_SHIFT; 
 
 static uint64_t next_of(uint64_t word) { return (generation_of(word) + 1) << GENERATION_SHIFT; }
 
-uint64_t q_askword_open(struct q_askword *w) {
+uint64_t q_askword_open(struct q_askword *w, uint64_t first) {
+    Q_ASSERT(first != 0);
     // Relaxed: nobody but the loop changes a word that is neither open nor pinned.
     uint64_t word = atomic_load_explicit(&w->word, memory_order_relaxed);
     Q_CHECK((word & (OPEN | PINNED)) == 0);
-    uint64_t generation = generation_of(word) == 0 ? 1 : generation_of(word);
+    uint64_t generation = generation_of(word) == 0 ? first : generation_of(word);
     // Release: a thread that answers sees the node ready.
     atomic_store_explicit(&w->word, generation << GENERATION_SHIFT | OPEN, memory_order_release);
     return generation;
@@ -53,6 +54,10 @@ void q_askword_withdraw(struct q_askword *w) {
         Q_HOOK("askword.withdraw.before_cas");
     } while (!atomic_compare_exchange_weak_explicit(&w->word, &seen, next_of(seen), memory_order_relaxed,
                                                     memory_order_relaxed));
+}
+
+uint64_t q_askword_generation(const struct q_askword *w) {
+    return generation_of(atomic_load_explicit(&w->word, memory_order_relaxed));
 }
 
 bool q_askword_is_pinned(const struct q_askword *w) {

@@ -19,8 +19,9 @@
 // A withdrawal that finds the pin came too late: the answer is on its way, and whoever takes it must find out that nobody
 // waits for it any more.
 //
-// A word of zeros is a slot that never asked. Generation 0 is never open. Generations do not wrap: a slot that asked a
-// question each microsecond would need half a year.
+// A word of zeros is a slot that never asked. Generation 0 is never open. All slots of an array begin with the same
+// generation, which is theirs to choose (`first`): so that what another array gave out names no question here. Generations
+// do not come back to it: a slot that asked a question each microsecond would need half a year.
 //
 // Thread-free: each function names its caller. Model: tests/model/askword.pml.
 #ifndef QUOIT_ENGINE_QUEUE_ASKWORD_H
@@ -45,9 +46,10 @@ enum q_ask_result {
     Q_ASK_STALE,   // the question is gone; nothing was changed, and nothing of the slot may be touched
 };
 
-// q_askword_open opens the slot's next question and returns its generation. No question stands and no answer is on its
-// way (checked). From here on whoever knows (or guesses) the token may answer, so the node must be ready. Loop thread.
-uint64_t q_askword_open(struct q_askword *w);
+// q_askword_open opens the slot's next question and returns its generation: `first`, which is not 0, if it never asked.
+// No question stands and no answer is on its way (checked). From here on whoever knows (or guesses) the token may answer,
+// so the node must be ready. Loop thread.
+uint64_t q_askword_open(struct q_askword *w, uint64_t first);
 
 // q_askword_try_answer answers the question `generation` with `answer` (1 to 3). Any thread; async-signal-safe;
 // idempotent. With Q_ASK_PUSH the caller must push the slot's answer node; it may not touch the slot after that push.
@@ -56,6 +58,9 @@ Q_MUST_USE enum q_ask_result q_askword_try_answer(struct q_askword *w, uint64_t 
 // q_askword_withdraw ends the question that stands, if one does: nobody can answer it any more. When an answer is on its
 // way, it changes nothing. Loop thread.
 void q_askword_withdraw(struct q_askword *w);
+
+// q_askword_generation gives the generation of the question that stands, or stands next; 0: it never asked. Who may open.
+uint64_t q_askword_generation(const struct q_askword *w);
 
 // q_askword_is_pinned says whether the answer node is, or is about to be, in the queue. Once a question was withdrawn,
 // false stays false until the next one opens. Loop thread.

@@ -18,11 +18,17 @@ bool q_slotfree_init(struct q_slotfree *f, const struct q_alloc *alloc, uint32_t
     return true;
 }
 
+size_t q_slotfree_size(uint32_t capacity) { return capacity * sizeof(_Atomic(uint32_t)); }
+
+void q_slotfree_init_in(struct q_slotfree *f, void *memory, uint32_t capacity) {
+    Q_CHECK(capacity > 0 && capacity < Q_SLOTFREE_NONE);
+    *f = (struct q_slotfree){.next = memory, .capacity = capacity};
+}
+
 void q_slotfree_deinit(struct q_slotfree *f) {
-    if (f->next == NULL) {
-        return;
+    if (f->alloc != NULL) {
+        q_alloc_free(f->alloc, (void *)f->next, q_slotfree_size(f->capacity));
     }
-    q_alloc_free(f->alloc, (void *)f->next, f->capacity * sizeof *f->next);
     *f = (struct q_slotfree){0};
 }
 

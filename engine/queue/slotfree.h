@@ -22,7 +22,7 @@
 #define Q_SLOTFREE_NONE UINT32_MAX
 
 struct q_slotfree {
-    const struct q_alloc *alloc;
+    const struct q_alloc *alloc; // NULL: the memory is the caller's
     _Atomic(uint32_t) *next; // per slot: index + 1 of the slot below, 0 for none
     uint32_t capacity;
     char unused_behind_constants[Q_CACHE_LINE];
@@ -34,6 +34,13 @@ struct q_slotfree {
 // q_slotfree_init makes all of `capacity` slots free; capacity < Q_SLOTFREE_NONE. It allocates 4 bytes a slot. False
 // when out of memory; the list is then in its zero state.
 Q_MUST_USE bool q_slotfree_init(struct q_slotfree *f, const struct q_alloc *alloc, uint32_t capacity);
+
+// q_slotfree_size gives the bytes that q_slotfree_init_in needs.
+size_t q_slotfree_size(uint32_t capacity);
+
+// q_slotfree_init_in is q_slotfree_init in the caller's memory, which holds zeros, is aligned to 4 and outlives the list. It
+// cannot fail; nothing of that memory is touched before its slot is.
+void q_slotfree_init_in(struct q_slotfree *f, void *memory, uint32_t capacity);
 
 // q_slotfree_deinit frees the array. Nobody may use the list any more. Legal on a zeroed list.
 void q_slotfree_deinit(struct q_slotfree *f);

@@ -38,12 +38,13 @@ static uint64_t with_credit(uint64_t word, uint64_t bytes) {
     return (word & ~CREDIT_MASK) | (field << CREDIT_SHIFT);
 }
 
-uint32_t q_slotword_open(struct q_slotword *w) {
+uint32_t q_slotword_open(struct q_slotword *w, uint32_t first) {
+    Q_ASSERT(first != 0);
     // Relaxed: the free list handed the slot over, so the last word written to it is visible; and nobody else changes a
     // word that is not live.
     uint64_t word = atomic_load_explicit(&w->word, memory_order_relaxed);
     Q_CHECK((word & ~(UINT64_C(0xffffffff) << GENERATION_SHIFT)) == 0);
-    uint32_t generation = generation_of(word) == 0 ? 1 : generation_of(word);
+    uint32_t generation = generation_of(word) == 0 ? first : generation_of(word);
     // Release: a thread that pins the slot sees its nodes ready.
     atomic_store_explicit(&w->word, (uint64_t)generation << GENERATION_SHIFT | LIVE, memory_order_release);
     return generation;
@@ -104,7 +105,10 @@ uint64_t q_slotword_take_credit(struct q_slotword *w) {
     return credit_of(before);
 }
 
-enum q_retire_result q_slotword_try_retire(struct q_slotword *w, uint32_t generation) {
+static uint32_t behind(uint32_t generation) { return generation == UINT32_MAX ? 1 : generation + 1; }
+
+enum q_retire_result q_slotword_try_retire(struct q_slotword *w, uint32_t generation, uint32_t first) {
+    bool is_last = behind(generation) == first;
     uint64_t seen = atomic_load_explicit(&w->word, memory_order_relaxed);
     uint64_t wanted;
     do {
@@ -113,9 +117,9 @@ enum q_retire_result q_slotword_try_retire(struct q_slotword *w, uint32_t genera
             return Q_RETIRE_PINNED;
         }
         Q_ASSERT((seen & CREDIT_MASK) == 0);
-        wanted = (uint64_t)(generation == UINT32_MAX ? generation : generation + 1) << GENERATION_SHIFT;
+        wanted = (uint64_t)(is_last ? generation : behind(generation)) << GENERATION_SHIFT;
         Q_HOOK("slotword.retire.before_cas");
     } while (!atomic_compare_exchange_weak_explicit(&w->word, &seen, wanted, memory_order_relaxed,
                                                     memory_order_relaxed));
-    return generation == UINT32_MAX ? Q_RETIRE_WORN_OUT : Q_RETIRE_DONE;
+    return is_last ? Q_RETIRE_WORN_OUT : Q_RETIRE_DONE;
 }

@@ -22,7 +22,9 @@
 // open on. The loop remembers the cancel, and obeys it at the submit.
 //
 // A word of zeros is a slot that was never used: memory of slots need not be touched before its first tenant.
-// Generation 0 is never live. A slot whose generation would wrap is worn out and never opened again.
+// Generation 0 is never live. All slots of an array begin with the same generation, which is theirs to choose (`first`): so
+// that what another array gave out names nobody here. A slot whose generation would come back to it is worn out and never
+// opened again.
 //
 // Thread-free: each function names its caller. Model: tests/model/slotword.pml.
 #ifndef QUOIT_ENGINE_QUEUE_SLOTWORD_H
@@ -57,9 +59,9 @@ enum q_retire_result {
 };
 
 // q_slotword_open gives the slot, just taken from the free list, to its next tenant and returns the tenant's
-// generation. From here on whoever knows (or guesses) the handle may pin the slot, so everything in the slot that
-// those need, the nodes, must be ready. The thread that took the slot.
-uint32_t q_slotword_open(struct q_slotword *w);
+// generation: `first`, which is not 0, if the slot was never used. From here on whoever knows (or guesses) the handle may
+// pin the slot, so everything in the slot that those need, the nodes, must be ready. The thread that took the slot.
+uint32_t q_slotword_open(struct q_slotword *w, uint32_t first);
 
 // q_slotword_is_live says whether `generation` names the tenant now; it may be over in the next moment. Any thread.
 bool q_slotword_is_live(const struct q_slotword *w, uint32_t generation);
@@ -80,8 +82,9 @@ Q_MUST_USE enum q_grant_result q_slotword_grant(struct q_slotword *w, uint32_t g
 // unpins. The node's `next` must have been read: from here on it may be pushed again. Loop thread.
 uint64_t q_slotword_take_credit(struct q_slotword *w);
 
-// q_slotword_try_retire ends the tenant's life, unless the slot is pinned. `generation` must be live (checked).
-// Loop thread, or the thread that opened the slot if its submit was refused.
-Q_MUST_USE enum q_retire_result q_slotword_try_retire(struct q_slotword *w, uint32_t generation);
+// q_slotword_try_retire ends the tenant's life, unless the slot is pinned. `generation` must be live (checked); `first` is as at
+// open. Loop thread, or the thread that opened the slot if its submit was refused.
+Q_MUST_USE enum q_retire_result q_slotword_try_retire(struct q_slotword *w, uint32_t generation,
+                                                      uint32_t first);
 
 #endif

@@ -77,7 +77,7 @@ static bool name_matches(const char *name, const char *known, size_t len) {
 }
 
 enum q_known q_known_find(struct q_slice name) {
-    if (name.len + 1 >= Q_COUNT_OF(k_first_of_length)) {
+    if (name.len >= Q_COUNT_OF(k_first_of_length) - 1) {
         return Q_KNOWN_NONE;
     }
     for (unsigned known = k_first_of_length[name.len]; known < k_first_of_length[name.len + 1]; known++) {

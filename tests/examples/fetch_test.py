@@ -289,12 +289,20 @@ class Redirects(unittest.TestCase):
             with self.subTest(location):
                 ran, requests = self.chain(302, location)
                 self.assertEqual((ran.report["error"], len(requests)), ("QUOIT_ERR_" + error, 1))
+                self.assertEqual((ran.report["status"], ran.report["headers"]), (302, []))  # what is known of the end
                 self.assertNotEqual(ran.code, 0)
+
+    def test_the_status_of_a_redirect_that_was_followed_is_no_result(self):
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            ran, _ = self.chain(302, b"http://127.0.0.1:%d/" % nobody.getsockname()[1])
+            self.assertEqual((ran.report["error"], ran.report["status"]), ("QUOIT_ERR_CONNECT_REFUSED", 0))
 
     def test_at_most_twenty_are_followed(self):
         with answering(lambda request: response(302, b"", b"Location: /again")) as server:
             ran = run("-L", server.url)
             self.assertEqual((ran.report["error"], len(server.requests)), ("QUOIT_ERR_TOO_MANY_REDIRECTS", 21))
+            self.assertEqual(ran.report["status"], 302)
         with answering(lambda request: response(302 if len(server.requests) <= 20 else 200, b"", b"Location: /x")) as server:
             self.assertEqual(run("-L", server.url).code, 0)
 

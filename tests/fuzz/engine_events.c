@@ -119,6 +119,7 @@ static void on_end(struct stage_request *request, const struct quoit_event *even
     }
     FUZZ_CHECK(summary->redirects == NULL || quoit_headers_count(summary->redirects) <= request->redirects_max);
     FUZZ_CHECK(summary->redirects == NULL || quoit_headers_count(summary->redirects) > 0);
+    FUZZ_CHECK(quoit_headers_count(summary->redirects) <= summary->num_redirects);
 }
 
 static void on_closed(struct stage_port *port) {

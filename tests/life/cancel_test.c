@@ -36,6 +36,8 @@ enum state {
     AWAITING,
     RECEIVING,
     PAUSED,     // receiving: no credit
+    ASKING,     // a redirect's head waits for the host's answer
+    UPGRADED,
     DISCARDING, // the body of a redirect
     ENDED,      // and its end not drained
     STATES,
@@ -52,6 +54,10 @@ enum actor {
 };
 
 static const struct bench_step k_reads_nothing[] = {{.kind = BENCH_WAIT}, {0}};
+#define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: talk\r\n\r\n"
+
+static const struct bench_step k_switches[] = {
+    {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHING}, {0}};
 static const struct bench_step k_half_a_redirect[] = {
     {.kind = BENCH_EXPECT_REQUEST},
     {.kind = BENCH_SEND, .bytes = "HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 10\r\n\r\n01234"},
@@ -65,6 +71,7 @@ static struct {
     struct bench_step reads_nothing[2];
     struct bench_scripted *full;
     struct bench_scripted *redirecting;
+    struct bench_scripted *switching;
     int fillers[NUM_FILLERS];
     enum state state;
     _Atomic int32_t code; // what the cancel gave
@@ -90,8 +97,9 @@ static int set_up(void **state) {
     scene.deaf = bench_server_start(&(struct bench_server_options){.backlog = 1});
     scene.full = bench_scripted_start_one(scene.reads_nothing);
     scene.redirecting = bench_scripted_start_one(k_half_a_redirect);
+    scene.switching = bench_scripted_start_one(k_switches);
     assert_true(scene.server != NULL && scene.other != NULL && scene.deaf != NULL);
-    assert_true(scene.full != NULL && scene.redirecting != NULL);
+    assert_true(scene.full != NULL && scene.redirecting != NULL && scene.switching != NULL);
     bench_server_set_accepting(scene.deaf, false);
     for (int i = 0; i < NUM_FILLERS; i++) {
         scene.fillers[i] = knock(bench_server_port(scene.deaf));
@@ -107,6 +115,7 @@ static int tear_down(void **state) {
     for (int i = 0; i < BENCH_SCRIPTED_CONNECTIONS_MAX; i++) {
         bench_gate_open(&scene.never); // a pass for each connection
     }
+    bench_scripted_stop(scene.switching);
     bench_scripted_stop(scene.redirecting);
     bench_scripted_stop(scene.full);
     bench_server_stop(scene.deaf);
@@ -137,6 +146,13 @@ static void keep(void *context, const void *data, size_t len) {
     (void)len;
 }
 
+static struct quoit_request *upgrade_request(void) {
+    char url[HOST_URL_MAX];
+    struct quoit_request *request = host_request("GET", bench_scripted_url(scene.switching, "/", url, sizeof url));
+    assert_int_equal(quoit_request_set_upgrade(request, "talk", 4), QUOIT_OK);
+    return request;
+}
+
 static struct quoit_request *request_for(enum state state) {
     static const char large[LARGE_BODY];
     char url[HOST_URL_MAX];
@@ -156,8 +172,11 @@ static struct quoit_request *request_for(enum state state) {
         assert_int_equal(quoit_request_set_credit(request, 0, 1), QUOIT_OK);
         return request;
     }
+    case UPGRADED: return upgrade_request();
+    case ASKING:
     case DISCARDING: {
-        struct quoit_redirect_options options = {.struct_size = sizeof options, .limit = 5};
+        struct quoit_redirect_options options = {
+            .struct_size = sizeof options, .limit = 5, .ask = state == ASKING};
         struct quoit_request *request =
             host_request("GET", bench_scripted_url(scene.redirecting, "/", url, sizeof url));
         assert_int_equal(quoit_request_set_redirects(request, &options), QUOIT_OK);
@@ -173,7 +192,8 @@ static void reach(enum state state) {
         [QUEUED] = QUOIT_STAGE_QUEUED,       [CONNECTING] = QUOIT_STAGE_CONNECTING,
         [SENDING] = QUOIT_STAGE_SENDING,     [AWAITING] = QUOIT_STAGE_AWAITING,
         [RECEIVING] = QUOIT_STAGE_RECEIVING, [PAUSED] = QUOIT_STAGE_PAUSED,
-        [DISCARDING] = QUOIT_STAGE_RECEIVING,
+        [DISCARDING] = QUOIT_STAGE_RECEIVING, [ASKING] = QUOIT_STAGE_ASKING,
+        [UPGRADED] = QUOIT_STAGE_RECEIVING,
     };
     if (state == QUEUED) {
         host_submit(&host, BLOCKER, request_for(AWAITING));
@@ -267,7 +287,8 @@ static void cancel_in(enum state state, enum actor actor) {
     } else {
         assert_int_equal(scene.code, QUOIT_OK);
         host_assert_failed(victim, QUOIT_ERR_CANCELED, QUOIT_PHASE_NONE);
-        assert_int_equal(victim->num_heads, state == RECEIVING || state == PAUSED);
+        bool has_head = state == RECEIVING || state == PAUSED || state == UPGRADED;
+        assert_int_equal(victim->num_heads, has_head);
         if (state != NEW) { // which the loop may have seen meanwhile
             assert_int_equal(victim->summary.failure.retry_safe, state == QUEUED || state == CONNECTING);
         }

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -498,6 +499,92 @@ static void a_fork_on_the_loop_thread_is_like_any_other(void **state) {
     bench_server_stop(server);
 }
 
+// --- children that go back into the loop ------------------------------------------------------------------------------
+
+enum { ORDERLY = 7 }; // the status of a child that came to where it should
+
+static pid_t returned; // from its callback, as if nothing had happened; 0 in the child, -1: not forked yet
+
+// The first exit handler to run, before any of a sanitizer that would look for what the parent's threads held.
+static void be_orderly(void) { _exit(ORDERLY); }
+
+static void fork_and_return(struct host *of, const struct quoit_event *event) {
+    (void)of;
+    if (event->type == QUOIT_EVENT_HEAD && returned < 0) {
+        fflush(NULL);
+        returned = fork();
+        if (returned == 0 && atexit(be_orderly) != 0) {
+            _exit(1);
+        }
+    }
+}
+
+static void fork_in_release(void *context, const void *data, size_t len) {
+    (void)data;
+    (void)len;
+    fork_and_return(NULL, context);
+}
+
+static int status_of_returned(void) {
+    int status = -1;
+    for (int left_ms = HOST_WAIT_MS; waitpid(returned, &status, WNOHANG) == 0; left_ms--) {
+        assert_true(left_ms > 0);
+        poll(NULL, 0, 1);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// Its only thread is the copy of the loop's, which ends; and with it the child, by exit.
+static void a_child_that_returns_into_the_loop_ends_with_its_thread(void **state) {
+    char url[HOST_URL_MAX];
+    (void)state;
+    struct bench_server *server = bench_server_start(NULL);
+    assert_non_null(server);
+    bench_server_url(server, "/size/50000", url, sizeof url);
+    for (int in_release = 0; in_release < 2; in_release++) {
+        struct quoit_event head = {.type = QUOIT_EVENT_HEAD};
+        struct quoit_request *request = host_request("POST", url);
+        returned = -1;
+        host_start(&host, NULL, &(struct quoit_port_options){.mode = QUOIT_PORT_INLINE});
+        host.on_event = in_release ? NULL : fork_and_return;
+        if (in_release) {
+            assert_int_equal(quoit_request_set_body(request, "x", 1, fork_in_release, &head), QUOIT_OK);
+        }
+        host_submit(&host, 0, request);
+        host_assert_done(host_wait(&host, 0), 50000);
+        host_stop(&host); // the release, too, has come
+        assert_true(returned > 0);
+        assert_int_equal(status_of_returned(), ORDERLY);
+    }
+    bench_server_stop(server);
+}
+
+// The tick that it is in says so, and it is a child like any other.
+static void a_child_that_returns_into_a_tick_is_told_there(void **state) {
+    char url[HOST_URL_MAX];
+    (void)state;
+    struct bench_server *server = bench_server_start(NULL);
+    assert_non_null(server);
+    bench_server_url(server, "/size/50000", url, sizeof url);
+    returned = -1;
+    host_start(&host, &(struct quoit_engine_options){.mode = QUOIT_ENGINE_HOST_DRIVEN},
+               &(struct quoit_port_options){.mode = QUOIT_PORT_INLINE});
+    host.on_event = fork_and_return;
+    host_get(&host, 0, url);
+    while (returned < 0) {
+        int32_t code = quoit_engine_tick(host.engine);
+        if (returned == 0) {
+            bool is_told = code == -QUOIT_ERR_FORKED && quoit_engine_tick(host.engine) == -QUOIT_ERR_FORKED;
+            _exit(is_told && quoit_engine_close(host.engine, 0) == QUOIT_ERR_FORKED ? ORDERLY : 1);
+        }
+        assert_true(code >= 0);
+    }
+    host_assert_done(host_wait(&host, 0), 50000);
+    assert_int_equal(status_of_returned(), ORDERLY);
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #if LIFE_CHILD_HAS_THREADS
@@ -511,6 +598,8 @@ int main(void) {
         cmocka_unit_test(so_it_is_on_every_rung),
         cmocka_unit_test(the_peer_sees_the_end_when_the_parent_closes_and_not_when_the_child_ends),
         cmocka_unit_test(a_fork_on_the_loop_thread_is_like_any_other),
+        cmocka_unit_test(a_child_that_returns_into_the_loop_ends_with_its_thread),
+        cmocka_unit_test(a_child_that_returns_into_a_tick_is_told_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

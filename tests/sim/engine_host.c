@@ -577,7 +577,8 @@ void world_describe(struct world *world) {
         if (request->has_ended) {
             continue;
         }
-        const struct q_request *slot = &engine->port_env.requests.slots[(uint32_t)request->handle.id];
+        uint32_t generation;
+        const struct q_request *slot = q_requests_find(&engine->port_env.requests, request->handle, &generation);
         const struct q_h1_conn *h1 = (const struct q_h1_conn *)(const void *)slot->exchange.conn;
         fprintf(stderr, "request %u: %s kind %d origin %d count %llu body %llu, %llu received, manual %d, port %u; ",
                 request->number, request->method, (int)request->kind, (int)request->origin,

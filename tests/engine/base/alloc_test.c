@@ -70,6 +70,14 @@ static void an_array_too_large_to_count_is_refused_unasked(void **state) {
     assert_int_equal(ledger.calls, 0);
 }
 
+static void a_copy_without_room_for_its_nul_is_refused_unasked(void **state) {
+    (void)state;
+    struct ledger ledger;
+    struct q_alloc alloc = count_with(&ledger);
+    assert_null(q_alloc_copy(&alloc, "a", SIZE_MAX));
+    assert_int_equal(ledger.calls, 0);
+}
+
 static void a_copy_ends_with_a_nul(void **state) {
     (void)state;
     struct ledger ledger;
@@ -103,6 +111,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_memory_is_zeroed),
         cmocka_unit_test(an_array_too_large_to_count_is_refused_unasked),
+        cmocka_unit_test(a_copy_without_room_for_its_nul_is_refused_unasked),
         cmocka_unit_test(a_copy_ends_with_a_nul),
         cmocka_unit_test(out_of_memory_is_null_everywhere),
         cmocka_unit_test(freeing_nothing_is_nothing),

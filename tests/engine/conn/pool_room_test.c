@@ -276,6 +276,108 @@ static void of_those_whose_connection_has_gone_the_last_waits(void **state) {
     free(askers);
 }
 
+// --- attempts whose own waiter has gone --------------------------------------------------------------------------------
+
+static uint64_t until_failed(struct asker *asker) {
+    uint64_t start_ns = q_sim_now(asker->s->rig.sim);
+    conn_rig_until(&asker->s->rig, &asker->has_failed);
+    assert_int_equal(asker->error.code, Q_ERR_TIMEOUT_CONNECT);
+    assert_int_equal(asker->error.phase, Q_PHASE_CONNECT);
+    return (q_sim_now(asker->s->rig.sim) - start_ns) / Q_NS_PER_MS;
+}
+
+// The attempt of one that was cancelled goes on, with a bound that was the other one's.
+static void who_waits_for_anothers_attempt_is_under_its_own_bound(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){0});
+    struct asker *askers = new_askers(&s, 3);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_BLACKHOLE, 0);
+    askers[0].lease.connect_timeout_ns = 20 * Q_NS_PER_S;
+    ask(&askers[0], POOL_RIG_HOME);
+    run_a_moment(&s);
+    q_pool_cancel(&s.pool, &askers[0].lease);
+    for (size_t i = 1; i < 3; i++) { // the second one finds an attempt that has outlived its second waiter
+        askers[i].lease.connect_timeout_ns = Q_NS_PER_S;
+        assert_int_equal(ask(&askers[i], POOL_RIG_HOME), Q_LEASE_WAITING);
+        assert_string_equal(askers[i].dialing, "+"); // from inside the call
+        uint64_t took_ms = until_failed(&askers[i]);
+        assert_true(took_ms >= 1000 && took_ms < 1010);
+    }
+    assert_int_equal(s.pool.stats.opened, 1);
+    pool_rig_close(&s);
+    free(askers);
+}
+
+// Whoever leaves the line: the one behind it has waited because of the limit, and does so no more.
+static void an_attempt_is_the_next_ones_when_its_own_waiter_leaves(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_per_origin_max = 1});
+    struct asker *askers = new_askers(&s, 3);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_BLACKHOLE, 0);
+    askers[0].lease.connect_timeout_ns = 20 * Q_NS_PER_S;
+    for (size_t i = 0; i < 3; i++) {
+        ask(&askers[i], POOL_RIG_HOME);
+        assert_string_equal(askers[i].dialing, i == 0 ? "+" : "");
+    }
+    q_pool_cancel(&s.pool, &askers[0].lease); // one goes by its host's word
+    assert_string_equal(askers[1].dialing, "+");
+    assert_string_equal(askers[2].dialing, "");
+    assert_in_range(until_failed(&askers[1]), 5000, 5010); // and one by its own bound
+    assert_string_equal(askers[2].dialing, "+");
+    assert_in_range(until_failed(&askers[2]), 5000, 5010);
+    assert_int_equal(s.pool.stats.opened, 1);
+    pool_rig_close(&s);
+    free(askers);
+}
+
+static void an_attempt_is_the_next_ones_when_another_connection_serves_the_first(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_per_origin_max = 2});
+    struct asker *askers = new_askers(&s, 3);
+    s.rig.response = NULL;
+    ask(&askers[0], POOL_RIG_HOME);
+    run_a_moment(&s);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_BLACKHOLE, 0);
+    ask(&askers[1], POOL_RIG_HOME);
+    ask(&askers[2], POOL_RIG_HOME);
+    assert_string_equal(askers[1].dialing, "+");
+    assert_string_equal(askers[2].dialing, "");
+    answer(&s, 0);
+    until_over(&askers[0]);
+    assert_true(askers[1].is_leased);
+    assert_string_equal(askers[2].dialing, "+");
+    assert_in_range(until_failed(&askers[2]), 5000, 5010);
+    answer(&s, 0);
+    until_over(&askers[1]);
+    pool_rig_close(&s);
+    free(askers);
+}
+
+// An attempt that took too long is made again for those who counted on it, and is nobody else's.
+static void an_attempt_that_took_too_long_is_made_again_for_its_own_waiter(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_per_origin_max = 1});
+    struct asker *askers = new_askers(&s, 3);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_BLACKHOLE, 0);
+    askers[0].lease.connect_timeout_ns = 100 * Q_NS_PER_MS;
+    for (size_t i = 0; i < 3; i++) {
+        ask(&askers[i], POOL_RIG_HOME);
+    }
+    q_pool_cancel(&s.pool, &askers[0].lease);
+    conn_rig_run_for(&s.rig, Q_NS_PER_S);
+    assert_int_equal(s.pool.stats.opened, 2);
+    assert_string_equal(askers[1].dialing, "+");
+    assert_string_equal(askers[2].dialing, "");
+    until_failed(&askers[1]);
+    until_failed(&askers[2]);
+    pool_rig_close(&s);
+    free(askers);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(room_for_two_serves_two),
@@ -286,6 +388,10 @@ int main(void) {
         cmocka_unit_test(who_is_served_first_takes_nobody_elses_connection),
         cmocka_unit_test(whose_connection_goes_to_another_is_told_and_its_bound_stops),
         cmocka_unit_test(of_those_whose_connection_has_gone_the_last_waits),
+        cmocka_unit_test(who_waits_for_anothers_attempt_is_under_its_own_bound),
+        cmocka_unit_test(an_attempt_is_the_next_ones_when_its_own_waiter_leaves),
+        cmocka_unit_test(an_attempt_is_the_next_ones_when_another_connection_serves_the_first),
+        cmocka_unit_test(an_attempt_that_took_too_long_is_made_again_for_its_own_waiter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,6 +139,7 @@ static void redirects_are_followed_to_their_end_and_told(void **state) {
     assert_int_equal(record->status, 200);
     assert_int_equal(record->num_heads, 1); // of the followed ones nothing is seen
     assert_int_equal(hops_told, 3);
+    assert_int_equal(record->summary.num_redirects, 3);
     assert_non_null(strstr(last_hop, "/redirect/0"));
     assert_int_equal(host_info(&the_host).connections_opened, 1); // their bodies were read, so the connection lives
 }
@@ -148,6 +149,8 @@ static void one_redirect_too_many_is_a_typed_error(void **state) {
     const struct host_record *record = follow("/redirect/3", 2);
     host_assert_failed(record, QUOIT_ERR_TOO_MANY_REDIRECTS, QUOIT_PHASE_HEAD);
     assert_int_equal(hops_told, 2);
+    assert_int_equal(record->summary.num_redirects, 2);
+    assert_int_equal(record->summary.status, 302); // of the one that was not followed
 }
 
 static void without_a_limit_a_redirect_is_a_response(void **state) {

@@ -237,6 +237,25 @@ static void the_thread_has_a_name_and_takes_no_signals(void **state) {
     host_stop(&host);
 }
 
+// Beside hosts that submit, cancel and close while it looks for work.
+static void an_engine_that_spins_serves_as_any_other(void **state) {
+    enum { NUM = 60 };
+    (void)state;
+    char url[HOST_URL_MAX];
+    struct bench_server *server = server_start(url, "/size/1000");
+    host_start(&host, &(struct quoit_engine_options){.spin_us = 1000}, NULL);
+    for (uint32_t i = 0; i < NUM; i++) {
+        host_get(&host, i, url);
+        if (i % 3 == 0) {
+            assert_int_equal(quoit_cancel(host.engine, host.records[i].handle), QUOIT_OK);
+        }
+        const struct host_record *record = host_wait(&host, i);
+        assert_true(record->end_type == QUOIT_EVENT_DONE || i % 3 == 0);
+    }
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(engines_come_and_go_with_requests_in_flight),
@@ -247,6 +266,7 @@ int main(void) {
         cmocka_unit_test(an_inline_callback_may_close_but_not_destroy_its_engine),
         cmocka_unit_test(an_inline_callback_may_submit),
         cmocka_unit_test(a_callback_that_was_not_given_is_refused),
+        cmocka_unit_test(an_engine_that_spins_serves_as_any_other),
         cmocka_unit_test(the_thread_has_a_name_and_takes_no_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

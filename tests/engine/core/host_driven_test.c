@@ -55,6 +55,31 @@ static void nothing_happens_between_ticks(void **state) {
     bench_server_stop(server);
 }
 
+// What a slot's last tenant left behind is never told of the next one, which the loop has not seen yet.
+static void a_request_that_no_tick_has_seen_tells_nothing_of_another(void **state) {
+    (void)state;
+    struct bench_server *server = server_start("/size/10?delay_ms=5");
+    struct quoit_engine_options options = k_driven;
+    options.requests_max = 1;
+    host_start(&host, &options, NULL);
+    host_get(&host, 0, the_url);
+    host_assert_done(host_wait(&host, 0), 10);
+    assert_true(host.records[0].summary.spent_ns[QUOIT_STAGE_AWAITING] > 0);
+    host_until(&host, host_is_pending, 0);
+    host_get(&host, 1, the_url);
+    assert_int_equal((uint32_t)host.records[1].handle.id, (uint32_t)host.records[0].handle.id); // the same slot
+    struct quoit_request_state now = {.struct_size = sizeof now};
+    assert_int_equal(quoit_request_state(host.engine, host.records[1].handle, &now), QUOIT_OK);
+    assert_int_equal(now.stage, QUOIT_STAGE_NONE);
+    assert_int_equal(now.stage_ns, 0);
+    for (int stage = 0; stage < QUOIT_STAGES; stage++) {
+        assert_int_equal(now.spent_ns[stage], 0);
+    }
+    host_assert_done(host_wait(&host, 1), 10);
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
 static void timeouts_bound_the_wait(void **state) {
     (void)state;
     struct bench_server *server = server_start("/size/1?silent=1");
@@ -185,6 +210,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_poll_loop_drives_requests_in_both_port_modes),
         cmocka_unit_test(nothing_happens_between_ticks),
+        cmocka_unit_test(a_request_that_no_tick_has_seen_tells_nothing_of_another),
         cmocka_unit_test(timeouts_bound_the_wait),
         cmocka_unit_test(the_first_thread_that_ticks_is_the_loop_thread),
         cmocka_unit_test(a_tick_inside_a_tick_is_refused),

@@ -93,6 +93,17 @@ struct row {
 #define ROW(field, most)                                                                                               \
     { offsetof(struct quoit_engine_options, field), (most) }
 
+static void who_never_sleeps_does_not_spin(void **state) {
+    (void)state;
+    struct quoit_engine_options out;
+    struct quoit_engine_options in = {.struct_size = sizeof in, .mode = QUOIT_ENGINE_HOST_DRIVEN, .spin_us = 1};
+    assert_int_equal(q_options_of_engine(&in, &out), Q_ERR_INVALID_ARGUMENT);
+    in.mode = QUOIT_ENGINE_THREAD;
+    assert_int_equal(q_options_of_engine(&in, &out), 0);
+    in.reserved2 = 1;
+    assert_int_equal(q_options_of_engine(&in, &out), Q_ERR_INVALID_ARGUMENT);
+}
+
 static void every_number_has_its_bound(void **state) {
     static const struct row k_rows[] = {
         ROW(mode, QUOIT_ENGINE_HOST_DRIVEN),
@@ -101,6 +112,7 @@ static void every_number_has_its_bound(void **state) {
         ROW(connections_per_origin_max, 1u << 19),
         ROW(waiters_per_origin_max, 1u << 20),
         ROW(idle_timeout_ms, 86400000),
+        ROW(spin_us, 1000),
         ROW(head_bytes_max, 262144),
         ROW(headers_max, 1024),
         ROW(log_level, 4),
@@ -186,6 +198,7 @@ int main(void) {
         cmocka_unit_test(a_shorter_struct_is_filled_up),
         cmocka_unit_test(a_longer_struct_is_taken_as_long_as_its_tail_is_zero),
         cmocka_unit_test(sizes_that_no_version_has_are_refused),
+        cmocka_unit_test(who_never_sleeps_does_not_spin),
         cmocka_unit_test(every_number_has_its_bound),
         cmocka_unit_test(memory_has_a_least),
         cmocka_unit_test(half_an_allocator_is_none),

@@ -302,7 +302,10 @@ static void *release_some(void *argument) {
     struct releaser *releaser = argument;
     for (size_t i = taken.count; i-- > 0;) { // backwards
         if (i % releaser->step == releaser->first) {
+            struct quoit_slice copy = taken.slices[i];
             releaser->code |= quoit_slice_release(host.engine, &taken.slices[i]);
+            // Of no harm to those that share its chunk, whether that is still there or not.
+            releaser->code |= quoit_slice_release(host.engine, &copy) != QUOIT_ERR_INVALID_ARGUMENT;
         }
     }
     return NULL;
@@ -375,6 +378,85 @@ static void only_a_drained_event_of_this_port_can_be_taken(void **state) {
     bench_server_stop(server);
 }
 
+// --- two threads on one draining side ----------------------------------------------------------------------------------
+
+static int32_t codes_of_stranger[4];
+
+static void drain_alone(void *context) {
+    struct quoit_event events[8];
+    *(int32_t *)context = quoit_port_drain(host.port, events, sizeof events[0], 8);
+}
+
+static void wait_alone(void *context) {
+    struct quoit_event event;
+    *(int32_t *)context = quoit_port_wait(host.port, &event, sizeof event, 1, 1);
+}
+
+static void come_in_between(void *context) {
+    struct quoit_event event = {.type = QUOIT_EVENT_DATA};
+    struct quoit_slice slice;
+    (void)context;
+    codes_of_stranger[0] = -quoit_port_drain(host.port, &event, sizeof event, 1);
+    codes_of_stranger[1] = -quoit_port_wait(host.port, &event, sizeof event, 1, -1);
+    codes_of_stranger[2] = quoit_port_advance(host.port);
+    codes_of_stranger[3] = quoit_port_take(host.port, &event, &slice);
+}
+
+static void a_second_draining_thread_is_told_so(void **state) {
+    static const struct q_schedule_rule k_in_drain[] = {{"stranger:start", "host:core.drain.behind_arm"},
+                                                        {"host:core.drain.behind_arm", "stranger:end"}};
+    static const struct q_schedule_rule k_in_wait[] = {{"stranger:start", "host:core.wait.before_poll"},
+                                                       {"host:core.wait.before_poll", "stranger:end"}};
+    (void)state;
+    struct bench_server *server = server_start("/size/10");
+    for (int waits = 0; waits < 2; waits++) {
+        int32_t count = -1;
+        host_start(&host, NULL, NULL);
+        memset(codes_of_stranger, 0, sizeof codes_of_stranger);
+        const struct q_schedule_actor actors[] = {{"host", waits ? wait_alone : drain_alone, &count},
+                                                  {"stranger", come_in_between, NULL}};
+        assert_true(q_schedule_run(waits ? k_in_wait : k_in_drain, 2, actors, 2));
+        assert_int_equal(count, 0);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(codes_of_stranger[i], QUOIT_ERR_WRONG_THREAD);
+        }
+        host_get(&host, 0, the_url); // and nothing has come of it
+        host_assert_done(host_wait(&host, 0), 10);
+        host_stop(&host);
+    }
+    bench_server_stop(server);
+}
+
+static int32_t code_of_take;
+
+static void *take_elsewhere(void *argument) {
+    struct quoit_slice slice;
+    code_of_take = quoit_port_take(host.port, argument, &slice);
+    return NULL;
+}
+
+static void take_on_another_thread(struct host *of, const struct quoit_event *event) {
+    (void)of;
+    if (event->type == QUOIT_EVENT_DATA) {
+        pthread_t thread;
+        struct quoit_event copy = *event;
+        Q_CHECK(pthread_create(&thread, NULL, take_elsewhere, &copy) == 0);
+        pthread_join(thread, NULL);
+    }
+}
+
+static void an_inline_event_is_taken_inside_its_callback_alone(void **state) {
+    (void)state;
+    struct bench_server *server = server_start("/size/10");
+    host_start(&host, NULL, &(struct quoit_port_options){.mode = QUOIT_PORT_INLINE});
+    host.on_event = take_on_another_thread;
+    host_get(&host, 0, the_url);
+    host_assert_done(host_wait(&host, 0), 10);
+    assert_int_equal(code_of_take, QUOIT_ERR_WRONG_THREAD);
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_host_with_epoll_is_woken_for_everything),
@@ -386,6 +468,8 @@ int main(void) {
         cmocka_unit_test(waiting_for_more_before_advancing_is_refused),
         cmocka_unit_test(taken_pieces_are_released_by_other_threads_in_any_order),
         cmocka_unit_test(only_a_drained_event_of_this_port_can_be_taken),
+        cmocka_unit_test(a_second_draining_thread_is_told_so),
+        cmocka_unit_test(an_inline_event_is_taken_inside_its_callback_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "bench/server/gate.h"
 #include "bench/server/scripted.h"
 #include "bench/server/server.h"
+#include "engine/core/engine.h"
 
 enum { BUFFER = 16384 };
 
@@ -416,8 +417,26 @@ static void an_old_server_is_told_as_such(void **state) {
     bench_scripted_stop(server);
 }
 
+// Five connections for each of 65 hops do not fit the public field.
+static void attempts_beyond_what_is_told_are_told_as_the_most(void **state) {
+    char url[HOST_URL_MAX];
+    (void)state;
+    struct bench_server *server = bench_server_start(NULL);
+    assert_non_null(server);
+    host_start(&host, &(struct quoit_engine_options){.mode = QUOIT_ENGINE_HOST_DRIVEN, .requests_max = 1}, NULL);
+    host_get(&host, 0, bench_server_url(server, "/size/10", url, sizeof url));
+    assert_true(quoit_engine_tick(host.engine) >= 0); // it has begun, and waits for its connection
+    struct q_engine *engine = q_table_entry_of(host.engine)->engine;
+    engine->port_env.requests.slots[0].exchange.summary.attempts = 255;
+    host_assert_done(host_wait(&host, 0), 10);
+    assert_int_equal(host.records[0].summary.attempts, 255);
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attempts_beyond_what_is_told_are_told_as_the_most),
         cmocka_unit_test(automatic_credit_bounds_what_is_on_its_way_and_comes_back),
         cmocka_unit_test(manual_credit_comes_from_grants_alone),
         cmocka_unit_test(manual_credit_is_counted_in_octets_of_body),

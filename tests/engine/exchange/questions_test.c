@@ -50,10 +50,10 @@ static void yes_follows_and_the_next_hop_is_asked_about_again(void **state) {
 static void a_hop_counts_when_it_was_followed(void **state) {
     (void)state;
     struct stage *stage = stage_asking();
-    assert_null(stage->exchange.chain_chunk);
+    assert_null(stage->exchange.chain.chunk);
     q_exchange_answer(&stage->exchange, Q_ANSWER_YES);
     assert_true(stage_tell_redirect(stage, "/elsewhere"));
-    assert_non_null(stage->exchange.chain_chunk);
+    assert_non_null(stage->exchange.chain.chunk);
     stage_free(stage);
 }
 

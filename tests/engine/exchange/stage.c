@@ -106,6 +106,7 @@ struct stage *stage_new(void) {
     stage->budget.limit = 1 << 20;
     q_chunk_pool_init(&stage->chunks, q_alloc_libc(), &stage->budget, 4096, 4);
     stage->env.small_chunks = &stage->chunks;
+    stage->env.head_chunks = &stage->chunks;
     stage->env.trailer_chunks = &stage->chunks;
     struct q_pool_options options = {.connections_max = 1, .waiters_per_origin_max = 10};
     assert_false(q_error_is(q_pool_init(&stage->pool, q_alloc_libc(), &stage->env, &stage->hosts, &options)));

@@ -177,8 +177,34 @@ static void stages_have_names_of_their_own(void **state) {
     assert_string_equal(q_stage_name(1000), "none");
 }
 
+static void a_cleared_watch_tells_nothing_until_it_begins(void **state) {
+    (void)state;
+    struct scene s;
+    uint32_t stage;
+    uint64_t stage_ns;
+    uint64_t spent_ns[Q_STAGES];
+    open_scene(&s, (struct q_bounds){0});
+    q_watch_enter(&s.watch, Q_STAGE_QUEUED);
+    pass(&s, 5);
+    q_watch_enter(&s.watch, Q_STAGE_SENDING);
+    q_watch_clear(&s.watch);
+    q_watch_read(&s.watch, s.loop.now_ns + 7, &stage, &stage_ns, spent_ns);
+    assert_int_equal(stage, Q_STAGE_NONE);
+    assert_int_equal(stage_ns, 0);
+    for (int i = 0; i < Q_STAGES; i++) {
+        assert_int_equal(spent_ns[i], 0);
+    }
+    q_watch_begin(&s.watch, &s.loop, &s.bounds, expired, &s);
+    q_watch_read(&s.watch, s.loop.now_ns + 7, &stage, &stage_ns, spent_ns);
+    assert_int_equal(stage, Q_STAGE_NONE);
+    assert_int_equal(stage_ns, 7);
+    assert_int_equal(spent_ns[Q_STAGE_QUEUED], 0);
+    q_watch_end(&s.watch);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cleared_watch_tells_nothing_until_it_begins),
         cmocka_unit_test(each_stage_has_its_own_bound_and_error),
         cmocka_unit_test(a_bound_does_not_count_in_another_stage),
         cmocka_unit_test(bytes_put_the_idle_bound_off_and_count_for_the_speed),

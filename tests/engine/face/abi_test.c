@@ -34,7 +34,7 @@ AT(quoit_allocator, allocate, 0);
 AT(quoit_allocator, release, 8);
 AT(quoit_allocator, context, 16);
 
-SIZE(quoit_engine_options, 104);
+SIZE(quoit_engine_options, 112);
 AT(quoit_engine_options, struct_size, 0);
 AT(quoit_engine_options, mode, 4);
 AT(quoit_engine_options, capabilities_off, 8);
@@ -55,6 +55,7 @@ AT(quoit_engine_options, line_bytes_max, 88);
 AT(quoit_engine_options, informational_max, 92);
 AT(quoit_engine_options, chunk_extension_bytes_max, 96);
 AT(quoit_engine_options, trailer_bytes_max, 100);
+AT(quoit_engine_options, spin_us, 104);
 
 SIZE(quoit_engine_info, 128);
 AT(quoit_engine_info, capabilities, 4);
@@ -81,7 +82,7 @@ AT(quoit_address, family, 0);
 AT(quoit_address, port, 2);
 AT(quoit_address, ip, 4);
 
-SIZE(quoit_summary, 240);
+SIZE(quoit_summary, 248);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -96,6 +97,7 @@ AT(quoit_summary, spent_ns, 64);
 AT(quoit_summary, redirects, 192);
 AT(quoit_summary, remote, 200);
 AT(quoit_summary, local, 220);
+AT(quoit_summary, num_redirects, 240);
 
 SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
@@ -120,7 +122,7 @@ SIZE(quoit_request_state, 144);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 264);
+SIZE(quoit_event, 272);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);

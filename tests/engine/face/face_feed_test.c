@@ -217,6 +217,8 @@ static void feeding_is_bounded_and_room_is_told(void **state) {
     assert_int_equal(feed(NULL, 1), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(feed("x", 0), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(feed(big, sizeof big + 1), QUOIT_ERR_INVALID_ARGUMENT); // would never fit
+    assert_int_equal(feed(big, SIZE_MAX), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(feed(big, SIZE_MAX - 127), QUOIT_ERR_INVALID_ARGUMENT);
     num_released = 0;
     assert_int_equal(lend(big, sizeof big - 256), QUOIT_OK);
     assert_int_equal(feed("x", 1), QUOIT_OK); // counts as 128

@@ -158,6 +158,47 @@ static void a_body_is_released_also_when_the_request_fails(void **state) {
     assert_int_equal(num_released, 1);
 }
 
+// The pointer is the host's no more, and the engine's still.
+static void a_release_too_many_takes_nothing_from_an_engine(void **state) {
+    char url[HOST_URL_MAX];
+    (void)state;
+    struct bench_server *server = bench_server_start(NULL);
+    bench_server_url(server, "/size/1?silent=1", url, sizeof url);
+    num_released = 0;
+    host_start(&host, NULL, NULL);
+    struct quoit_request *request = host_request("POST", url);
+    assert_int_equal(quoit_request_set_body(request, "body", 4, count_release, &num_released), QUOIT_OK);
+    host_submit(&host, 0, request); // which releases it
+    for (int i = 0; i < 3; i++) {
+        quoit_request_release(request);
+        assert_null(quoit_request_acquire(request));
+        assert_int_equal(quoit_request_freeze(request), QUOIT_ERR_INVALID_ARGUMENT);
+        assert_int_equal(quoit_request_add_header(request, "a", 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
+        assert_int_equal(quoit_submit(host.engine, host.port, request, 1, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    }
+    assert_int_equal(num_released, 0);
+    assert_int_equal(quoit_cancel(host.engine, host.records[0].handle), QUOIT_OK);
+    host_wait(&host, 0);
+    host_stop(&host);
+    assert_int_equal(num_released, 1);
+    bench_server_stop(server);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // which rightly see a use of freed memory
+// No promise, but what is to be expected: nobody has been given its memory in between.
+static void a_release_behind_the_last_one_does_nothing(void **state) {
+    (void)state;
+    num_released = 0;
+    struct quoit_request *request = host_request("POST", URL);
+    assert_int_equal(quoit_request_set_body(request, "body", 4, count_release, &num_released), QUOIT_OK);
+    quoit_request_release(request);
+    quoit_request_release(request);
+    assert_int_equal(quoit_request_freeze(request), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_null(quoit_request_acquire(request));
+    assert_int_equal(num_released, 1);
+}
+#endif
+
 static void one_request_may_be_sent_by_many_engines(void **state) {
     static struct host second;
     char url[HOST_URL_MAX];
@@ -238,6 +279,10 @@ int main(void) {
         cmocka_unit_test(a_refused_submit_that_was_the_last_tells_the_loop),
         cmocka_unit_test(a_body_is_released_when_the_last_holder_lets_go),
         cmocka_unit_test(a_body_is_released_also_when_the_request_fails),
+        cmocka_unit_test(a_release_too_many_takes_nothing_from_an_engine),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(a_release_behind_the_last_one_does_nothing),
+#endif
         cmocka_unit_test(one_request_may_be_sent_by_many_engines),
         cmocka_unit_test(a_slice_that_is_none_is_released_in_peace),
         cmocka_unit_test(header_blocks_are_read_with_care),

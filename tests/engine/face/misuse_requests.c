@@ -30,7 +30,48 @@ static struct quoit_request *frozen_request(void) {
     return request;
 }
 
+// Lengths that no memory has, and some that some memory has: whatever is told of them, nothing is read beyond the limits.
+static const size_t k_lengths[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX / 2 + 1, (size_t)1 << 48,
+                                   ((size_t)1 << 32) + 1, (size_t)1 << 32};
+
+enum { LENGTHS = sizeof k_lengths / sizeof k_lengths[0] };
+
+static void lengths_of_fields(void) {
+    static char too_long[65536 + 1];
+    memset(too_long, 'a', sizeof too_long);
+    struct quoit_request *request = host_request("GET", URL);
+    for (int i = 0; i < LENGTHS; i++) {
+        assert_int_equal(quoit_request_add_header(request, "a", k_lengths[i], "b", 1), QUOIT_ERR_HEAD_TOO_LARGE);
+        assert_int_equal(quoit_request_add_header(request, "a", 1, "b", k_lengths[i]), QUOIT_ERR_HEAD_TOO_LARGE);
+        assert_int_equal(quoit_request_add_header(request, "Host", 4, "b", k_lengths[i]), QUOIT_ERR_HEAD_TOO_LARGE);
+        assert_int_equal(quoit_request_add_header(request, "a", k_lengths[i], "b", k_lengths[i]),
+                         QUOIT_ERR_HEAD_TOO_LARGE);
+        assert_int_equal(quoit_request_set_upgrade(request, "a", k_lengths[i]), QUOIT_ERR_INVALID_ARGUMENT);
+    }
+    assert_int_equal(quoit_request_add_header(request, too_long, 65536, "b", 1), QUOIT_ERR_HEAD_TOO_LARGE);
+    assert_int_equal(quoit_request_add_header(request, "a", 1, too_long, 65537), QUOIT_ERR_HEAD_TOO_LARGE);
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
+    quoit_request_release(request);
+}
+
+static void lengths_of_bodies(void) {
+    bool is_released = false;
+    struct quoit_request *request = host_request("POST", URL);
+    assert_int_equal(quoit_request_set_body(request, "a", SIZE_MAX, NULL, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_body(request, "a", SIZE_MAX - 1, NULL, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    size_t most = PTRDIFF_MAX;
+    assert_int_equal(quoit_request_set_body(request, "a", most + 1, misuse_must_not_be_released, &is_released),
+                     QUOIT_ERR_INVALID_ARGUMENT);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // whose malloc ends the process instead
+    assert_int_equal(quoit_request_set_body(request, "a", most, NULL, NULL), QUOIT_ERR_NO_MEMORY);
+#endif
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
+    quoit_request_release(request);
+    assert_false(is_released);
+}
+
 static void request_add_header(void) {
+    lengths_of_fields();
     struct quoit_request *request = host_request("GET", URL);
     assert_int_equal(quoit_request_add_header(NULL, "a", 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_request_add_header(request, NULL, 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
@@ -46,6 +87,7 @@ static void request_add_header(void) {
 }
 
 static void request_set_body(void) {
+    lengths_of_bodies();
     bool is_released = false;
     struct quoit_request *request = host_request("POST", URL);
     assert_int_equal(quoit_request_set_body(NULL, "a", 1, misuse_must_not_be_released, &is_released),

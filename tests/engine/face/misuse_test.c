@@ -119,11 +119,20 @@ static void engine_tick(void) {
     assert_int_equal(on_another_thread(tick_driven), -QUOIT_ERR_WRONG_THREAD);
 }
 
+// Sizes of structs that are to be filled: zeros behind what is known must not be written all over the host's memory.
+static const uint32_t k_too_large[] = {65536, (uint32_t)INT32_MAX, UINT32_MAX};
+
+enum { TOO_LARGE = sizeof k_too_large / sizeof k_too_large[0] };
+
 static void engine_info(void) {
     struct quoit_engine_info info = {.struct_size = sizeof info};
     FOR_EACH_BAD(i) { assert_int_equal(quoit_engine_info(bad_engine(i), &info), QUOIT_ERR_STALE_HANDLE); }
     assert_int_equal(quoit_engine_info(scene.live.engine, NULL), QUOIT_ERR_INVALID_ARGUMENT);
     for (info.struct_size = 0; info.struct_size < 2 * sizeof(uint32_t); info.struct_size++) {
+        assert_int_equal(quoit_engine_info(scene.live.engine, &info), QUOIT_ERR_INVALID_STRUCT_SIZE);
+    }
+    for (int i = 0; i < TOO_LARGE; i++) {
+        info.struct_size = k_too_large[i];
         assert_int_equal(quoit_engine_info(scene.live.engine, &info), QUOIT_ERR_INVALID_STRUCT_SIZE);
     }
 }
@@ -132,6 +141,10 @@ static void probe(void) {
     struct quoit_probe_result result = {0};
     assert_int_equal(quoit_probe(NULL), QUOIT_ERR_INVALID_ARGUMENT);
     for (; result.struct_size < sizeof result; result.struct_size++) {
+        assert_int_equal(quoit_probe(&result), QUOIT_ERR_INVALID_STRUCT_SIZE);
+    }
+    for (int i = 0; i < TOO_LARGE; i++) {
+        result.struct_size = k_too_large[i];
         assert_int_equal(quoit_probe(&result), QUOIT_ERR_INVALID_STRUCT_SIZE);
     }
 }
@@ -176,6 +189,8 @@ static void port_drain(void) {
     assert_int_equal(quoit_port_drain(port, &event, FIRST_EVENT_SIZE - 1, 1), -QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_port_drain(port, &event, sizeof event, 0), -QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_port_drain(port, &event, sizeof event, SIZE_MAX), -QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_port_drain(port, &event, sizeof event + 4097, 1), -QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_port_drain(port, &event, SIZE_MAX, 1), -QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_port_drain(scene.driven.port, &event, sizeof event, 1), -QUOIT_ERR_WRONG_MODE);
 }
 
@@ -189,6 +204,7 @@ static void port_wait(void) {
     assert_int_equal(quoit_port_wait(port, &event, 0, 1, -1), -QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_port_wait(port, &event, sizeof event, 0, -1), -QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_port_wait(port, &event, sizeof event, SIZE_MAX, -1), -QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_port_wait(port, &event, SIZE_MAX, 1, -1), -QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_port_wait(scene.driven.port, &event, sizeof event, 1, -1), -QUOIT_ERR_WRONG_MODE);
 }
 
@@ -294,6 +310,7 @@ static void feed(void) {
     }
     assert_int_equal(quoit_feed(engine, scene.gone_handle, NULL, 1, misuse_must_not_be_released, &is_released),
                      QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_feed(engine, scene.gone_handle, "a", SIZE_MAX, NULL, NULL), QUOIT_ERR_STALE_HANDLE);
     assert_int_equal(quoit_feed(engine, scene.gone_handle, "a", 0, misuse_must_not_be_released, &is_released),
                      QUOIT_ERR_INVALID_ARGUMENT);
     assert_false(is_released);
@@ -320,6 +337,11 @@ static void request_state(void) {
     }
     assert_int_equal(quoit_request_state(scene.live.engine, scene.gone_handle, NULL), QUOIT_ERR_INVALID_ARGUMENT);
     for (state.struct_size = 0; state.struct_size < sizeof state.struct_size; state.struct_size++) {
+        assert_int_equal(quoit_request_state(scene.live.engine, scene.gone_handle, &state),
+                         QUOIT_ERR_INVALID_STRUCT_SIZE);
+    }
+    for (int i = 0; i < TOO_LARGE; i++) {
+        state.struct_size = k_too_large[i];
         assert_int_equal(quoit_request_state(scene.live.engine, scene.gone_handle, &state),
                          QUOIT_ERR_INVALID_STRUCT_SIZE);
     }
@@ -362,6 +384,8 @@ static void look_at_headers(const struct quoit_headers *headers) {
     assert_int_equal(quoit_headers_get(headers, "Content-Length", 14, &value, NULL), 0);
     assert_int_equal(quoit_headers_get(headers, NULL, 14, &value, &value_len), 0);
     assert_int_equal(quoit_headers_get(headers, "", 0, &value, &value_len), 0);
+    assert_int_equal(quoit_headers_get(headers, "a", SIZE_MAX, &value, &value_len), 0);
+    assert_int_equal(quoit_headers_get(headers, "Content-Length", SIZE_MAX - 1, &value, &value_len), 0);
     assert_int_equal(quoit_headers_get(NULL, "a", 1, &value, &value_len), 0);
     assert_string_equal(name, "untouched");
     assert_ptr_equal(value, name);

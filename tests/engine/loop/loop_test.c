@@ -28,6 +28,8 @@ struct scene {
     bool park_refused;
     enum q_io_rest turn_left;
     bool has_news;
+    unsigned looks, news_at_look, commands_at_look; // of a loop that spins
+    uint64_t look_takes_ns;
     uint64_t host_takes_ns; // in publish
     bool has_started; // something waits to be handed to the kernel
     uint64_t turn_takes_ns;
@@ -75,7 +77,17 @@ static bool park(void *owner, uint32_t *out_bell_value) {
     return !s->park_refused;
 }
 
-static const struct q_loop_steps k_steps = {.take_commands = take_commands, .publish = publish, .park = park};
+// A clock that goes on while somebody looks at it, and the end of what he looks for.
+static bool has_commands(void *owner) {
+    struct scene *s = owner;
+    s->looks++;
+    s->now_ns += s->look_takes_ns;
+    s->has_news |= s->looks == s->news_at_look;
+    return s->looks == s->commands_at_look;
+}
+
+static const struct q_loop_steps k_steps = {
+    .take_commands = take_commands, .publish = publish, .park = park, .has_commands = has_commands};
 
 static enum q_io_rest fake_turn(struct q_io *io, const struct q_io_turn *turn, struct q_list *out_done) {
     struct scene *s = q_container_of(io, struct scene, io);
@@ -242,13 +254,57 @@ static void a_host_that_takes_long_is_followed_by_another_look_at_the_kernel(voi
     s.has_news = true;
     s.host_takes_ns = 50 * Q_NS_PER_US;
     assert_string_equal(tick(&s, true), "KEPC"); // it did not take long
-    s.host_takes_ns = Q_NS_PER_MS;
+    s.host_takes_ns = 2 * Q_NS_PER_MS;
     s.num_ops = 0;
     assert_string_equal(tick(&s, true), "KEPEC");
     assert_false(s.turn.may_sleep || s.turn.is_idle);
     assert_true(s.loop.has_more); // what came is still to be published
     s.has_news = false;
     assert_string_equal(tick(&s, true), "EPC");
+}
+
+static void a_loop_may_look_for_work_before_it_sleeps(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.loop.spin_ns = 20 * Q_NS_PER_US;
+    s.look_takes_ns = Q_NS_PER_US;
+    assert_string_equal(tick(&s, true), "HKEPC"); // what was begun is handed over first, and in the end it sleeps
+    assert_true(s.turn.may_sleep);
+    assert_int_equal(s.looks, 20);
+    assert_true(s.turn.now_ns == START + s.loop.spin_ns); // a wait that is bounded is bounded from there
+    s.looks = 0;
+    s.news_at_look = 3;
+    tick(&s, true);
+    assert_int_equal(s.looks, 3);
+    s.has_news = false;
+    s.looks = s.news_at_look = 0;
+    s.commands_at_look = 5;
+    tick(&s, true);
+    assert_int_equal(s.looks, 5);
+    s.looks = s.commands_at_look = 0;
+    s.loop.spin_ns = 100 * Q_NS_PER_MS;
+    s.look_takes_ns = Q_NS_PER_MS;
+    q_loop_arm(&s.loop, &s.timers[0], s.now_ns + 8 * Q_NS_PER_MS);
+    tick(&s, true);
+    assert_in_range(s.looks, 1, 10); // a timer ends it, too
+    s.looks = 0;
+    tick(&s, false);
+    assert_int_equal(s.looks, 0); // who does not sleep does not look
+    s.commands_left = true;
+    tick(&s, true);
+    s.looks = 0;
+    tick(&s, true);
+    assert_int_equal(s.looks, 0); // nor who has work
+}
+
+static void a_spin_ends_although_the_clock_stands(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.loop.spin_ns = Q_NS_PER_MS;
+    assert_string_equal(tick(&s, true), "HKEPC");
+    assert_true(s.looks > 1000);
 }
 
 static void who_is_driven_by_a_host_hands_over_at_the_end(void **state) {
@@ -507,6 +563,8 @@ int main(void) {
         cmocka_unit_test(what_an_op_asks_for_and_is_there_comes_in_the_same_tick),
         cmocka_unit_test(what_was_asked_for_outside_of_completions_comes_first_and_keeps_the_loop_awake),
         cmocka_unit_test(a_host_that_takes_long_is_followed_by_another_look_at_the_kernel),
+        cmocka_unit_test(a_loop_may_look_for_work_before_it_sleeps),
+        cmocka_unit_test(a_spin_ends_although_the_clock_stands),
         cmocka_unit_test(who_is_driven_by_a_host_hands_over_at_the_end),
         cmocka_unit_test(time_is_read_again_behind_the_wait),
         cmocka_unit_test(completions_run_in_the_order_in_which_they_came),

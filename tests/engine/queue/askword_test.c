@@ -22,7 +22,15 @@ struct scene {
 
 static void scene_init(struct scene *scene) {
     *scene = (struct scene){0};
-    assert_int_equal(q_askword_open(&scene->word), 1);
+    assert_int_equal(q_askword_open(&scene->word, 1), 1);
+}
+
+static void questions_begin_where_their_array_wants(void **state) {
+    (void)state;
+    struct q_askword word = {0};
+    assert_int_equal(q_askword_open(&word, 77), 77);
+    q_askword_withdraw(&word);
+    assert_int_equal(q_askword_open(&word, 77), 78);
 }
 
 static void fresh_memory_stands_for_no_question(void **state) {
@@ -32,7 +40,7 @@ static void fresh_memory_stands_for_no_question(void **state) {
     assert_int_equal(q_askword_try_answer(&word, 1, YES), Q_ASK_STALE);
     assert_false(q_askword_is_pinned(&word));
     q_askword_withdraw(&word); // nothing stands
-    assert_int_equal(q_askword_open(&word), 1);
+    assert_int_equal(q_askword_open(&word, 1), 1);
     assert_int_equal(q_askword_try_answer(&word, 0, YES), Q_ASK_STALE);
     assert_int_equal(q_askword_try_answer(&word, 2, YES), Q_ASK_STALE);
     assert_int_equal(q_askword_try_answer(&word, 1, YES), Q_ASK_PUSH);
@@ -57,11 +65,11 @@ static void a_question_that_is_over_is_never_answered(void **state) {
     scene_init(&s);
     q_askword_withdraw(&s.word);
     assert_int_equal(q_askword_try_answer(&s.word, 1, YES), Q_ASK_STALE);
-    assert_int_equal(q_askword_open(&s.word), 2);
+    assert_int_equal(q_askword_open(&s.word, 1), 2);
     assert_int_equal(q_askword_try_answer(&s.word, 1, YES), Q_ASK_STALE);
     assert_int_equal(q_askword_try_answer(&s.word, 2, YES), Q_ASK_PUSH);
     assert_int_equal(q_askword_take(&s.word), YES);
-    assert_int_equal(q_askword_open(&s.word), 3);
+    assert_int_equal(q_askword_open(&s.word, 1), 3);
     assert_int_equal(q_askword_try_answer(&s.word, 2, REFUSE), Q_ASK_STALE);
 }
 
@@ -86,7 +94,7 @@ static void a_late_withdrawal_leaves_the_answer(void **state) {
     assert_int_equal(q_askword_take(&s.word), YES);
 }
 
-static void open_again(void *context) { q_askword_open(context); }
+static void open_again(void *context) { q_askword_open(context, 1); }
 static void take_nothing(void *context) { q_askword_take(context); }
 
 static void misuse_dies(void **state) {
@@ -120,7 +128,7 @@ static void withdraw(void *context) {
 static void ask_the_next(void *context) {
     struct scene *scene = context;
     withdraw(context);
-    scene->next_generation = q_askword_open(&scene->word);
+    scene->next_generation = q_askword_open(&scene->word, 1);
 }
 
 #define RUN(rules, actors) assert_true(q_schedule_run((rules), Q_COUNT_OF(rules), (actors), Q_COUNT_OF(actors)))
@@ -180,6 +188,7 @@ static void two_answers_at_once_push_one_node(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fresh_memory_stands_for_no_question),
+        cmocka_unit_test(questions_begin_where_their_array_wants),
         cmocka_unit_test(the_answer_that_was_given_is_taken),
         cmocka_unit_test(a_question_that_is_over_is_never_answered),
         cmocka_unit_test(the_first_answer_counts),

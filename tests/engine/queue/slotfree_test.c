@@ -273,7 +273,7 @@ static void *be_host(void *argument) {
             continue;
         }
         i++;
-        uint32_t generation = q_slotword_open(&town->slots[slot].word);
+        uint32_t generation = q_slotword_open(&town->slots[slot].word, 1);
         town->slots[slot].generation = generation;
         push_command(town, slot, SUBMIT);
         disturb(town, slot, generation, i);
@@ -303,7 +303,7 @@ static unsigned obey(struct town *town, const struct command *command) {
         break;
     }
     if (!slot->is_submitted || !slot->is_ending ||
-        q_slotword_try_retire(&slot->word, slot->generation) != Q_RETIRE_DONE) {
+        q_slotword_try_retire(&slot->word, slot->generation, 1) != Q_RETIRE_DONE) {
         return 0;
     }
     slot->is_submitted = slot->is_ending = false;

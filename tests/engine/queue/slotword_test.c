@@ -25,7 +25,7 @@ struct scene {
 
 static void scene_init(struct scene *scene) {
     *scene = (struct scene){0};
-    assert_int_equal(q_slotword_open(&scene->word), 1);
+    assert_int_equal(q_slotword_open(&scene->word, 1), 1);
 }
 
 static void fresh_memory_opens_as_generation_1(void **state) {
@@ -34,7 +34,7 @@ static void fresh_memory_opens_as_generation_1(void **state) {
     assert_false(q_slotword_is_live(&word, 0));
     assert_false(q_slotword_is_live(&word, 1));
     assert_int_equal(q_slotword_try_pin_cancel(&word, 0), Q_PIN_STALE);
-    assert_int_equal(q_slotword_open(&word), 1);
+    assert_int_equal(q_slotword_open(&word, 1), 1);
     assert_true(q_slotword_is_live(&word, 1));
     assert_false(q_slotword_is_live(&word, 0));
     assert_false(q_slotword_is_live(&word, 2));
@@ -45,16 +45,16 @@ static void a_stale_handle_names_nobody(void **state) {
     (void)state;
     struct scene s;
     scene_init(&s);
-    assert_int_equal(q_slotword_try_retire(&s.word, 1), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_try_retire(&s.word, 1, 1), Q_RETIRE_DONE);
     for (int tenants = 0; tenants < 2; tenants++) {
         assert_false(q_slotword_is_live(&s.word, 1));
         assert_int_equal(q_slotword_try_pin_cancel(&s.word, 1), Q_PIN_STALE);
         assert_int_equal(q_slotword_grant(&s.word, 1, 1), Q_GRANT_STALE);
         if (tenants == 0) {
-            assert_int_equal(q_slotword_open(&s.word), 2);
+            assert_int_equal(q_slotword_open(&s.word, 1), 2);
         }
     }
-    assert_int_equal(q_slotword_try_retire(&s.word, 2), Q_RETIRE_DONE); // no pin was left on it
+    assert_int_equal(q_slotword_try_retire(&s.word, 2, 1), Q_RETIRE_DONE); // no pin was left on it
 }
 
 // Mutation 7: a second cancel pushes the node again.
@@ -74,12 +74,12 @@ static void a_pinned_slot_is_not_retired(void **state) {
     struct scene s;
     scene_init(&s);
     assert_int_equal(q_slotword_try_pin_cancel(&s.word, 1), Q_PIN_DONE);
-    assert_int_equal(q_slotword_try_retire(&s.word, 1), Q_RETIRE_PINNED);
+    assert_int_equal(q_slotword_try_retire(&s.word, 1, 1), Q_RETIRE_PINNED);
     assert_int_equal(q_slotword_grant(&s.word, 1, 5), Q_GRANT_PUSH);
     q_slotword_unpin_cancel(&s.word);
-    assert_int_equal(q_slotword_try_retire(&s.word, 1), Q_RETIRE_PINNED);
+    assert_int_equal(q_slotword_try_retire(&s.word, 1, 1), Q_RETIRE_PINNED);
     assert_int_equal(q_slotword_take_credit(&s.word), 5);
-    assert_int_equal(q_slotword_try_retire(&s.word, 1), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_try_retire(&s.word, 1, 1), Q_RETIRE_DONE);
 }
 
 static void grants_merge_until_they_are_taken(void **state) {
@@ -101,7 +101,7 @@ static uint64_t credit_for(uint64_t first, uint64_t second) {
         Q_CHECK(q_slotword_grant(&s.word, 1, second) == Q_GRANT_MERGED);
     }
     uint64_t credit = q_slotword_take_credit(&s.word);
-    Q_CHECK(q_slotword_try_retire(&s.word, 1) == Q_RETIRE_DONE); // nothing spilled into the fields beside it
+    Q_CHECK(q_slotword_try_retire(&s.word, 1, 1) == Q_RETIRE_DONE); // nothing spilled into the fields beside it
     return credit;
 }
 
@@ -125,18 +125,32 @@ static void the_last_generation_wears_the_slot_out(void **state) {
     (void)state;
     struct q_slotword word;
     atomic_init(&word.word, (uint64_t)(UINT32_MAX - 1) << GENERATION_SHIFT);
-    assert_int_equal(q_slotword_open(&word), UINT32_MAX - 1);
-    assert_int_equal(q_slotword_try_retire(&word, UINT32_MAX - 1), Q_RETIRE_DONE);
-    assert_int_equal(q_slotword_open(&word), UINT32_MAX);
-    assert_int_equal(q_slotword_try_retire(&word, UINT32_MAX), Q_RETIRE_WORN_OUT);
+    assert_int_equal(q_slotword_open(&word, 1), UINT32_MAX - 1);
+    assert_int_equal(q_slotword_try_retire(&word, UINT32_MAX - 1, 1), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_open(&word, 1), UINT32_MAX);
+    assert_int_equal(q_slotword_try_retire(&word, UINT32_MAX, 1), Q_RETIRE_WORN_OUT);
     assert_false(q_slotword_is_live(&word, UINT32_MAX));
     assert_int_equal(q_slotword_try_pin_cancel(&word, UINT32_MAX), Q_PIN_STALE);
 }
 
+// Generations begin where the array wants, come round past 0, and end where they began.
+static void a_slot_begins_with_its_arrays_generation_and_ends_before_it(void **state) {
+    (void)state;
+    struct q_slotword word = {0};
+    assert_int_equal(q_slotword_open(&word, UINT32_MAX), UINT32_MAX);
+    assert_false(q_slotword_is_live(&word, 1));
+    assert_int_equal(q_slotword_try_retire(&word, UINT32_MAX, UINT32_MAX), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_open(&word, UINT32_MAX), 1); // 0 names nobody
+    assert_int_equal(q_slotword_try_retire(&word, 1, UINT32_MAX), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_open(&word, 3), 2);
+    assert_int_equal(q_slotword_try_retire(&word, 2, 3), Q_RETIRE_WORN_OUT);
+    assert_false(q_slotword_is_live(&word, 2));
+}
+
 static void unpin_what_is_not_pinned(void *context) { q_slotword_unpin_cancel(context); }
 static void take_credit_that_is_not_queued(void *context) { q_slotword_take_credit(context); }
-static void open_twice(void *context) { q_slotword_open(context); }
-static void retire_another_generation(void *context) { Q_CHECK(q_slotword_try_retire(context, 2) == Q_RETIRE_DONE); }
+static void open_twice(void *context) { q_slotword_open(context, 1); }
+static void retire_another_generation(void *context) { Q_CHECK(q_slotword_try_retire(context, 2, 1) == Q_RETIRE_DONE); }
 
 static void misuse_dies(void **state) {
     (void)state;
@@ -172,13 +186,13 @@ static void grant_1(void *context) {
 
 static void retire(void *context) {
     struct scene *scene = context;
-    scene->retired = q_slotword_try_retire(&scene->word, 1);
+    scene->retired = q_slotword_try_retire(&scene->word, 1, 1);
 }
 
 static void change_tenants(void *context) {
     struct scene *scene = context;
     retire(context);
-    scene->next_generation = q_slotword_open(&scene->word);
+    scene->next_generation = q_slotword_open(&scene->word, 1);
 }
 
 static void take_credit(void *context) {
@@ -201,7 +215,7 @@ static void a_late_cancel_never_hits_the_next_tenant(void **state) {
     RUN(k_rules, actors);
     assert_int_equal(s.cancel[0], Q_PIN_STALE);
     assert_int_equal(s.next_generation, 2);
-    assert_int_equal(q_slotword_try_retire(&s.word, 2), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_try_retire(&s.word, 2, 1), Q_RETIRE_DONE);
 }
 
 // Mutation 2: the grant is checked, then added whatever the word is by then.
@@ -234,7 +248,7 @@ static void a_cancel_just_before_the_end_keeps_the_slot(void **state) {
     assert_int_equal(s.cancel[0], Q_PIN_DONE);
     assert_int_equal(s.retired, Q_RETIRE_PINNED);
     q_slotword_unpin_cancel(&s.word);
-    assert_int_equal(q_slotword_try_retire(&s.word, 1), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_try_retire(&s.word, 1, 1), Q_RETIRE_DONE);
 }
 
 // Mutation 5: the amount is read, then cleared.
@@ -251,7 +265,7 @@ static void a_grant_while_credit_is_taken_is_not_lost(void **state) {
     RUN(k_rules, actors);
     assert_int_equal(s.grant[1], Q_GRANT_MERGED);
     assert_int_equal(s.taken, 123);
-    assert_int_equal(q_slotword_try_retire(&s.word, 1), Q_RETIRE_DONE);
+    assert_int_equal(q_slotword_try_retire(&s.word, 1, 1), Q_RETIRE_DONE);
 }
 
 // Mutation 8: who pushes the credit node is decided by the first look.
@@ -293,6 +307,7 @@ int main(void) {
         cmocka_unit_test(grants_merge_until_they_are_taken),
         cmocka_unit_test(credit_is_exact_up_to_256_mib_and_never_short_above),
         cmocka_unit_test(the_last_generation_wears_the_slot_out),
+        cmocka_unit_test(a_slot_begins_with_its_arrays_generation_and_ends_before_it),
         cmocka_unit_test(misuse_dies),
         cmocka_unit_test(a_late_cancel_never_hits_the_next_tenant),
         cmocka_unit_test(a_late_grant_never_reaches_the_next_tenant),
