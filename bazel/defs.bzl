@@ -24,6 +24,9 @@ COPTS = [
 
 _HOOKED = ["Q_HOOKS=1", "Q_CHECKS=1"]
 
+# Before every file of the hooked engine libraries: counts their atomic operations and their copies.
+_COUNTED = ["-include", "engine/base/hook_counts.h"]
+
 def _floor_of(label):
     """The floor that a dependency `label` is on, or None when it is not engine code."""
     if not label.startswith("//engine/"):
@@ -60,7 +63,7 @@ def q_library(name, floor, srcs = [], hdrs = [], deps = [], alwayslink = False, 
             srcs = srcs,
             hdrs = hdrs,
             deps = [_hooked(d) if not d.startswith(":") else d + suffix for d in deps] if suffix else deps,
-            copts = COPTS,
+            copts = COPTS + (_COUNTED if suffix else []),
             local_defines = defines,
             linkstatic = True,
             alwayslink = alwayslink,

@@ -6,9 +6,15 @@
 #define QUOIT_ENGINE_BASE_HOOK_H
 
 #if defined(Q_HOOKS) && Q_HOOKS
+#include <stdbool.h>
 #include <stddef.h>
 
 extern void (*q_hook_fn)(const char *name);
+
+// What hook_counts.h tells a test: an atomic read-modify-write, or a copy of `len` bytes, in `function`. Set before the
+// first engine is made; NULL: nobody counts. Called from any thread.
+extern void (*q_hook_rmw_fn)(const char *function, bool is_done);
+extern void (*q_hook_copy_fn)(const char *function, size_t len);
 
 static inline void q_hook_set(void (*fn)(const char *name)) {
     __atomic_store_n(&q_hook_fn, fn, __ATOMIC_RELEASE);
