@@ -60,6 +60,7 @@ int64_t quoit_engine_timeout_ms(struct quoit_engine handle) {
         timeout_ms = next_ns == Q_WHEEL_NEVER ? -1
                      : next_ns <= now_ns      ? 0
                                               : (int64_t)((next_ns - now_ns + Q_NS_PER_MS - 1) / Q_NS_PER_MS);
+        timeout_ms = engine->loop.is_doubtful && timeout_ms != 0 ? 1 : timeout_ms;
     }
     q_table_leave(engine->entry);
     return timeout_ms;

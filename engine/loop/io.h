@@ -105,6 +105,7 @@ struct q_io_stats {
     uint64_t overflows;       // turns that saw the completion queue overflow
     uint32_t slots_open;
     uint32_t num_buffers;     // for receives, with the kernel
+    bool is_doubtful;         // the last turn left something that may come to nothing: who waits elsewhere asks again soon
     bool is_dry;              // it had none when the last turn began, and there was no memory for one
 };
 

@@ -138,6 +138,7 @@ static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
     turn.may_sleep = may_sleep && turn.is_idle;
     enum q_io_rest rest = q_io_turn(loop->io, &turn, out_done);
     loop->has_more = rest != Q_IO_REST_NONE;
+    loop->is_doubtful = q_io_get_stats(loop->io)->is_doubtful;
     loop->is_behind = rest == Q_IO_REST_BEHIND;
     return turn.is_idle && !loop->has_more && q_list_is_empty(out_done);
 }

@@ -48,6 +48,7 @@ struct q_loop {
     bool is_behind;  // the last turn left completions that had come before it
     bool is_idle;    // the last tick found nothing to do, and left the queue parked and the doorbell armed
     bool is_stale;   // code of the host's has taken long in this tick: what came meanwhile is not known here
+    bool is_doubtful; // the last turn may have left something: a host that waits by itself asks again soon
     bool is_open;    // false once nothing may sleep any more: the engine is going
     const struct q_loop_steps *steps;
     void *owner;

@@ -92,18 +92,10 @@ static void arm_doorbell(struct q_ring *ring, uint32_t bell_value) {
     ring->bell_armed = true;
 }
 
-// Kernel 6.18 leaves the flag of pending task work up at times when there is none, until there is some again. So it is
-// not believed behind an entry that brought nothing: a wait runs what is pending all the same. A host that drives the
-// loop waits outside, so it is asked a few times more, since one entry runs some twenty pieces, which may come to nothing.
-#define FRUITLESS_MAX 1
-#define FRUITLESS_MAX_DRIVEN 3
-
-// Whether the kernel has something for us that an entry would bring at once.
+// Whether the kernel says that an entry would bring something at once.
 static bool has_kernel_work(const struct q_ring *ring) {
     unsigned kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
-    unsigned most = ring->options.host_driven ? FRUITLESS_MAX_DRIVEN : FRUITLESS_MAX;
-    bool is_believed = ring->num_fruitless < most;
-    return (kernel_flags & IORING_SQ_CQ_OVERFLOW) != 0 || ((kernel_flags & IORING_SQ_TASKRUN) != 0 && is_believed);
+    return (kernel_flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
 // Brings a bounded number. Behind is who has not brought all that had come when he last was not: so he is for as many
@@ -138,16 +130,17 @@ static enum q_io_rest turn(struct q_io *io, const struct q_io_turn *turn, struct
     unsigned kernel_flags = io_uring_smp_load_acquire(ring->uring.sq.kflags);
     ring->stats.overflows += (kernel_flags & IORING_SQ_CQ_OVERFLOW) != 0;
     bool enters = to_submit > 0 || turn->may_sleep || has_kernel_work(ring);
-    if (enters) {
-        // With work pending in the kernel the wait would return at once anyhow, so the deadline does not matter.
-        q_ring_enter(ring, to_submit, turn->may_sleep ? 1 : 0, turn);
-    }
+    // With work pending in the kernel the wait would return at once anyhow, so the deadline does not matter.
+    int entered = enters ? q_ring_enter(ring, to_submit, turn->may_sleep ? 1 : 0, turn) : 0;
     uint64_t completions = ring->stats.completions;
     enum q_io_rest rest = reap(ring, out_done);
-    bool is_fruitless = enters && to_submit == 0 && !turn->may_sleep && ring->stats.completions == completions;
-    ring->num_fruitless = is_fruitless ? ring->num_fruitless + 1 : enters ? 0 : ring->num_fruitless;
-    bool has_more = has_kernel_work(ring) || io_uring_sq_ready(&ring->uring) > 0;
-    ring->num_fruitless = enters ? ring->num_fruitless : 0; // once passed over, it is looked at again
+    // Kernel 6.18 leaves the flag of pending task work up at times when there is none, until there is some again. So it is
+    // not believed behind an entry that brought nothing: a wait runs what is pending all the same, and a host that waits
+    // by itself is asked to come back soon.
+    bool is_fruitless = enters && entered >= 0 && to_submit == 0 && !turn->may_sleep &&
+                        ring->stats.completions == completions;
+    ring->stats.is_doubtful = is_fruitless && has_kernel_work(ring);
+    bool has_more = (has_kernel_work(ring) && !is_fruitless) || io_uring_sq_ready(&ring->uring) > 0;
     return rest == Q_IO_REST_NONE && has_more ? Q_IO_REST_MORE : rest;
 }
 

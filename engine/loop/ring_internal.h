@@ -97,7 +97,6 @@ struct q_ring {
     bool bell_closing;
 
     unsigned known_tail; // end of the completions that had come when the turn before last brought all of its own
-    unsigned num_fruitless; // turns in a row that handed over nothing, did not wait and brought nothing
     int event_fd; // host-driven: tells the host of completions, else -1
     struct q_io_stats stats;
 };

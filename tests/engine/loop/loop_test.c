@@ -28,6 +28,7 @@ struct scene {
     bool park_refused;
     enum q_io_rest turn_left;
     bool has_news;
+    struct q_io_stats stats;
     unsigned looks, news_at_look, commands_at_look; // of a loop that spins
     uint64_t look_takes_ns;
     uint64_t host_takes_ns; // in publish
@@ -116,6 +117,10 @@ static bool fake_collect(struct q_io *io, struct q_list *out_done) {
     return has_any;
 }
 
+static const struct q_io_stats *fake_stats(const struct q_io *io) {
+    return &q_container_of(io, const struct scene, io)->stats;
+}
+
 static bool fake_has_news(const struct q_io *io) {
     return q_container_of(io, struct scene, io)->has_news;
 }
@@ -127,6 +132,7 @@ static void fake_flush(struct q_io *io) {
 static const struct q_io_vtable k_fake_io = {.turn = fake_turn,
                                              .collect = fake_collect,
                                              .has_started = fake_has_started,
+                                             .stats = fake_stats,
                                              .has_news = fake_has_news,
                                              .flush = fake_flush};
 
@@ -263,6 +269,18 @@ static void a_host_that_takes_long_is_followed_by_another_look_at_the_kernel(voi
     assert_string_equal(tick(&s, true), "EPC");
     s.has_started = true; // a receive: what it would bring is no news to the kernel before it has got it
     assert_string_equal(tick(&s, true), "KEPEC");
+}
+
+static void what_may_come_to_nothing_does_not_keep_the_loop_awake_but_is_told(void **state) {
+    (void)state;
+    struct scene s;
+    open_scene(&s);
+    s.stats.is_doubtful = true;
+    tick(&s, false);
+    assert_true(s.loop.is_idle && s.loop.is_doubtful);
+    s.stats.is_doubtful = false;
+    tick(&s, false);
+    assert_false(s.loop.is_doubtful);
 }
 
 static void a_loop_may_look_for_work_before_it_sleeps(void **state) {
@@ -565,6 +583,7 @@ int main(void) {
         cmocka_unit_test(what_an_op_asks_for_and_is_there_comes_in_the_same_tick),
         cmocka_unit_test(what_was_asked_for_outside_of_completions_comes_first_and_keeps_the_loop_awake),
         cmocka_unit_test(a_host_that_takes_long_is_followed_by_another_look_at_the_kernel),
+        cmocka_unit_test(what_may_come_to_nothing_does_not_keep_the_loop_awake_but_is_told),
         cmocka_unit_test(a_loop_may_look_for_work_before_it_sleeps),
         cmocka_unit_test(a_spin_ends_although_the_clock_stands),
         cmocka_unit_test(who_is_driven_by_a_host_hands_over_at_the_end),

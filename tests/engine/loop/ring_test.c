@@ -300,15 +300,14 @@ static void a_flag_of_pending_work_that_stays_up_is_not_believed_for_long(void *
         struct rig rig;
         struct q_sim *sim = q_sim_new(&(struct q_sim_options){0});
         rig_open(&rig, (struct rig_options){.sim = sim, .host_driven = driven != 0});
+        assert_true(!driven || !q_error_is(q_ring_enable(rig.ring)));
         q_sim_profile(sim)->taskrun_stays = true;
-        rig_turn(&rig, driven ? 0 : Q_NS_PER_MS); // the first entry under it
+        rig_turn(&rig, Q_NS_PER_MS); // the first entry under it
         int turns = 0;
         while (rig_turn(&rig, 0) != Q_IO_REST_NONE) {
             assert_true(++turns < 10);
         }
-        uint64_t enters = q_io_get_stats(rig.io)->enters;
-        rig_turn(&rig, 0);
-        assert_int_equal(q_io_get_stats(rig.io)->enters, enters);
+        assert_true(q_io_get_stats(rig.io)->is_doubtful); // a host that waits by itself is asked to come back soon
         rig_close(&rig);
         q_sim_free(sim);
     }
