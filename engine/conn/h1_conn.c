@@ -64,9 +64,9 @@ static void receive(struct q_h1_conn *h1, uint32_t most) {
 
 static void become_idle(struct q_h1_conn *h1) {
     h1->conn.state = Q_CONN_IDLE;
-    h1->idle_deadline_ns = h1->env->loop->now_ns + h1->env->idle_timeout_ns;
+    h1->since.deadline_ns = h1->env->loop->now_ns + h1->env->idle_timeout_ns;
     if (!q_timer_is_armed(&h1->timer)) {
-        q_loop_arm(h1->env->loop, &h1->timer, h1->idle_deadline_ns);
+        q_loop_arm(h1->env->loop, &h1->timer, h1->since.deadline_ns);
     }
     receive(h1, Q_STREAM_RECV_ANY);
 }
@@ -83,22 +83,22 @@ static void on_connected(struct q_stream *stream, struct q_error error) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     if (!q_error_is(error)) {
         q_loop_disarm(h1->env->loop, &h1->timer);
-        h1->conn.remote = q_address_endpoint(&h1->addresses->list[h1->address_index]);
+        h1->conn.remote = q_address_endpoint(&h1->u.dial.addresses->list[h1->u.dial.index]);
         become_idle(h1);
         h1->conn.owner->on_ready(&h1->conn);
         return;
     }
-    h1->connect_error = error;
-    if (h1->address_index + 1 >= h1->addresses->count) {
+    h1->u.dial.error = error;
+    if (h1->u.dial.index + 1 >= h1->u.dial.addresses->count) {
         give_up_connecting(h1, error);
         return;
     }
-    h1->address_index++;
+    h1->u.dial.index++;
     q_stream_close(stream); // on_closed dials the next address, in a fresh slot
 }
 
 static struct q_error dial(struct q_h1_conn *h1) {
-    return q_stream_connect(&h1->socket.stream, &h1->addresses->list[h1->address_index]);
+    return q_stream_connect(&h1->socket.stream, &h1->u.dial.addresses->list[h1->u.dial.index]);
 }
 
 static void on_closed(struct q_stream *stream) {
@@ -127,8 +127,7 @@ void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local) {
 
 struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses, uint64_t deadline_ns) {
     Q_CHECK(h1->conn.state == Q_CONN_NEW && addresses->count > 0);
-    h1->addresses = addresses;
-    h1->address_index = 0;
+    h1->u.dial = (struct q_h1_dial){.addresses = addresses};
     struct q_error error = dial(h1);
     if (q_error_is(error)) {
         return error;
@@ -140,15 +139,26 @@ struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses 
 
 // --- reading a response --------------------------------------------------------------------------------------------
 
+static struct q_conn_progress progress_of(const struct q_h1_conn *h1) {
+    return (struct q_conn_progress){
+        .bytes_in = h1->bytes_in,
+        .bytes_out = h1->bytes_out,
+        .connection_id = h1->conn.id,
+        .is_reused = h1->is_reused,
+        .remote = h1->conn.remote,
+        .local = h1->conn.local,
+        .has_response_begun = q_h1_reader_has_begun(&h1->reader),
+    };
+}
+
 static void fail(struct q_h1_conn *h1, struct q_error error) {
     struct q_conn_user *user = h1->user;
-    h1->progress.has_response_begun = q_h1_reader_has_begun(&h1->reader);
-    if (!h1->progress.has_response_begun && q_error_is(h1->send_error)) {
+    struct q_conn_progress progress = progress_of(h1);
+    if (!progress.has_response_begun && q_error_is(h1->send_error)) {
         error = h1->send_error; // the send knew first
     }
     // Sending was refused before the kernel had taken a byte: the peer cannot have seen anything.
-    error.retry_safe = h1->progress.bytes_out == 0 && !h1->is_sending && !h1->progress.has_response_begun;
-    struct q_conn_progress progress = h1->progress;
+    error.retry_safe = progress.bytes_out == 0 && !h1->is_sending && !progress.has_response_begun;
     begin_closing(h1);
     user->events->on_failed(user, error, &progress);
 }
@@ -157,8 +167,8 @@ static void finish(struct q_h1_conn *h1, bool at_boundary) {
     struct q_conn_user *user = h1->user;
     bool is_reusable = at_boundary && q_h1_reader_keep_alive(&h1->reader) && !h1->is_sending && !h1->asks_close &&
                        !q_error_is(h1->send_error) && h1->input.len == 0 && !q_stream_has_unasked(&h1->socket.stream);
-    h1->progress.has_response_begun = true;
-    struct q_conn_progress progress = h1->progress;
+    struct q_conn_progress progress = progress_of(h1);
+    progress.has_response_begun = true;
     forget_exchange(h1);
     if (!is_reusable) {
         begin_closing(h1);
@@ -196,19 +206,19 @@ typedef enum pump_next event_fn(struct q_h1_conn *h1);
 static enum pump_next on_need_more(struct q_h1_conn *h1) {
     drop_chunk(&h1->chunk);
     // Credit is for bytes of the body: until the final head is there the answer is received without any.
-    bool has_head = h1->out.status >= 200 || h1->feeds.is_open;
+    bool has_head = h1->u.out.status >= 200 || h1->feeds.is_open;
     receive(h1, has_head ? h1->user->events->wants(h1->user) : Q_STREAM_RECV_ANY);
     return PUMP_STOP;
 }
 
-// A refused event stays in h1->out and is offered again.
+// A refused event stays in h1->u.out and is offered again.
 static enum pump_next offered(struct q_h1_conn *h1, enum q_h1_event event, bool was_taken) {
     h1->refused = was_taken ? Q_H1_NEED_MORE : event;
     return was_taken ? PUMP_GO_ON : PUMP_STOP;
 }
 
 static enum pump_next on_informational(struct q_h1_conn *h1) {
-    bool was_taken = h1->user->events->on_informational(h1->user, &h1->out, h1->head_chunk);
+    bool was_taken = h1->user->events->on_informational(h1->user, &h1->u.out, h1->head_chunk);
     if (was_taken) {
         drop_chunk(&h1->head_chunk); // the next head gets memory of its own: this one may live on in an event
         q_h1_reader_lend(&h1->reader, NULL, 0);
@@ -224,10 +234,10 @@ static bool ends_exchange(struct q_error send_error) {
 }
 
 static enum pump_next on_head(struct q_h1_conn *h1) {
-    if (h1->out.body == Q_H1_BODY_TUNNEL && !h1->feeds.is_open) {
+    if (h1->u.out.body == Q_H1_BODY_TUNNEL && !h1->feeds.is_open) {
         q_h1_feeds_begin(&h1->feeds); // first: the user may feed at once
     }
-    if (!h1->user->events->on_head(h1->user, &h1->out, h1->head_chunk)) {
+    if (!h1->user->events->on_head(h1->user, &h1->u.out, h1->head_chunk)) {
         if (h1->input.len == 0) {
             drop_chunk(&h1->chunk); // a host may take long to decide, and the head does not lie in it
         }
@@ -245,12 +255,12 @@ static enum pump_next on_head(struct q_h1_conn *h1) {
 }
 
 static enum pump_next on_data(struct q_h1_conn *h1) {
-    return offered(h1, Q_H1_DATA, h1->user->events->on_data(h1->user, h1->out.data, h1->chunk));
+    return offered(h1, Q_H1_DATA, h1->user->events->on_data(h1->user, h1->u.out.data, h1->chunk));
 }
 
 static enum pump_next on_end(struct q_h1_conn *h1) {
-    if (h1->out.headers != NULL &&
-        !h1->user->events->on_trailers(h1->user, h1->out.headers, h1->head_chunk)) {
+    if (h1->u.out.headers != NULL &&
+        !h1->user->events->on_trailers(h1->user, h1->u.out.headers, h1->head_chunk)) {
         return offered(h1, Q_H1_END, false);
     }
     finish(h1, true);
@@ -258,12 +268,12 @@ static enum pump_next on_end(struct q_h1_conn *h1) {
 }
 
 static enum pump_next on_failed(struct q_h1_conn *h1) {
-    fail(h1, h1->out.error);
+    fail(h1, h1->u.out.error);
     return PUMP_STOP;
 }
 
 static enum pump_next on_need_memory(struct q_h1_conn *h1) {
-    bool has_head = h1->out.status >= 200;
+    bool has_head = h1->u.out.status >= 200;
     return lend_memory(h1, has_head ? h1->env->trailer_chunks : h1->env->head_chunks) ? PUMP_GO_ON : PUMP_STOP;
 }
 
@@ -287,7 +297,7 @@ static void note_hold(struct q_h1_conn *h1) {
 
 static void give_up_hold(struct q_holder *holder) {
     struct q_h1_conn *h1 = q_container_of(holder, struct q_h1_conn, holder);
-    fail(h1, q_error_make(Q_ERR_NO_MEMORY, h1->out.status >= 200 ? Q_PHASE_BODY : Q_PHASE_HEAD));
+    fail(h1, q_error_make(Q_ERR_NO_MEMORY, h1->u.out.status >= 200 ? Q_PHASE_BODY : Q_PHASE_HEAD));
 }
 
 // Reads what was received, one event at a time, until it is used up, refused, or the exchange is over.
@@ -296,7 +306,7 @@ static void pump(struct q_h1_conn *h1) {
     while (next == PUMP_GO_ON) {
         enum q_h1_event event = (enum q_h1_event)h1->refused;
         if (event == Q_H1_NEED_MORE) {
-            event = q_h1_reader_next(&h1->reader, &h1->input, &h1->out);
+            event = q_h1_reader_next(&h1->reader, &h1->input, &h1->u.out);
         }
         next = k_on_event[event](h1);
     }
@@ -315,7 +325,7 @@ static void on_received(struct q_stream *stream, struct q_chunk *chunk, struct q
         return;
     }
     Q_CHECK(h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE);
-    if (q_io_get_stats(h1->env->loop->io)->turns == h1->started_turn) {
+    if (q_io_get_stats(h1->env->loop->io)->turns == h1->since.started_turn) {
         // These bytes came before the request was handed to the kernel: they answer something else.
         q_chunk_release(chunk);
         fail(h1, q_error_make(Q_ERR_CONNECTION_FAILED, Q_PHASE_SEND));
@@ -323,7 +333,7 @@ static void on_received(struct q_stream *stream, struct q_chunk *chunk, struct q
     }
     h1->chunk = chunk;
     h1->input = bytes;
-    h1->progress.bytes_in += bytes.len;
+    h1->bytes_in += bytes.len;
     h1->user->events->on_bytes(h1->user, bytes.len);
     pump(h1);
 }
@@ -346,10 +356,10 @@ static void on_ended(struct q_stream *stream, struct q_error error) {
         h1->user->events->on_peer_end(h1->user);
         return;
     }
-    if (q_h1_reader_eof(&h1->reader, &h1->out) == Q_H1_END) {
+    if (q_h1_reader_eof(&h1->reader, &h1->u.out) == Q_H1_END) {
         finish(h1, false);
     } else {
-        fail(h1, h1->out.error);
+        fail(h1, h1->u.out.error);
     }
 }
 
@@ -386,7 +396,7 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     if (h1->conn.state != Q_CONN_BUSY) {
         return;
     }
-    h1->progress.bytes_out += len;
+    h1->bytes_out += len;
     h1->send_error = error;
     if (h1->feeds.is_open && (!q_error_is(error) || error.code == Q_ERR_CONNECTION_RESET)) {
         feeds_sent(h1, q_error_is(error));
@@ -416,15 +426,16 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     Q_CHECK(conn->state == Q_CONN_IDLE && h1->user == NULL && !h1->is_sending);
     conn->state = Q_CONN_BUSY;
     h1->user = user;
-    h1->progress = (struct q_conn_progress){
-        .connection_id = conn->id, .is_reused = conn->uses > 0, .remote = conn->remote, .local = conn->local};
+    h1->bytes_in = 0;
+    h1->bytes_out = 0;
+    h1->is_reused = conn->uses > 0;
     conn->uses++;
-    h1->started_turn = q_io_get_stats(h1->env->loop->io)->turns;
+    h1->since.started_turn = q_io_get_stats(h1->env->loop->io)->turns;
     h1->asks_close = request->asks_close;
     h1->release = request->release;
     h1->release_context = request->release_context;
     h1->send_error = Q_OK;
-    h1->out = (struct q_h1_out){0};
+    h1->u.out = (struct q_h1_out){0};
     h1->has_peer_ended = false;
     q_h1_reader_begin(&h1->reader, request->reader_flags, NULL, 0, &h1->env->limits);
     if (request->upgrade.len > 0) {
@@ -465,7 +476,7 @@ static void h1_feed(struct q_conn *conn, struct q_feed *feed) {
 static void h1_abandon(struct q_conn *conn, struct q_conn_progress *out_progress) {
     struct q_h1_conn *h1 = h1_of_conn(conn);
     Q_CHECK(conn->state == Q_CONN_BUSY);
-    *out_progress = h1->progress;
+    *out_progress = progress_of(h1);
     begin_closing(h1);
 }
 
@@ -476,14 +487,14 @@ static void timer_fired(struct q_timer *timer) {
     switch ((enum q_conn_state)h1->conn.state) {
     case Q_CONN_CONNECTING: {
         struct q_error error = q_error_make(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT);
-        error.os_errno = h1->connect_error.os_errno; // what the last address that failed said
+        error.os_errno = h1->u.dial.error.os_errno; // what the last address that failed said
         give_up_connecting(h1, error);
         break;
     }
     case Q_CONN_IDLE:
         // Armed once and looked at late: an exchange does not touch the timer unless it fired meanwhile.
-        if (h1->env->loop->now_ns < h1->idle_deadline_ns) {
-            q_loop_arm(h1->env->loop, timer, h1->idle_deadline_ns);
+        if (h1->env->loop->now_ns < h1->since.deadline_ns) {
+            q_loop_arm(h1->env->loop, timer, h1->since.deadline_ns);
         } else {
             begin_closing(h1);
         }

@@ -21,18 +21,28 @@ struct q_conn_env {
     uint64_t idle_timeout_ns;
 };
 
+// Addresses that are tried one after the other.
+struct q_h1_dial {
+    const struct q_addresses *addresses;
+    uint32_t index;
+    struct q_error error; // what the last one that failed said
+};
+
 struct q_h1_conn {
     struct q_conn conn; // first: a q_conn is an HTTP/1.1 connection
     const struct q_conn_env *env;
     struct q_socket_stream socket;
     struct q_timer timer; // connecting: the deadline; idle: the timeout; busy and short of memory: the next try
-    uint64_t idle_deadline_ns;
-    uint64_t started_turn; // of the ring, when the exchange began
 
-    // Connecting.
-    const struct q_addresses *addresses;
-    uint32_t address_index;
-    struct q_error connect_error;
+    // What only one state needs shares its memory with what only another one does: thousands of connections may be idle.
+    union {
+        uint64_t deadline_ns;  // idle
+        uint64_t started_turn; // busy: of the ring, when the exchange began
+    } since;
+    union {
+        struct q_h1_dial dial; // connecting
+        struct q_h1_out out;   // busy: of the event that the user refused
+    } u;
 
     // Busy.
     struct q_conn_user *user;
@@ -41,13 +51,14 @@ struct q_h1_conn {
     struct q_chunk *head_chunk; // memory lent to the reader, one hold
     struct q_chunk *chunk;      // what was received, one hold; NULL when all of it has been read
     struct q_slice input;       // rest of it
-    struct q_h1_out out;        // of the event that the user refused
-    struct q_conn_progress progress;
+    uint64_t bytes_in;
+    uint64_t bytes_out; // taken by the kernel
     struct q_error send_error;
     void (*release)(void *context, struct q_loop *loop); // of what is being sent, until nothing of it is in flight
     void *release_context;
     struct q_h1_feeds feeds; // open once the connection is upgraded
     uint8_t refused; // enum q_h1_event, or Q_H1_NEED_MORE: none
+    bool is_reused;      // the connection had served an exchange before this one
     bool is_receiving;
     bool has_peer_ended; // upgraded: nothing more comes
     bool is_sending;

@@ -45,7 +45,7 @@ enum q_io_kind {
 #define Q_IO_GENERATION_BITS 36
 #define Q_IO_SLOTS_MAX (UINT32_C(1) << Q_IO_SLOT_BITS)
 #define Q_IO_GENERATION_MAX ((UINT64_C(1) << Q_IO_GENERATION_BITS) - 1)
-#define Q_IO_SEND_PARTS_MAX 8
+#define Q_IO_SEND_PARTS_MAX 4
 
 struct q_io_slot {
     uint64_t generation; // 0 names nothing

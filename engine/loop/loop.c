@@ -142,9 +142,10 @@ static bool turn(struct q_loop *loop, bool may_sleep, struct q_list *out_done) {
     return turn.is_idle && !loop->has_more && q_list_is_empty(out_done);
 }
 
-// True: something had come.
+// True: something may have come. The kernel has no news of a receive that it has not got yet, as that of a connection which
+// came free in this tick.
 static bool look_again(struct q_loop *loop) {
-    if (!q_io_has_news(loop->io)) {
+    if (!q_io_has_news(loop->io) && !q_io_has_started(loop->io)) {
         return false;
     }
     struct q_list done;

@@ -92,9 +92,9 @@ void q_ring_recv_cancel_unwanted(struct q_ring *ring) {
 }
 
 // It found nothing when the receive has ended by itself, which its own completion tells; should it be there all the
-// same, it may be cancelled again.
+// same, it may be cancelled again. Any other answer means that its end is on its way.
 void q_ring_recv_cancel_done(struct ring_slot *slot, int32_t result) {
-    if (result < 0) {
+    if (result == -ENOENT) {
         slot->recv.is_canceling = false;
     }
 }

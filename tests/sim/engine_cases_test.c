@@ -257,10 +257,13 @@ static void a_request_goes_out_with_the_tick_that_took_it_in(void **state) {
     assert_int_equal(stand->summary.connection_id, first);
 }
 
+static unsigned num_begun_inside;
+
 static void begins_another_and_takes_long(void *context, const struct quoit_event *event) {
     struct stand *stand = context;
     stand_on_event(context, event);
     if (stand->has_ended && stand->status == 200) {
+        num_begun_inside++;
         stand_begin(stand, (struct ask){0}, "/status/204");
         let_time_pass(stand, 40);
     }
@@ -277,11 +280,13 @@ static void a_callback_that_takes_long_is_not_followed_by_a_strangers_answer(voi
     struct quoit_port ports[2] = {stand->port};
     assert_int_equal(quoit_port_create(stand->engine, &options, &ports[1]), 0);
     stand->port = ports[1];
+    num_begun_inside = 0;
     stand_begin(stand, (struct ask){0}, "/size/10?extra=20");
     while (!stand->has_ended || stand->status != 204) {
         stand_run_once(stand, UINT64_MAX);
     }
     stand_expect(stand, 0);
+    assert_int_equal(num_begun_inside, 1); // a stranger's 200 would have ended the second and begun a third
     assert_int_equal(stand->summary.reused, 0);
     assert_int_equal(stand->summary.attempts, 1);
     stand->port = ports[0];

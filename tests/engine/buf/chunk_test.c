@@ -168,6 +168,71 @@ static void the_budget_may_be_used_to_its_last_byte(void **state) {
     scene_deinit(&s);
 }
 
+static uint32_t take_all(struct scene *s, enum q_chunk_use use, struct q_chunk **chunks, uint32_t num) {
+    while ((chunks[num] = q_chunk_take(&s->pool, use)) != NULL) {
+        num++;
+    }
+    assert_false(q_chunk_pool_allows(&s->pool, use));
+    assert_false(q_chunk_pool_prime(&s->pool, use)); // though chunks may lie free
+    return num;
+}
+
+static void release_all(struct q_chunk **chunks, uint32_t num) {
+    while (num > 0) {
+        q_chunk_release(chunks[--num]);
+    }
+}
+
+// Hosts have three quarters of what is not in reserve, heads all of that, and what is received has everything.
+static void each_use_leaves_the_next_its_share(void **state) {
+    (void)state;
+    struct scene s;
+    struct q_chunk *chunks[21];
+    scene_init(&s, 20);
+    s.budget.reserve = 4 * CHUNK_BYTES;
+    uint32_t num = take_all(&s, Q_CHUNK_FOR_HOST, chunks, 0);
+    assert_int_equal(num, 12);
+    num = take_all(&s, Q_CHUNK_FOR_HEAD, chunks, num);
+    assert_int_equal(num, 16);
+    num = take_all(&s, Q_CHUNK_FOR_KERNEL, chunks, num);
+    assert_int_equal(num, 20);
+    assert_false(q_chunk_pool_allows(&s.pool, Q_CHUNK_FOR_HEAD) || q_chunk_pool_allows(&s.pool, Q_CHUNK_FOR_HOST));
+    q_chunk_release(chunks[--num]);
+    assert_true(q_chunk_pool_allows(&s.pool, Q_CHUNK_FOR_KERNEL));
+    assert_false(q_chunk_pool_allows(&s.pool, Q_CHUNK_FOR_HEAD)); // the reserve is not theirs
+    release_all(chunks, num);
+    num = take_all(&s, Q_CHUNK_FOR_HEAD, chunks, 0);
+    assert_int_equal(num, 16);
+    release_all(chunks, num);
+    scene_deinit(&s);
+}
+
+// The reserve is about what is received and stays: what lies ready for it with the kernel takes nothing from the others.
+static void what_lies_with_the_kernel_is_nobodys_share(void **state) {
+    (void)state;
+    struct scene s;
+    struct q_chunk *lent[4];
+    struct q_chunk *chunks[21];
+    scene_init(&s, 20);
+    s.budget.reserve = 4 * CHUNK_BYTES;
+    for (size_t i = 0; i < Q_COUNT_OF(lent); i++) {
+        lent[i] = take(&s);
+        s.budget.with_kernel += CHUNK_BYTES;
+    }
+    uint32_t num = take_all(&s, Q_CHUNK_FOR_HOST, chunks, 0);
+    assert_int_equal(num, 12);
+    num = take_all(&s, Q_CHUNK_FOR_HEAD, chunks, num);
+    assert_int_equal(num, 16);
+    num = take_all(&s, Q_CHUNK_FOR_KERNEL, chunks, num);
+    assert_int_equal(num, 16); // these four are what was lent
+    s.budget.with_kernel = 0;  // they are filled, and held
+    release_all(chunks + 13, 3);
+    assert_false(q_chunk_pool_allows(&s.pool, Q_CHUNK_FOR_HEAD));
+    release_all(chunks, 13);
+    release_all(lent, 4);
+    scene_deinit(&s);
+}
+
 static void pools_share_one_budget(void **state) {
     (void)state;
     struct scene s;
@@ -516,6 +581,8 @@ int main(void) {
         cmocka_unit_test(a_pool_keeps_no_more_free_chunks_than_were_needed_lately),
         cmocka_unit_test(the_budget_is_never_exceeded),
         cmocka_unit_test(the_budget_may_be_used_to_its_last_byte),
+        cmocka_unit_test(each_use_leaves_the_next_its_share),
+        cmocka_unit_test(what_lies_with_the_kernel_is_nobodys_share),
         cmocka_unit_test(pools_share_one_budget),
         cmocka_unit_test(what_lies_free_in_another_pool_makes_room),
         cmocka_unit_test(a_primed_pool_gives_without_allocating),

@@ -6,6 +6,7 @@
 #include "engine/loop/uring_abi.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,48 @@ static void a_connection_that_may_not_be_used_again_is_closed(void **state) {
         conn_rig_until(&s.rig, &s.is_closed);
         assert_int_equal(s.freed, 0);
         assert_int_equal(s.dying, 1);
+        close_scene(&s);
+    }
+}
+
+static void stray(struct q_sim_conn *conn) { q_sim_conn_send(conn, "stray", 5); }
+
+static void nothing_more(struct q_sim_conn *conn) { (void)conn; }
+
+static void (*the_end_of_it)(struct q_sim_conn *conn);
+
+// A response that fills a buffer to its last byte, and behind it, in the same turn, what is in the next one.
+static void fill_a_buffer_and_go_on(struct conn_rig *rig, struct q_sim_conn *conn, int number) {
+    enum { BUFFER = 4096, BODY = BUFFER - 41 };
+    static char response[BUFFER + 1];
+    (void)number;
+    int len = snprintf(response, sizeof response, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BODY);
+    assert_int_equal(len + BODY, rig->buffers.capacity);
+    memset(response + len, 'b', BODY);
+    q_sim_conn_send(conn, response, BUFFER);
+    the_end_of_it(conn);
+}
+
+// On a connection that was used before, the kernel's receive goes on by itself: what comes behind a response is with the
+// ring when the response ends, and it is known there. What is known already must not meet the next request.
+static void a_connection_with_bytes_or_an_end_that_nobody_asked_for_is_not_used_again(void **state) {
+    (void)state;
+    static void (*const k_ends[])(struct q_sim_conn *) = {nothing_more, stray, q_sim_conn_fin};
+    for (size_t i = 0; i < Q_COUNT_OF(k_ends); i++) {
+        struct scene s;
+        open_connected(&s, (struct conn_rig_options){0});
+        exchange(&s);
+        assert_int_equal(s.freed, 1);
+        s.rig.on_request = fill_a_buffer_and_go_on;
+        the_end_of_it = k_ends[i];
+        exchange(&s);
+        assert_string_equal(the_user.diary, "H200DE");
+        assert_true(the_user.progress.is_reused);
+        assert_int_equal(s.freed, i == 0 ? 2 : 1);
+        assert_int_equal(s.dying, i == 0 ? 0 : 1);
+        if (i > 0) {
+            conn_rig_until(&s.rig, &s.is_closed);
+        }
         close_scene(&s);
     }
 }
@@ -564,6 +607,7 @@ int main(void) {
         cmocka_unit_test(a_body_is_sent_behind_its_head),
         cmocka_unit_test(what_is_sent_is_released_once_when_nobody_reads_it_any_more),
         cmocka_unit_test(a_connection_that_may_not_be_used_again_is_closed),
+        cmocka_unit_test(a_connection_with_bytes_or_an_end_that_nobody_asked_for_is_not_used_again),
         cmocka_unit_test(a_body_that_ends_with_the_connection_is_complete_with_the_fin),
         cmocka_unit_test(a_response_before_the_request_is_sent_ends_the_connection_with_it),
         cmocka_unit_test(an_exchange_that_is_cut_off_has_its_own_error),

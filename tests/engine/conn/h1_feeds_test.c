@@ -192,7 +192,7 @@ static void fed_bytes_reach_the_peer_and_are_counted(void **state) {
     }
     conn_rig_run_for(&s.rig, Q_NS_PER_S);
     assert_int_equal(q_sim_conn_received(s.rig.last), before + 8);
-    assert_int_equal(s.h1.progress.bytes_out, strlen(GET_UPGRADE) + 8);
+    assert_int_equal(s.h1.bytes_out, strlen(GET_UPGRADE) + 8);
     assert_int_equal(heard.num_peer_ends, 0);
     abandon_and_close(&s);
 }

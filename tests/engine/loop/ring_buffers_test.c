@@ -60,6 +60,69 @@ static void buffers_go_round_for_ever(void **state) {
     rig_close(&rig);
 }
 
+// What lies with the kernel is counted beside: the shares of the others are about the rest.
+static void what_the_kernel_has_is_counted_exactly(void **state) {
+    struct rig rig;
+    rig_open(&rig, (struct rig_options){.capabilities_off = rig_rung_of(state), .num_buffers = 4, .chunks_max = 6});
+    uint64_t size = q_chunk_pool_size(&rig.pool);
+    struct q_io_slot slot = rig_connect(&rig, &rig.address);
+    int peer = rig_accept(&rig);
+    assert_int_equal(rig.budget.with_kernel, 4 * size);
+    for (int i = 0; i < 10; i++) {
+        struct rig_op op = rig_op(&rig);
+        say(peer, "x");
+        q_io_recv(rig.io, slot, &op.op, Q_IO_RECV_ANY);
+        assert_int_equal(rig_await(&rig, &op), 1);
+        assert_int_equal(rig.budget.with_kernel, q_io_get_stats(rig.io)->num_buffers * size);
+        assert_int_equal(rig.budget.out, rig.budget.with_kernel + size); // and the one that was brought
+        q_chunk_release(op.op.chunk);
+    }
+    rig_shut(&rig, slot);
+    close(peer);
+    rig_destroy(&rig);
+    assert_int_equal(rig.budget.with_kernel, 0);
+    rig_close(&rig);
+}
+
+// A receive that came too late for the last buffer waits for the next turn, and somebody must know that there is one to
+// make; where there is no memory for another buffer there is nothing to do but to wait.
+static void who_starves_keeps_the_loop_awake_while_there_is_memory(void **state) {
+    struct rig rig;
+    struct q_io_slot slots[2];
+    struct rig_op ops[2];
+    int peers[2];
+    for (uint32_t chunks_max = 1; chunks_max <= 2; chunks_max++) {
+        rig_open(&rig, (struct rig_options){
+                           .capabilities_off = rig_rung_of(state), .num_buffers = 1, .chunks_max = chunks_max});
+        for (size_t i = 0; i < 2; i++) {
+            slots[i] = rig_connect(&rig, &rig.address);
+            peers[i] = rig_accept(&rig);
+            ops[i] = rig_op(&rig);
+            q_io_recv(rig.io, slots[i], &ops[i].op, Q_IO_RECV_ANY);
+        }
+        rig_turn(&rig, 0);
+        assert_false(q_io_has_started(rig.io));
+        say(peers[0], "x");
+        say(peers[1], "x");
+        rig_turn(&rig, Q_NS_PER_S);
+        assert_int_equal(ops[0].times + ops[1].times, 1);
+        assert_int_equal(starved(&rig), 1);
+        assert_true(q_io_has_started(rig.io));
+        rig_turn(&rig, 0); // looks for memory
+        assert_false(q_io_has_started(rig.io));
+        assert_int_equal(q_io_get_stats(rig.io)->is_dry, chunks_max == 1);
+        size_t first = ops[0].times == 1 ? 0 : 1;
+        q_chunk_release(ops[first].op.chunk);
+        assert_int_equal(rig_await(&rig, &ops[!first]), 1);
+        q_chunk_release(ops[!first].op.chunk);
+        for (size_t i = 0; i < 2; i++) {
+            rig_shut(&rig, slots[i]);
+            close(peers[i]);
+        }
+        rig_close(&rig);
+    }
+}
+
 static void a_lent_buffer_is_replaced_by_a_spare(void **state) {
     struct rig rig;
     struct q_chunk *lent[8];
@@ -250,6 +313,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         RIG_ON_EACH_RUNG(an_armed_receive_holds_no_buffer),
         RIG_ON_EACH_RUNG(buffers_go_round_for_ever),
+        RIG_ON_EACH_RUNG(what_the_kernel_has_is_counted_exactly),
+        RIG_ON_EACH_RUNG(who_starves_keeps_the_loop_awake_while_there_is_memory),
         RIG_ON_EACH_RUNG(a_lent_buffer_is_replaced_by_a_spare),
         RIG_ON_EACH_RUNG(a_starved_receive_goes_on_when_memory_comes_home),
         RIG_ON_EACH_RUNG(starving_hides_no_end_of_the_stream),

@@ -130,7 +130,9 @@ static void what_nobody_asks_for_waits_in_its_order(void **state) {
     assert_int_equal(op.times, 1);
     char got[101] = "";
     for (size_t len = 0; len < 101;) {
+        bool is_there = has_unasked(&line);
         ask(&line, &op, Q_IO_RECV_ANY);
+        assert_true(q_io_has_started(line.rig.io) || !is_there); // a host that drives does not sleep on it
         int32_t result = rig_await(&line.rig, &op);
         assert_in_range(result, 1, 101 - len);
         memcpy(got + len, op.op.chunk->data, (size_t)result);
@@ -163,6 +165,41 @@ static void a_bound_ends_the_receive_that_goes_on(void **state) {
     close_line(&line);
 }
 
+// Two receives at a time may be told of in another order than that of their bytes. So there is one, and the next follows
+// its last completion.
+static void who_asks_while_his_receive_is_being_stopped_waits_for_its_end(void **state) {
+    struct line line;
+    struct rig_op op;
+    open_line(&line, state, 0);
+    become_steady(&line, &op);
+    say(&line, "a");
+    expect_text(&line, &op, "a");
+    if (!has(&line, Q_RING_RECV_MULTISHOT)) {
+        close_line(&line);
+        return;
+    }
+    say(&line, "b");
+    rig_turn(&line.rig, Q_NS_PER_S);
+    q_ring_recv_cancel_unwanted(line.rig.ring); // as the next kernel entry would
+    assert_true(recv_of(&line)->is_canceling);
+    ask(&line, &op, Q_IO_RECV_ANY);
+    struct q_list done;
+    q_list_init(&done);
+    assert_true(q_io_collect(line.rig.io, &done));
+    op.op.done(q_container_of(q_list_pop_front(&done), struct q_io_op, link));
+    assert_int_equal(op.result, 1);
+    q_chunk_release(op.op.chunk);
+    ask(&line, &op, Q_IO_RECV_ANY);
+    const struct ring_slot *slot = &line.rig.ring->slots[line.slot.index];
+    assert_int_equal(slot->in_flight, 2); // with the cancel
+    rig_settle(&line.rig);
+    assert_int_equal(slot->in_flight, 1);
+    assert_true(recv_of(&line)->is_armed && !recv_of(&line)->is_canceling);
+    say(&line, "c");
+    expect_text(&line, &op, "c");
+    close_line(&line);
+}
+
 static void an_end_that_nobody_asked_for_comes_behind_the_bytes(void **state) {
     struct line line;
     struct rig_op op;
@@ -178,6 +215,17 @@ static void an_end_that_nobody_asked_for_comes_behind_the_bytes(void **state) {
     ask(&line, &op, Q_IO_RECV_ANY);
     assert_int_equal(rig_await(&line.rig, &op), 0);
     assert_null(op.op.chunk);
+    assert_true(op.op.is_fin);
+    assert_false(has_unasked(&line));
+    close_line(&line);
+    open_line(&line, state, 0);
+    become_steady(&line, &op);
+    say(&line, "a");
+    shutdown(line.peer, SHUT_WR); // comes with the bytes, in one turn
+    expect_text(&line, &op, "a");
+    assert_int_equal(has_unasked(&line), has(&line, Q_RING_RECV_MULTISHOT));
+    ask(&line, &op, Q_IO_RECV_ANY);
+    assert_int_equal(rig_await(&line.rig, &op), 0);
     assert_true(op.op.is_fin);
     assert_false(has_unasked(&line));
     close_line(&line);
@@ -223,6 +271,34 @@ static void a_bundle_is_brought_buffer_by_buffer(void **state) {
         was_bundled |= has_unasked(&line);
     }
     assert_int_equal(was_bundled, has(&line, Q_RING_RECV_BUNDLE));
+    close_line(&line);
+}
+
+// The bytes come in the turn that closes: all of their buffers come home, and the kernel gets others for them.
+static void a_bundle_for_a_slot_that_closes_goes_home_whole(void **state) {
+    struct rig_op op;
+    struct line line;
+    char pattern[BUFFERS * BUFFER];
+    fill(pattern, sizeof pattern);
+    open_line(&line, state, 0);
+    for (int round = 0; round < 2 * BUFFERS; round++) {
+        struct q_io_slot slot = rig_connect(&line.rig, &line.rig.address);
+        int peer = rig_accept(&line.rig);
+        assert_int_equal(send(peer, pattern, sizeof pattern, MSG_NOSIGNAL), sizeof pattern);
+        op = rig_op(&line.rig);
+        q_io_recv(line.rig.io, slot, &op.op, sizeof pattern);
+        rig_shut(&line.rig, slot);
+        assert_int_equal(op.result, -ECANCELED);
+        close(peer);
+    }
+    assert_int_equal(send(line.peer, pattern, sizeof pattern, MSG_NOSIGNAL), sizeof pattern);
+    ask(&line, &op, sizeof pattern);
+    expect_bytes(&line, &op, pattern, BUFFER);
+    size_t num_unasked = 0;
+    for (const struct q_chunk *chunk = recv_of(&line)->first; chunk != NULL; chunk = chunk->next) {
+        num_unasked++;
+    }
+    assert_int_equal(num_unasked, has(&line, Q_RING_RECV_BUNDLE) ? BUFFERS - 1 : 0); // the kernel has them all
     close_line(&line);
 }
 
@@ -325,9 +401,11 @@ int main(void) {
         RIG_ON_EACH_RUNG(one_receive_serves_a_steady_owner),
         RIG_ON_EACH_RUNG(what_nobody_asks_for_waits_in_its_order),
         RIG_ON_EACH_RUNG(a_bound_ends_the_receive_that_goes_on),
+        RIG_ON_EACH_RUNG(who_asks_while_his_receive_is_being_stopped_waits_for_its_end),
         RIG_ON_EACH_RUNG(an_end_that_nobody_asked_for_comes_behind_the_bytes),
         RIG_ON_EACH_RUNG(a_close_drops_what_nobody_asked_for),
         RIG_ON_EACH_RUNG(a_bundle_is_brought_buffer_by_buffer),
+        RIG_ON_EACH_RUNG(a_bundle_for_a_slot_that_closes_goes_home_whole),
         RIG_ON_EACH_RUNG(bundles_follow_the_buffers_wherever_they_lie),
         RIG_ON_EACH_RUNG(a_receive_that_goes_on_outlives_a_lack_of_buffers),
         RIG_ON_EACH_RUNG(where_memory_is_short_neither_fast_way_is_used),
