@@ -218,7 +218,7 @@ static bool play_step(struct player *player, const struct bench_step *step) {
             return true;
         return fail(player, BENCH_SCRIPT_TIMED_OUT);
     case BENCH_OPEN: bench_gate_open(step->gate); return true;
-    case BENCH_FIN: shutdown(player->fd, SHUT_WR); return false;
+    case BENCH_FIN: shutdown(player->fd, SHUT_WR); return true;
     case BENCH_CLOSE: close_now(player, false); return false;
     case BENCH_RST:
         if (wait_passed_on(player))

@@ -4,10 +4,10 @@
 // first script on the first connection, and so on; the last one on all that follow). Connections are played at the same
 // time, each by a thread of its own. What a connection received is kept, whole, for the test to look at.
 //
-// A script without BENCH_FIN, BENCH_RST or BENCH_REPEAT at its end goes silent: the connection stays open, and its
-// bytes are read and kept, until the client closes or the server is stopped. Order between a test and a script is made
-// with gates, not with time. A step that waits gives up after BENCH_SCRIPT_LIMIT_MS, so that a hung client is a failed
-// test, not a hung one.
+// A script without BENCH_CLOSE, BENCH_RST or BENCH_REPEAT at its end goes silent: the connection stays open, and its
+// bytes are read and kept, until the client closes or the server is stopped. Nothing is read before a step wants it: a
+// script that waits is a peer that does not read. Order between a test and a script is made with gates, not with time.
+// A step that waits gives up after BENCH_SCRIPT_LIMIT_MS, so that a hung client is a failed test, not a hung one.
 //
 // Thread-free: any thread may call these functions; bench_scripted_stop is the last call.
 #ifndef QUOIT_BENCH_SERVER_SCRIPTED_H
@@ -38,7 +38,7 @@ enum bench_step_kind {
                        // got before the next one leaves
     BENCH_WAIT,        // for a pass of `gate`
     BENCH_OPEN,        // open `gate`
-    BENCH_FIN,         // shut down our direction; then as if silent
+    BENCH_FIN,         // shut down our direction; the steps behind it may wait and read still
     BENCH_CLOSE,       // close both directions at once
     BENCH_RST,         // when the client's kernel has got what was sent: close with a reset
     BENCH_REPEAT,      // from the first step again, until that was played `number` times (0: for ever)

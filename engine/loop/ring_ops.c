@@ -281,9 +281,10 @@ static void complete_wake(struct q_ring *ring, struct q_io_slot name, struct rin
     }
 }
 
-// A connect to a unix socket whose backlog is full waits on a worker thread of the kernel's. On the way there it can be
-// where no cancel finds it, and then it would wait for ever; nor does the kernel count what it found on a worker. So
-// cancel again until the connect is over. By its user_data: the slot's file is no longer there to find it by.
+// A connect to a unix socket whose backlog is full waits on a worker thread of the kernel's, and so does the rest of a large
+// send that the peer does not read. On the way there it can be where no cancel finds it, and then it would wait for ever;
+// nor does the kernel count what it found on a worker, and beside a send what it counts may be the receive. So cancel again
+// until the connect or the send is over. By its user_data: the slot's file is no longer there to find it by.
 // An open slot cancels its receive alone.
 static void complete_cancel(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,
                             const struct io_uring_cqe *cqe, struct q_list *out_done) {
@@ -292,11 +293,12 @@ static void complete_cancel(struct q_ring *ring, struct q_io_slot name, struct r
         q_ring_recv_cancel_done(slot, cqe->res);
         return;
     }
-    if (cqe->res > 0 || slot->state != SLOT_CLOSING || slot->ops[SLOT_OP_CONNECT] == NULL) {
+    bool is_connecting = slot->ops[SLOT_OP_CONNECT] != NULL && cqe->res <= 0;
+    if (slot->state != SLOT_CLOSING || (!is_connecting && slot->ops[SLOT_OP_SEND] == NULL)) {
         return;
     }
     struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_CANCEL, name);
-    io_uring_prep_cancel64(sqe, q_io_user_data(Q_IO_CONNECT, name), 0);
+    io_uring_prep_cancel64(sqe, q_io_user_data(is_connecting ? Q_IO_CONNECT : Q_IO_SEND, name), 0);
 }
 
 static void complete_nothing(struct q_ring *ring, struct q_io_slot name, struct ring_slot *slot,

@@ -148,6 +148,41 @@ static void each_connection_plays_its_own_script(void **state) {
     bench_scripted_stop(scripted);
 }
 
+static void a_script_goes_on_behind_its_fin_and_reads_only_what_it_wants(void **state) {
+    struct bench_gate go;
+    bench_gate_init(&go);
+    (void)state;
+    const struct bench_step script[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                        {.kind = BENCH_FIN},
+                                        {.kind = BENCH_WAIT, .gate = &go},
+                                        {.kind = BENCH_EXPECT_BYTES, .bytes = "more"},
+                                        {.kind = BENCH_WAIT, .gate = &go},
+                                        {0}};
+    struct bench_scripted *scripted = bench_scripted_start_one(script);
+    struct raw_client client = raw_connect(bench_scripted_port(scripted));
+    raw_send(&client, k_request);
+    raw_read_to_end(&client);
+    assert_true(client.eof);
+    raw_send(&client, "more");
+    assert_int_equal(bench_scripted_wait(scripted, 0, 20), BENCH_SCRIPT_RUNNING);
+    assert_int_equal(bench_scripted_received(scripted, 0, NULL, 0), sizeof k_request - 1); // it has not read on
+    bench_gate_open(&go);
+    for (int left_ms = LIMIT_MS; bench_scripted_received(scripted, 0, NULL, 0) < sizeof k_request + 3; left_ms--) {
+        assert_true(left_ms > 0);
+        poll(NULL, 0, 1);
+    }
+    raw_send(&client, "rest");
+    assert_int_equal(bench_scripted_wait(scripted, 0, 20), BENCH_SCRIPT_RUNNING);
+    assert_int_equal(bench_scripted_received(scripted, 0, NULL, 0), sizeof k_request + 3);
+    bench_gate_open(&go); // no steps left: it reads all
+    assert_int_equal(bench_scripted_wait(scripted, 0, LIMIT_MS), BENCH_SCRIPT_DONE);
+    raw_close(&client);
+    assert_true(bench_scripted_wait_closed(scripted, 0, LIMIT_MS));
+    assert_int_equal(bench_scripted_received(scripted, 0, NULL, 0), sizeof k_request + 7);
+    bench_scripted_stop(scripted);
+    bench_gate_deinit(&go);
+}
+
 static void what_the_client_does_wrong_is_noticed(void **state) {
     static const struct bench_step k_bytes[] = {{.kind = BENCH_EXPECT_BYTES, .bytes = "abc"}, {0}};
     static const struct bench_step k_request_step[] = {{.kind = BENCH_EXPECT_REQUEST}, {0}};
@@ -223,6 +258,7 @@ int main(void) {
         cmocka_unit_test(a_gate_holds_the_script_until_the_test_opens_it),
         cmocka_unit_test(a_script_repeats_on_one_connection),
         cmocka_unit_test(each_connection_plays_its_own_script),
+        cmocka_unit_test(a_script_goes_on_behind_its_fin_and_reads_only_what_it_wants),
         cmocka_unit_test(what_the_client_does_wrong_is_noticed),
         cmocka_unit_test(silence_and_expected_closes_end_with_the_client),
         cmocka_unit_test(it_can_be_stopped_at_any_step),

@@ -2,14 +2,10 @@
 // call of Quoit, at each of its points. Whoever cancels whenever: one terminal event.
 #include "tests/life/life.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bench/server/scripted.h"
@@ -20,8 +16,6 @@ enum {
     VICTIM = 0,  // the request that is canceled
     BLOCKER = 1, // has the origin's only connection
     TRIGGER = 2, // whose end is the callback's moment
-    NUM_FILLERS = 4,
-    LARGE_BODY = 32 << 20, // more than any two socket buffers take
 };
 
 static struct host host;
@@ -38,6 +32,7 @@ enum state {
     PAUSED,     // receiving: no credit
     ASKING,     // a redirect's head waits for the host's answer
     UPGRADED,
+    FLUSHING,   // upgraded; the peer has ended, and does not read what was fed before
     DISCARDING, // the body of a redirect
     ENDED,      // and its end not drained
     STATES,
@@ -53,114 +48,108 @@ enum actor {
     ACTORS,
 };
 
-static const struct bench_step k_reads_nothing[] = {{.kind = BENCH_WAIT}, {0}};
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: talk\r\n\r\n"
-
-static const struct bench_step k_switches[] = {
-    {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHING}, {0}};
-static const struct bench_step k_half_a_redirect[] = {
-    {.kind = BENCH_EXPECT_REQUEST},
-    {.kind = BENCH_SEND, .bytes = "HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 10\r\n\r\n01234"},
-    {0}};
 
 static struct {
     struct bench_server *server;
     struct bench_server *other; // another origin
     struct bench_server *deaf;
     struct bench_gate never;
-    struct bench_step reads_nothing[2];
+    struct bench_gate fed;
     struct bench_scripted *full;
     struct bench_scripted *redirecting;
     struct bench_scripted *switching;
-    int fillers[NUM_FILLERS];
-    enum state state;
-    _Atomic int32_t code; // what the cancel gave
+    struct bench_scripted *ending;
+    int fillers[LIFE_KNOCKS];
+    _Atomic int32_t code;         // what the cancel gave
+    _Atomic uint32_t num_returned; // bodies and pieces that the engine does not need any more
 } scene;
 
-// Begins to connect and does not wait for it: more of them than the deaf listener's backlog takes.
-static int knock(uint16_t port) {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_true(fd >= 0);
-    assert_true(connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EINPROGRESS);
-    return fd;
-}
+static const struct bench_step k_reads_nothing[] = {{.kind = BENCH_WAIT, .gate = &scene.never}, {0}};
+static const struct bench_step k_switches[] = {
+    {.kind = BENCH_EXPECT_REQUEST}, {.kind = BENCH_SEND, .bytes = SWITCHING}, {0}};
+static const struct bench_step k_switches_and_ends[] = {{.kind = BENCH_EXPECT_REQUEST},
+                                                       {.kind = BENCH_SEND, .bytes = SWITCHING},
+                                                       {.kind = BENCH_WAIT, .gate = &scene.fed},
+                                                       {.kind = BENCH_FIN},
+                                                       {.kind = BENCH_WAIT, .gate = &scene.never},
+                                                       {0}};
+static const struct bench_step k_half_a_redirect[] = {
+    {.kind = BENCH_EXPECT_REQUEST},
+    {.kind = BENCH_SEND, .bytes = "HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 10\r\n\r\n01234"},
+    {0}};
 
 static int set_up(void **state) {
     (void)state;
     bench_gate_init(&scene.never);
-    scene.reads_nothing[0] = k_reads_nothing[0];
-    scene.reads_nothing[0].gate = &scene.never;
+    bench_gate_init(&scene.fed);
     scene.server = bench_server_start(NULL);
     scene.other = bench_server_start(NULL);
     scene.deaf = bench_server_start(&(struct bench_server_options){.backlog = 1});
-    scene.full = bench_scripted_start_one(scene.reads_nothing);
+    scene.full = bench_scripted_start_one(k_reads_nothing);
     scene.redirecting = bench_scripted_start_one(k_half_a_redirect);
     scene.switching = bench_scripted_start_one(k_switches);
+    scene.ending = bench_scripted_start_one(k_switches_and_ends);
     assert_true(scene.server != NULL && scene.other != NULL && scene.deaf != NULL);
-    assert_true(scene.full != NULL && scene.redirecting != NULL && scene.switching != NULL);
+    assert_true(scene.full != NULL && scene.redirecting != NULL && scene.switching != NULL && scene.ending != NULL);
     bench_server_set_accepting(scene.deaf, false);
-    for (int i = 0; i < NUM_FILLERS; i++) {
-        scene.fillers[i] = knock(bench_server_port(scene.deaf));
+    for (int i = 0; i < LIFE_KNOCKS; i++) {
+        scene.fillers[i] = life_knock(bench_server_port(scene.deaf));
     }
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    for (int i = 0; i < NUM_FILLERS; i++) {
+    for (int i = 0; i < LIFE_KNOCKS; i++) {
         close(scene.fillers[i]);
     }
     for (int i = 0; i < BENCH_SCRIPTED_CONNECTIONS_MAX; i++) {
         bench_gate_open(&scene.never); // a pass for each connection
     }
+    bench_scripted_stop(scene.ending);
     bench_scripted_stop(scene.switching);
     bench_scripted_stop(scene.redirecting);
     bench_scripted_stop(scene.full);
     bench_server_stop(scene.deaf);
     bench_server_stop(scene.other);
     bench_server_stop(scene.server);
+    bench_gate_deinit(&scene.fed);
     bench_gate_deinit(&scene.never);
     return 0;
 }
 
-static void until_stage(uint32_t index, uint32_t stage) {
-    struct quoit_request_state now = {.struct_size = sizeof now};
-    for (int left_ms = HOST_WAIT_MS; left_ms > 0; left_ms--) {
-        assert_int_equal(quoit_request_state(host.engine, host.records[index].handle, &now), QUOIT_OK);
-        if (now.stage == stage) {
-            return;
-        }
-        if (host.engine_mode == QUOIT_ENGINE_HOST_DRIVEN) {
-            assert_true(quoit_engine_tick(host.engine) >= 0);
-        }
-        poll(NULL, 0, 1);
-    }
-    fail_msg("request %u is %s, not %s", index, quoit_stage_name((int32_t)now.stage), quoit_stage_name((int32_t)stage));
-}
+static const char large[LIFE_LARGE];
 
-static void keep(void *context, const void *data, size_t len) {
+static void note_return(void *context, const void *data, size_t len) {
     (void)context;
-    (void)data;
-    (void)len;
+    assert_true(data == large && len == sizeof large);
+    scene.num_returned++;
 }
 
-static struct quoit_request *upgrade_request(void) {
+static struct quoit_request *upgrade_request(struct bench_scripted *peer) {
     char url[HOST_URL_MAX];
-    struct quoit_request *request = host_request("GET", bench_scripted_url(scene.switching, "/", url, sizeof url));
+    struct quoit_request *request = host_request("GET", bench_scripted_url(peer, "/", url, sizeof url));
     assert_int_equal(quoit_request_set_upgrade(request, "talk", 4), QUOIT_OK);
+    assert_int_equal(quoit_request_set_feed_max(request, sizeof large), QUOIT_OK);
     return request;
 }
 
+static void let_it_flush(void) {
+    host_wait_head(&host, VICTIM);
+    assert_int_equal(
+        quoit_feed(host.engine, host.records[VICTIM].handle, large, sizeof large, note_return, NULL), QUOIT_OK);
+    bench_gate_open(&scene.fed);
+    life_until_flushing(&host, VICTIM);
+}
+
 static struct quoit_request *request_for(enum state state) {
-    static const char large[LARGE_BODY];
     char url[HOST_URL_MAX];
     switch (state) {
     case CONNECTING: return host_request("GET", bench_server_url(scene.deaf, "/size/1", url, sizeof url));
     case SENDING: {
         struct quoit_request *request = host_request("POST", bench_scripted_url(scene.full, "/", url, sizeof url));
-        assert_int_equal(quoit_request_set_body(request, large, sizeof large, keep, NULL), QUOIT_OK);
+        assert_int_equal(quoit_request_set_body(request, large, sizeof large, note_return, NULL), QUOIT_OK);
         return request;
     }
     case RECEIVING:
@@ -172,7 +161,8 @@ static struct quoit_request *request_for(enum state state) {
         assert_int_equal(quoit_request_set_credit(request, 0, 1), QUOIT_OK);
         return request;
     }
-    case UPGRADED: return upgrade_request();
+    case UPGRADED: return upgrade_request(scene.switching);
+    case FLUSHING: return upgrade_request(scene.ending);
     case ASKING:
     case DISCARDING: {
         struct quoit_redirect_options options = {
@@ -197,7 +187,7 @@ static void reach(enum state state) {
     };
     if (state == QUEUED) {
         host_submit(&host, BLOCKER, request_for(AWAITING));
-        until_stage(BLOCKER, QUOIT_STAGE_AWAITING);
+        host_until_stage(&host, BLOCKER, QUOIT_STAGE_AWAITING);
     }
     if (state == NEW) {
         return; // submitted by who cancels it, unless that is a signal handler
@@ -205,8 +195,10 @@ static void reach(enum state state) {
     host_submit(&host, VICTIM, request_for(state));
     if (state == ENDED) {
         host_until(&host, host_is_pending, 0);
+    } else if (state == FLUSHING) {
+        let_it_flush();
     } else {
-        until_stage(VICTIM, k_stages[state]);
+        host_until_stage(&host, VICTIM, k_stages[state]);
     }
 }
 
@@ -278,6 +270,7 @@ static void cancel_in(enum state state, enum actor actor) {
     host.context = silent;
     host.on_event = is_inline ? cancel_at_trigger : NULL;
     atomic_store(&scene.code, -1);
+    atomic_store(&scene.num_returned, 0);
     reach(state);
     act(actor);
     const struct host_record *victim = host_wait(&host, VICTIM);
@@ -287,7 +280,7 @@ static void cancel_in(enum state state, enum actor actor) {
     } else {
         assert_int_equal(scene.code, QUOIT_OK);
         host_assert_failed(victim, QUOIT_ERR_CANCELED, QUOIT_PHASE_NONE);
-        bool has_head = state == RECEIVING || state == PAUSED || state == UPGRADED;
+        bool has_head = state == RECEIVING || state == PAUSED || state == UPGRADED || state == FLUSHING;
         assert_int_equal(victim->num_heads, has_head);
         if (state != NEW) { // which the loop may have seen meanwhile
             assert_int_equal(victim->summary.failure.retry_safe, state == QUEUED || state == CONNECTING);
@@ -297,6 +290,7 @@ static void cancel_in(enum state state, enum actor actor) {
     assert_true(again == QUOIT_OK || again == QUOIT_ERR_STALE_HANDLE);
     quoit_request_release(silent);
     host_stop(&host); // and here: one terminal event each
+    assert_int_equal(scene.num_returned, state == SENDING || state == FLUSHING);
 }
 
 static void each_state_is_canceled_by_each_kind_of_thread(void **state) {

@@ -1,8 +1,10 @@
 #include "tests/life/life.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -175,6 +177,31 @@ int life_fetch(const struct quoit_engine_options *options, const char *url, unsi
     }
     quoit_request_release(request);
     return life_shut(engine, port);
+}
+
+int life_knock(uint16_t port) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_true(connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EINPROGRESS);
+    return fd;
+}
+
+// The stage does not tell it from a stream whose peer is only silent. What is fed does: it is refused for another reason.
+void life_until_flushing(struct host *host, uint32_t index) {
+    struct quoit_handle handle = host->records[index].handle;
+    int32_t code = QUOIT_ERR_FEED_FULL;
+    for (int left_ms = HOST_WAIT_MS; code == QUOIT_ERR_FEED_FULL && left_ms > 0; left_ms--) {
+        if (host->engine_mode == QUOIT_ENGINE_HOST_DRIVEN) {
+            assert_true(quoit_engine_tick(host->engine) >= 0);
+        }
+        code = quoit_feed(host->engine, handle, "x", 1, NULL, NULL);
+        poll(NULL, 0, code == QUOIT_ERR_FEED_FULL ? 1 : 0);
+    }
+    assert_int_equal(code, QUOIT_ERR_STALE_HANDLE);
+    struct quoit_request_state lives = {.struct_size = sizeof lives};
+    assert_int_equal(quoit_request_state(host->engine, handle, &lives), QUOIT_OK);
 }
 
 unsigned life_num_threads(void) {

@@ -28,6 +28,8 @@ enum {
                    QUOIT_CAP_FUTEX_DOORBELL | QUOIT_CAP_NO_IOWAIT | QUOIT_CAP_DIRECT_BIND |
                    QUOIT_CAP_RECV_MULTISHOT | QUOIT_CAP_RECV_BUNDLE,
     LIFE_RUNGS = 10,
+    LIFE_KNOCKS = 4,
+    LIFE_LARGE = 16 << 20, // more than the kernel buffers on the way to a peer that does not read
 };
 
 // life_rungs is what to force off, rung by rung: nothing, each capability alone, all.
@@ -83,6 +85,14 @@ int life_shut(struct quoit_engine engine, struct quoit_port port);
 
 // life_fetch makes an engine, asks for `url` `num` times, and ends it. 0, or a line. No cmocka in it.
 int life_fetch(const struct quoit_engine_options *options, const char *url, unsigned num);
+
+// life_knock begins to connect to a port of 127.0.0.1 and does not wait for it. LIFE_KNOCKS of them are more than a backlog
+// of 1 takes: whoever comes behind them stays connecting.
+int life_knock(uint16_t port);
+
+// life_until_flushing waits until the peer of upgraded request `index` has ended its direction, and the request has not
+// ended: what was fed, which must be as much as may be fed, is not sent yet.
+void life_until_flushing(struct host *host, uint32_t index);
 
 // life_num_threads and life_num_fds count those of the process.
 unsigned life_num_threads(void);

@@ -100,6 +100,11 @@ void q_sim_fail_call(struct q_sim *sim, const char *call, unsigned nth, int os_e
     arm_failure(&sim->fail_call, 0, call, nth, os_errno);
 }
 
+void q_sim_miss_cancels(struct q_sim *sim, unsigned opcode, unsigned times) {
+    sim->missed_opcode = opcode;
+    sim->num_misses = times;
+}
+
 // Time and events: a binary heap by (time, tie, number).
 
 static bool event_before(const struct sim_event *a, const struct sim_event *b) {

@@ -150,6 +150,10 @@ void q_sim_fail_op(struct q_sim *sim, unsigned opcode, unsigned nth, int os_errn
 void q_sim_fail_register(struct q_sim *sim, unsigned opcode, unsigned nth, int os_errno);
 void q_sim_fail_call(struct q_sim *sim, const char *call, unsigned nth, int os_errno);
 
+// q_sim_miss_cancels makes the next `times` cancels pass over requests with this opcode, as the kernel's pass over one that
+// is on its way to a worker thread. What else they match they find.
+void q_sim_miss_cancels(struct q_sim *sim, unsigned opcode, unsigned times);
+
 // q_sim_slots_open counts the occupied slots of the direct descriptor tables of all rings.
 size_t q_sim_slots_open(const struct q_sim *sim);
 

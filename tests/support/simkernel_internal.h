@@ -209,6 +209,8 @@ struct q_sim {
 
     struct sim_failure fail_ops[64]; // by opcode
     struct sim_failure fail_register, fail_call;
+    unsigned missed_opcode; // that the next `num_misses` cancels do not find
+    unsigned num_misses;
     size_t num_violations;
     char violations[SIM_VIOLATIONS_KEPT][SIM_VIOLATION_TEXT];
 };

@@ -499,10 +499,12 @@ static int cancel_one(struct sim_request *by, const struct sim_file *file) {
     const struct io_uring_sqe *sqe = &by->sqe;
     bool by_file = (sqe->cancel_flags & IORING_ASYNC_CANCEL_FD) != 0;
     bool any = (sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY) != 0;
+    const struct q_sim *sim = by->ring->sim;
     for (struct q_list_node *node = by->ring->requests.head.next; node != &by->ring->requests.head;
          node = node->next) {
         struct sim_request *request = q_container_of(node, struct sim_request, in_ring);
-        bool is_there = request->state != REQ_CHAINED && !request->canceled && request->findable;
+        bool is_missed = sim->num_misses > 0 && request->sqe.opcode == sim->missed_opcode;
+        bool is_there = request->state != REQ_CHAINED && !request->canceled && request->findable && !is_missed;
         bool matches = any || (by_file ? request->file == file : request->sqe.user_data == sqe->addr);
         if (is_there && matches) {
             request->canceled = true;
@@ -528,13 +530,14 @@ static int issue_cancel(struct sim_request *request, uint32_t *flags) {
     }
     int count = 0;
     bool all = (sqe->cancel_flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
-    for (;;) {
-        int result = cancel_one(request, file);
-        if (result == -ENOENT || !all) {
-            return all ? count : result;
-        }
+    int result = cancel_one(request, file);
+    while (all && result != -ENOENT) {
         count++;
+        result = cancel_one(request, file);
     }
+    struct q_sim *sim = request->ring->sim;
+    sim->num_misses -= sim->num_misses > 0;
+    return all ? count : result;
 }
 
 // The table.

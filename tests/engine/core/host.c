@@ -234,6 +234,10 @@ static bool has_rooms(const struct host *host, uint32_t index, uint64_t value) {
     return host->records[index].num_rooms >= value;
 }
 
+static bool has_questions(const struct host *host, uint32_t index, uint64_t value) {
+    return host->records[index].num_questions >= value;
+}
+
 static bool is_closed(const struct host *host, uint32_t index, uint64_t value) {
     (void)index;
     return host->num_closed >= value;
@@ -258,6 +262,10 @@ void host_wait_head(struct host *host, uint32_t index) {
 
 void host_wait_rooms(struct host *host, uint32_t index, uint32_t num) {
     wait_for(&(struct goal){host, has_rooms, index, num, true});
+}
+
+void host_wait_question(struct host *host, uint32_t index) {
+    wait_for(&(struct goal){host, has_questions, index, 1, true});
 }
 
 void host_close_and_wait(struct host *host, uint64_t drain_ms) {
@@ -347,6 +355,21 @@ void host_until(struct host *host, bool (*is_so)(const struct quoit_engine_info 
         poll(NULL, 0, 1);
     }
     fail_msg("the counters did not come to what was waited for");
+}
+
+void host_until_stage(struct host *host, uint32_t index, uint32_t stage) {
+    struct quoit_request_state now = {.struct_size = sizeof now};
+    for (int left_ms = HOST_WAIT_MS; left_ms > 0; left_ms--) {
+        assert_int_equal(quoit_request_state(host->engine, host->records[index].handle, &now), QUOIT_OK);
+        if (now.stage == stage) {
+            return;
+        }
+        if (host->engine_mode == QUOIT_ENGINE_HOST_DRIVEN) {
+            assert_true(quoit_engine_tick(host->engine) >= 0);
+        }
+        poll(NULL, 0, 1);
+    }
+    fail_msg("request %u is %s, not %s", index, quoit_stage_name((int32_t)now.stage), quoit_stage_name((int32_t)stage));
 }
 
 bool host_is_open(const struct quoit_engine_info *info, uint64_t value) {

@@ -98,6 +98,9 @@ void host_wait_body(struct host *host, uint32_t index, uint64_t len);
 void host_wait_head(struct host *host, uint32_t index);
 void host_wait_rooms(struct host *host, uint32_t index, uint32_t num);
 
+// host_wait_question waits until the host was asked something; the record has the token.
+void host_wait_question(struct host *host, uint32_t index);
+
 // host_assert_done and host_assert_failed fail unless the request ended so.
 void host_assert_done(const struct host_record *record, uint64_t body_len);
 void host_assert_failed(const struct host_record *record, int32_t code, int32_t phase);
@@ -111,6 +114,9 @@ struct quoit_engine_info host_info(const struct host *host);
 void host_until(struct host *host, bool (*is_so)(const struct quoit_engine_info *info, uint64_t value), uint64_t value);
 bool host_is_open(const struct quoit_engine_info *info, uint64_t value);    // connections_open == value
 bool host_is_pending(const struct quoit_engine_info *info, uint64_t value); // requests_pending == value
+
+// host_until_stage waits until request `index`, which must not end before, is in a stage; the port is not drained meanwhile.
+void host_until_stage(struct host *host, uint32_t index, uint32_t stage);
 
 // host_note takes note of one event: for tests that drain by themselves.
 void host_note(struct host *host, const struct quoit_event *event);
