@@ -211,6 +211,14 @@ static void bury_dead(struct q_engine *engine) {
     }
 }
 
+// Before callbacks run: what they submit finds the queue awake, so that the loop's own thread does not ring its own bell.
+static void leave_sleep(struct q_engine *engine) {
+    if (engine->is_parked && engine->backlog == NULL) {
+        engine->is_parked = false;
+        engine->backlog = q_mpsc_drain(&engine->queue);
+    }
+}
+
 static bool publish(void *owner) {
     struct q_engine *engine = owner;
     bool has_more = false;
@@ -222,6 +230,9 @@ static bool publish(void *owner) {
     for (uint32_t i = 0; i < num_ports; i++) {
         struct q_port *port = q_engine_port_at(engine, i);
         if (port != NULL) {
+            if (port->mode == QUOIT_PORT_INLINE && port->ring.filled != port->ring.published) {
+                leave_sleep(engine);
+            }
             has_more |= q_port_publish(port);
         }
     }
