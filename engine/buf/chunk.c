@@ -38,14 +38,15 @@ void q_chunk_pool_deinit(struct q_chunk_pool *pool) {
     pool->budget = NULL;
 }
 
-// Makes room in the budget out of what lies free in its other pools. False: there is not enough.
-static bool make_room(struct q_chunk_budget *budget, size_t size) {
+// Makes room in the budget out of what lies free in its other pools. What is out leaves room for `size`, as the caller
+// knows, so there is enough.
+static void make_room(struct q_chunk_budget *budget, size_t size) {
     for (struct q_chunk_pool *pool = budget->first_pool; pool != NULL; pool = pool->next_pool) {
         while (budget->used + size > budget->limit && pool->free_first != NULL) {
             destroy_one_free(pool);
         }
     }
-    return budget->used + size <= budget->limit;
+    Q_ASSERT(budget->used + size <= budget->limit);
 }
 
 bool q_chunk_pool_allows(const struct q_chunk_pool *pool, enum q_chunk_use use) {
@@ -68,9 +69,7 @@ bool q_chunk_pool_prime(struct q_chunk_pool *pool, enum q_chunk_use use) {
         return true;
     }
     size_t size = q_chunk_pool_size(pool);
-    if (pool->budget->used + size > pool->budget->limit && !make_room(pool->budget, size)) {
-        return false;
-    }
+    make_room(pool->budget, size);
     // Not zeroed: the data part is written before it is read, and 16 KiB of zeros per chunk would show.
     struct q_chunk *chunk = pool->alloc->allocate(pool->alloc->context, size);
     if (chunk == NULL) {
