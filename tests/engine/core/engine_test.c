@@ -247,7 +247,8 @@ static void an_engine_that_spins_serves_as_any_other(void **state) {
     for (uint32_t i = 0; i < NUM; i++) {
         host_get(&host, i, url);
         if (i % 3 == 0) {
-            assert_int_equal(quoit_cancel(host.engine, host.records[i].handle), QUOIT_OK);
+            int32_t code = quoit_cancel(host.engine, host.records[i].handle);
+            assert_true(code == QUOIT_OK || code == QUOIT_ERR_STALE_HANDLE); // it may be over already
         }
         const struct host_record *record = host_wait(&host, i);
         assert_true(record->end_type == QUOIT_EVENT_DONE || i % 3 == 0);
