@@ -89,15 +89,29 @@ struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id) 
     return chunk;
 }
 
-void q_ring_buffers_drop(struct q_ring *ring, const struct io_uring_cqe *cqe) {
-    if ((cqe->flags & IORING_CQE_F_BUFFER) == 0) {
-        return;
-    }
+struct q_chunk *q_ring_buffers_take(struct q_ring *ring, const struct io_uring_cqe *cqe, struct q_chunk **out_last) {
+    struct q_chunk *first = NULL;
+    struct q_chunk **link = &first;
     uint32_t capacity = ring->options.buffer_pool->capacity;
-    uint32_t count = cqe->res > 0 ? ((uint32_t)cqe->res + capacity - 1) / capacity : 1;
+    uint32_t left = cqe->res > 0 ? (uint32_t)cqe->res : 0;
     unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-    for (; count > 0; count--) {
-        q_chunk_release(q_ring_buffers_consume(ring, id));
-        id = q_ring_buffers_behind(ring, id);
+    bool has_more = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
+    for (; has_more; id = ring->buffers_behind[id]) {
+        struct q_chunk *chunk = q_ring_buffers_consume(ring, id);
+        chunk->used = left < capacity ? left : capacity;
+        left -= chunk->used;
+        *link = *out_last = chunk;
+        link = &chunk->next;
+        has_more = left > 0;
+    }
+    return first;
+}
+
+void q_ring_buffers_release(struct q_chunk *first) {
+    while (first != NULL) {
+        struct q_chunk *chunk = first;
+        first = chunk->next;
+        chunk->next = NULL;
+        q_chunk_release(chunk);
     }
 }

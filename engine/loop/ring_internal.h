@@ -167,12 +167,11 @@ Q_MUST_USE struct q_error q_ring_buffers_init(struct q_ring *ring);
 void q_ring_buffers_deinit(struct q_ring *ring);
 void q_ring_buffers_refill(struct q_ring *ring);
 struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id);
-// q_ring_buffers_behind gives the buffer that was given to the kernel right behind that one: the buffers of one completion
-// lie in that order.
-static inline unsigned q_ring_buffers_behind(const struct q_ring *ring, unsigned buffer_id) {
-    return ring->buffers_behind[buffer_id];
-}
-// q_ring_buffers_drop releases the buffers that a completion brings, if any.
-void q_ring_buffers_drop(struct q_ring *ring, const struct io_uring_cqe *cqe);
+// q_ring_buffers_take gives the chunks that a completion brings, in the order in which their buffers were given to the
+// kernel, linked by `next`; `used` says how much is in each. One hold on each passes to the caller. NULL: it brings none.
+struct q_chunk *q_ring_buffers_take(struct q_ring *ring, const struct io_uring_cqe *cqe, struct q_chunk **out_last);
+
+// q_ring_buffers_release drops the hold on each of such a list.
+void q_ring_buffers_release(struct q_chunk *first);
 
 #endif

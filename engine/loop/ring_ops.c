@@ -322,7 +322,8 @@ static complete_fn *const k_complete[Q_IO_KINDS] = {
 
 static void drop_stale(struct q_ring *ring, const struct io_uring_cqe *cqe) {
     ring->stats.stale_completions++;
-    q_ring_buffers_drop(ring, cqe);
+    struct q_chunk *last;
+    q_ring_buffers_release(q_ring_buffers_take(ring, cqe, &last));
 }
 
 // A closing slot with nothing in flight is done. A receive that the kernel has not has no completion to wait for.

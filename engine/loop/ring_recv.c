@@ -154,24 +154,6 @@ bool q_ring_op_has_unasked(struct q_io *io, struct q_io_slot name) {
     return has_unasked(q_ring_slot_in_state(q_ring_of(io), name, SLOT_OPEN));
 }
 
-// The buffers of one completion, in their order, behind what is unasked already.
-static void add_unasked(struct q_ring *ring, struct ring_slot *slot, const struct io_uring_cqe *cqe) {
-    struct ring_recv *recv = &slot->recv;
-    uint32_t capacity = ring->options.buffer_pool->capacity;
-    uint32_t left = (uint32_t)cqe->res;
-    for (unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT; left > 0; id = q_ring_buffers_behind(ring, id)) {
-        struct q_chunk *chunk = q_ring_buffers_consume(ring, id);
-        chunk->used = left < capacity ? left : capacity;
-        left -= chunk->used;
-        if (recv->first == NULL) {
-            recv->first = chunk;
-        } else {
-            recv->last->next = chunk;
-        }
-        recv->last = chunk;
-    }
-}
-
 static void note_end(struct ring_recv *recv, const struct io_uring_cqe *cqe) {
     recv->has_ended = true;
     recv->end = cqe->res;
@@ -182,12 +164,8 @@ static void note_end(struct ring_recv *recv, const struct io_uring_cqe *cqe) {
 void q_ring_recv_drop(struct ring_slot *slot) {
     leave_line(slot);
     slot->recv.has_ended = false;
-    while (slot->recv.first != NULL) {
-        struct q_chunk *chunk = slot->recv.first;
-        slot->recv.first = chunk->next;
-        chunk->next = NULL;
-        q_chunk_release(chunk);
-    }
+    q_ring_buffers_release(slot->recv.first);
+    slot->recv.first = NULL;
 }
 
 // Nothing is there and the kernel is asked for nothing, but the owner asks.
@@ -212,15 +190,18 @@ void q_ring_recv_complete(struct q_ring *ring, struct q_io_slot name, struct rin
             leave_line(slot);
         }
     }
+    struct q_chunk *last = NULL;
+    struct q_chunk *first = q_ring_buffers_take(ring, cqe, &last);
     if (slot->state == SLOT_CLOSING) {
-        q_ring_buffers_drop(ring, cqe); // its op ends with the slot
+        q_ring_buffers_release(first); // its op ends with the slot
         return;
     }
     if (cqe->res > 0) {
-        Q_CHECK((cqe->flags & IORING_CQE_F_BUFFER) != 0);
-        add_unasked(ring, slot, cqe);
+        Q_CHECK(first != NULL);
+        *(recv->first == NULL ? &recv->first : &recv->last->next) = first;
+        recv->last = last;
     } else {
-        q_ring_buffers_drop(ring, cqe); // a buffer may be consumed and reported with any result
+        q_ring_buffers_release(first); // a buffer may be consumed and reported with any result
         // Out of buffers is never an error: nothing is lost, and it can hide the end of the stream.
         if (cqe->res != -ENOBUFS && !was_canceled) {
             note_end(recv, cqe);
