@@ -288,7 +288,7 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_connect_to(struct quoit_request *
 // quoit_request_set_credit sets how many body bytes may be on their way to the host, not yet advanced over or
 // released (default 256 KiB). At zero credit the engine stops receiving for this request, and for no other. Credit
 // comes back by itself as the host advances or releases; with `manual` 1 only through quoit_grant.
-// One receive buffer (16 KiB) may arrive beyond it, and the engine may hold some more that has come before the host had
+// One receive buffer (32 KiB at most) may arrive beyond it, and the engine may hold some more that has come before the host had
 // none left. The head needs no credit; the end of a chunked body may need one
 // byte more than the body has. Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_credit(struct quoit_request *request, uint64_t bytes,

@@ -13,7 +13,7 @@
 
 enum {
     EVENTS_MAX = 256,
-    TAKEN_MAX = 8,    // slices that a client holds at once; few, as they count against credit and memory
+    TAKEN_MAX = 7,    // slices that a client holds at once; of 32 KiB at most, they leave some of a request's credit
     STALL_MS = 30000, // without any event: something hangs
     CLOSE_MS = 30000,
 };
@@ -114,7 +114,7 @@ static void maybe_take(struct client *client, const struct quoit_event *event) {
     if (every == 0 || client->num_pieces++ % every != 0)
         return;
     struct taken *taken = &client->taken[client->next_taken];
-    client->next_taken = (client->next_taken * 5 + 1) % TAKEN_MAX; // a full cycle, out of order
+    client->next_taken = (client->next_taken + 3) % TAKEN_MAX; // a full cycle, out of order
     give_back(client, taken);
     int32_t code = quoit_port_take(client->port, event, &taken->slice);
     if (code != QUOIT_OK) {

@@ -17,6 +17,7 @@
 #define CQ_ENTRIES 1024
 #define SPARE_SLOTS 64          // for connections that are closing while their successors open
 #define BUFFERS_KEPT 256        // free receive buffers kept for the next burst: 4 MiB
+#define LARGE_KEPT 32           // 1 MiB
 #define CHUNKS_KEPT 256
 #define PLACE_BITS 10           // of an engine's place in the table, in the names of its requests and questions
 
@@ -59,6 +60,7 @@ static void init_pools(struct q_engine *engine) {
     size_t head_bytes = q_h1_reader_memory_for(&engine->conn_env.limits);
     const struct q_alloc *alloc = &engine->alloc;
     q_chunk_pool_init(&engine->buffer_pool, alloc, &engine->budget, Q_ENGINE_BUFFER_BYTES, BUFFERS_KEPT);
+    q_chunk_pool_init(&engine->large_pool, alloc, &engine->budget, Q_ENGINE_LARGE_BYTES, LARGE_KEPT);
     q_chunk_pool_init(&engine->head_pool, alloc, &engine->budget, (uint32_t)((head_bytes + 15) & ~(size_t)15),
                       CHUNKS_KEPT);
     q_chunk_pool_init(&engine->small_pool, alloc, &engine->budget, Q_ENGINE_SMALL_BYTES, CHUNKS_KEPT);
@@ -73,6 +75,7 @@ static struct q_error make_ring(struct q_engine *engine) {
         .log = &engine->log,
         .doorbell = &engine->bell,
         .buffer_pool = &engine->buffer_pool,
+        .large_pool = &engine->large_pool,
         .num_buffers = num_buffers_of(engine),
         .num_slots = slots_of(engine),
         .sq_entries = SQ_ENTRIES,
@@ -242,6 +245,7 @@ static void dismantle(struct q_engine *engine) {
         q_pool_deinit(&engine->pool);
     }
     q_chunk_pool_deinit(&engine->buffer_pool);
+    q_chunk_pool_deinit(&engine->large_pool);
     q_chunk_pool_deinit(&engine->head_pool);
     q_chunk_pool_deinit(&engine->small_pool);
     if (engine->hosts.alloc != NULL) {

@@ -18,6 +18,7 @@
 #define Q_ENGINE_COMMANDS_PER_TICK 256  // so that a flood of submits does not starve sockets and timers
 #define Q_ENGINE_BUFFER_BYTES 16384     // one TLS record fits; smaller ones mean more completions
 #define Q_ENGINE_BUFFERS 64             // at most; lent to the kernel at a time; a kernel entry posts about 20 completions
+#define Q_ENGINE_LARGE_BYTES 32768      // for what streams fast; see ring_buffers.c
 #define Q_ENGINE_SMALL_BYTES 4096
 
 // The seams: the real ones for hosts, others in tests and simulation.
@@ -79,6 +80,7 @@ struct q_engine {
     struct q_list requests_short; // of memory for what they were offered; linked by refused_link
     struct q_timer memory_timer;  // when they try again
     struct q_chunk_pool buffer_pool;
+    struct q_chunk_pool large_pool; // receive buffers too
     struct q_chunk_pool head_pool;
     struct q_chunk_pool small_pool;
     struct q_conn_env conn_env;

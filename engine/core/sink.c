@@ -1,6 +1,6 @@
 // From what exchanges tell to events. The lending rule is here: receive buffers are never the host's for long. A piece
-// of body much smaller than its buffer is copied into the request's own chunk, so that the buffer goes back to the
-// kernel in this tick; a large one is lent, if a spare is there to take its place. Inline ports lend every piece,
+// of body smaller than half a buffer is copied into the request's own chunk, so that the buffer goes back to the
+// kernel in this tick; a larger one is lent, if a spare is there to take its place. Inline ports lend every piece,
 // since their events are over before the tick ends.
 #include "engine/core/engine.h"
 
@@ -55,14 +55,15 @@ static void drop_own_chunk(struct q_request *request) {
     }
 }
 
-// Gives the request a chunk of its own with room for `len` bytes.
+// Gives the request a chunk of its own with room for `len` bytes. False: memory is short, or that is more than a piece
+// that is copied has.
 static bool have_room_for_copy(struct q_request *request, size_t len) {
     struct q_engine *engine = request->engine;
     if (request->chunk != NULL && request->chunk->pool->capacity - request->chunk->used >= len) {
         return true;
     }
     struct q_chunk_pool *pool = len <= Q_ENGINE_SMALL_BYTES ? &engine->small_pool : &engine->buffer_pool;
-    struct q_chunk *chunk = q_chunk_take(pool, Q_CHUNK_FOR_HOST);
+    struct q_chunk *chunk = len <= pool->capacity ? q_chunk_take(pool, Q_CHUNK_FOR_HOST) : NULL;
     if (chunk == NULL) {
         return false;
     }
@@ -185,12 +186,17 @@ static void lend_the_last(struct q_request *request, struct q_slice data, struct
     request->port->needs_credit = true; // the advance that brings it back wakes the loop
 }
 
+// A lent piece is charged by what it holds on to: its part of the buffer, with its part of what was left empty.
+static uint64_t charge_of(struct q_slice data, const struct q_chunk *chunk) {
+    return (uint64_t)data.len * chunk->pool->capacity / chunk->used;
+}
+
 // False: nothing was kept, and the connection holds the piece.
 static bool keep(struct q_request *request, struct q_slice data, struct q_chunk *chunk, struct kept *out) {
     if (request->port->mode == QUOIT_PORT_INLINE) {
         lend(request, data, chunk, data.len, out);
-    } else if (data.len * 2 >= chunk->pool->capacity && q_chunk_pool_prime(chunk->pool, Q_CHUNK_FOR_HOST)) {
-        lend(request, data, chunk, chunk->pool->capacity, out); // charged by what it holds on to
+    } else if (data.len * 2 >= Q_ENGINE_BUFFER_BYTES && q_chunk_pool_prime(chunk->pool, Q_CHUNK_FOR_HOST)) {
+        lend(request, data, chunk, charge_of(data, chunk), out);
     } else if (!keep_copy(request, data, out)) {
         if (!may_overdraw(request)) {
             return refuse_for_memory(request);

@@ -1,6 +1,10 @@
 // Provided buffers: one ring of buffers that all connections share. A buffer is a chunk; its id says where the kernel
 // finds it and nothing about its place in the ring. Whatever was consumed is replaced before the next kernel entry, by
 // the same chunk when it has come home, or by a spare when it was lent.
+//
+// The kernel has as many bytes at a time as `num_buffers` small buffers hold: a working set that stays in a core's cache.
+// Where bodies stream fast, large buffers take the place of as many small ones: a piece costs the same whatever its size.
+// A large one that something small was received into is replaced by small ones again.
 #define _GNU_SOURCE
 #include "engine/loop/ring_internal.h"
 
@@ -57,16 +61,36 @@ void q_ring_buffers_deinit(struct q_ring *ring) {
     }
 }
 
+static uint32_t bytes_wanted(const struct q_ring *ring) {
+    return ring->options.num_buffers * ring->options.buffer_pool->capacity;
+}
+
+// Gives a buffer for the kernel, of at most `room` bytes; NULL when memory is used up, or the budget.
+static struct q_chunk *take_buffer(struct q_ring *ring, uint32_t room) {
+    struct q_chunk_pool *large = ring->options.large_pool;
+    if (large != NULL && ring->large_due >= large->capacity && room >= large->capacity &&
+        q_chunk_budget_is_plenty(large->budget)) {
+        ring->large_due -= large->capacity;
+        struct q_chunk *chunk = q_chunk_take(large, Q_CHUNK_FOR_KERNEL);
+        if (chunk != NULL) {
+            return chunk;
+        }
+    }
+    return q_chunk_take(ring->options.buffer_pool, Q_CHUNK_FOR_KERNEL);
+}
+
 void q_ring_buffers_refill(struct q_ring *ring) {
     int added = 0;
     int mask = io_uring_buf_ring_mask(ring->options.num_buffers);
-    while (ring->num_buffer_free_ids > 0) {
-        struct q_chunk *chunk = q_chunk_take(ring->options.buffer_pool, Q_CHUNK_FOR_KERNEL);
+    uint32_t wanted = bytes_wanted(ring);
+    while (ring->buffer_bytes + ring->options.buffer_pool->capacity <= wanted) {
+        struct q_chunk *chunk = take_buffer(ring, wanted - ring->buffer_bytes);
         if (chunk == NULL) {
             break; // budget or memory: the kernel has fewer buffers until some come home
         }
         uint16_t id = ring->buffer_free_ids[--ring->num_buffer_free_ids];
         ring->buffer_chunks[id] = chunk;
+        ring->buffer_bytes += chunk->pool->capacity;
         chunk->pool->budget->with_kernel += q_chunk_pool_size(chunk->pool);
         ring->buffers_behind[ring->last_buffer] = id;
         ring->last_buffer = id;
@@ -85,20 +109,30 @@ struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id) 
     ring->buffer_chunks[buffer_id] = NULL;
     ring->buffer_free_ids[ring->num_buffer_free_ids++] = (uint16_t)buffer_id;
     ring->stats.num_buffers--;
+    ring->buffer_bytes -= chunk->pool->capacity;
     chunk->pool->budget->with_kernel -= q_chunk_pool_size(chunk->pool);
     return chunk;
+}
+
+// A completion that has filled a large buffer's worth of buffers at once would have filled large ones.
+static void note_run(struct q_ring *ring, uint32_t len) {
+    const struct q_chunk_pool *large = ring->options.large_pool;
+    if (large != NULL && len >= large->capacity) {
+        uint32_t most = bytes_wanted(ring);
+        ring->large_due = len < most - ring->large_due ? ring->large_due + len : most;
+    }
 }
 
 struct q_chunk *q_ring_buffers_take(struct q_ring *ring, const struct io_uring_cqe *cqe, struct q_chunk **out_last) {
     struct q_chunk *first = NULL;
     struct q_chunk **link = &first;
-    uint32_t capacity = ring->options.buffer_pool->capacity;
     uint32_t left = cqe->res > 0 ? (uint32_t)cqe->res : 0;
     unsigned id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
     bool has_more = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
+    note_run(ring, left);
     for (; has_more; id = ring->buffers_behind[id]) {
         struct q_chunk *chunk = q_ring_buffers_consume(ring, id);
-        chunk->used = left < capacity ? left : capacity;
+        chunk->used = left < chunk->pool->capacity ? left : chunk->pool->capacity;
         left -= chunk->used;
         *link = *out_last = chunk;
         link = &chunk->next;

@@ -87,6 +87,8 @@ struct q_ring {
     struct q_chunk **buffer_chunks; // by buffer id; NULL: the id is not with the kernel
     uint16_t *buffer_free_ids;
     uint32_t num_buffer_free_ids;
+    uint32_t buffer_bytes; // what those hold that are with the kernel
+    uint32_t large_due;    // bytes that large buffers shall hold of what is refilled next
     uint16_t *buffers_behind; // by buffer id: which one was given to the kernel right behind it
     uint16_t last_buffer;     // the one given last
     struct q_list starved_slots, ready_slots, unwanted_slots;

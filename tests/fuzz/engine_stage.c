@@ -352,12 +352,17 @@ static uint32_t free_slots(const struct q_slotfree *list) {
     return count;
 }
 
+static uint32_t received_out(const struct q_engine *engine) {
+    return engine->buffer_pool.num_out * engine->buffer_pool.capacity +
+           engine->large_pool.num_out * engine->large_pool.capacity;
+}
+
 // With no request pending, every slot, chunk and reservation is back where it was; what a port's host has advanced over
 // is collected in a tick, whenever that comes.
 static bool is_at_rest(struct stage *stage) {
     struct q_engine *engine = engine_of(stage);
     bool rests = free_slots(&engine->slots_free) == engine->options.requests_max && engine->head_pool.num_out == 0 &&
-                 engine->small_pool.num_out == 0 && engine->buffer_pool.num_out <= Q_ENGINE_BUFFERS;
+                 engine->small_pool.num_out == 0 && received_out(engine) <= Q_ENGINE_BUFFERS * Q_ENGINE_BUFFER_BYTES;
     for (uint32_t i = 0; i < 2; i++) {
         const struct q_evring *ring = &port_of(stage, i)->ring;
         rests = rests && atomic_load(&ring->reservable) == stage->ports[i].reservable &&

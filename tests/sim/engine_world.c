@@ -268,10 +268,15 @@ static uint32_t free_slots(const struct q_slotfree *list) {
     return count;
 }
 
+static uint32_t received_out(const struct q_engine *engine) {
+    return engine->buffer_pool.num_out * engine->buffer_pool.capacity +
+           engine->large_pool.num_out * engine->large_pool.capacity;
+}
+
 static bool is_at_rest(struct world *world) {
     struct q_engine *engine = engine_of(world);
     bool rests = free_slots(&engine->slots_free) == engine->options.requests_max && engine->head_pool.num_out == 0 &&
-                 engine->small_pool.num_out == 0 && engine->buffer_pool.num_out <= Q_ENGINE_BUFFERS;
+                 engine->small_pool.num_out == 0 && received_out(engine) <= Q_ENGINE_BUFFERS * Q_ENGINE_BUFFER_BYTES;
     for (uint32_t i = 0; i < world->num_ports; i++) {
         const struct q_evring *ring = &port_of(world, i)->ring;
         rests = rests && atomic_load(&ring->reservable) == world->ports[i].reservable &&
@@ -286,9 +291,9 @@ void world_check_rest(struct world *world) {
         if (i == 100) {
             world_describe(world);
         }
-        WORLD_CHECK(i < 100, "at rest %u of %u slots are free, %u heads, %u small chunks and %u buffers are out",
+        WORLD_CHECK(i < 100, "at rest %u of %u slots are free, %u heads, %u small chunks and %u bytes of buffers are out",
                     free_slots(&engine->slots_free), engine->options.requests_max, engine->head_pool.num_out,
-                    engine->small_pool.num_out, engine->buffer_pool.num_out);
+                    engine->small_pool.num_out, received_out(engine));
         tick(world); // what the host has advanced over is collected in a tick, whenever that comes
         world_step(world);
     }

@@ -58,7 +58,7 @@ struct world {
     struct q_ledger *ledger;
     struct q_failalloc *failalloc;
     struct q_chunk_budget budget;
-    struct q_chunk_pool pool;
+    struct q_chunk_pool pool, large;
     struct q_doorbell bell;
     struct q_log log;
     struct q_ring *ring;
@@ -345,6 +345,7 @@ static bool make_ring(struct world *world) {
     uint32_t capacity = 64u << (2 * pick(world, 4));
     world->budget.limit = (sizeof(struct q_chunk) + capacity) * (1 + pick(world, 2 * num_buffers + 8));
     q_chunk_pool_init(&world->pool, q_failalloc_alloc(world->failalloc), &world->budget, capacity, 4);
+    q_chunk_pool_init(&world->large, q_failalloc_alloc(world->failalloc), &world->budget, 4 * capacity, 2);
     bool is_small = chance(world, 50);
     struct q_ring_options options = {
         .sys = q_ledger_sys(world->ledger),
@@ -353,6 +354,7 @@ static bool make_ring(struct world *world) {
         .log = &world->log,
         .doorbell = &world->bell,
         .buffer_pool = &world->pool,
+        .large_pool = chance(world, 60) ? &world->large : NULL,
         .num_buffers = num_buffers,
         .num_slots = 2 + (uint32_t)pick(world, 8),
         .sq_entries = is_small ? 16 : 128,
@@ -539,6 +541,7 @@ static void run(uint64_t seed) {
     seen.connections += q_sim_stats(world->sim)->connections;
     seen.rings += world->bell.word;
     q_chunk_pool_deinit(&world->pool);
+    q_chunk_pool_deinit(&world->large);
     char text[512] = "";
     if (!q_ledger_check(world->ledger, text, sizeof text)) {
         q_ledger_dump(world->ledger, stderr, 60);

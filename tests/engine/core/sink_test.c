@@ -47,10 +47,10 @@ static void let_the_loop_go_on(struct quoit_port port, const struct bench_server
 
 // Drains what is there without advancing; gives the bytes of body.
 static uint64_t drain_without_advancing(void) {
-    struct quoit_event events[64];
-    int32_t count = quoit_port_drain(host.port, events, sizeof events[0], 64);
+    struct quoit_event events[1024];
+    int32_t count = quoit_port_drain(host.port, events, sizeof events[0], 1024);
     uint64_t len = 0;
-    assert_true(count >= 0 && count < 64);
+    assert_true(count >= 0 && count < 1024);
     for (int32_t i = 0; i < count; i++) {
         host_note(&host, &events[i]);
         len += events[i].type == QUOIT_EVENT_DATA ? events[i].u.data.len : 0;
@@ -74,7 +74,7 @@ static void automatic_credit_bounds_what_is_on_its_way_and_comes_back(void **sta
             held += drain_without_advancing();
             let_the_loop_go_on(port, server);
             held += drain_without_advancing();
-            assert_true(held <= k_credits[i] + BUFFER);
+            assert_true(held <= k_credits[i] + Q_ENGINE_LARGE_BYTES);
             assert_true(held > 0 || host.records[0].num_ends > 0);
             assert_int_equal(quoit_port_advance(host.port), QUOIT_OK);
             if (host.records[0].body_len > 5 * BUFFER) { // enough looked at
@@ -247,21 +247,70 @@ static void small_pieces_do_not_hold_receive_buffers(void **state) {
     bench_server_stop(server);
 }
 
-// The memory's limit pauses connections; it fails none of them.
-// Large pieces are lent, and charged by what they hold on to: at least half of it is body.
-static void credit_lets_in_half_of_itself_at_least(void **state) {
-    enum { CREDIT = 16 * BUFFER };
-    (void)state;
-    struct bench_server *server = server_start("/size/1000000");
+// Receives without advancing until half of the credit is there.
+static void receive_half_of_the_credit(const char *path, uint64_t credit, uint64_t len_of_all) {
+    struct bench_server *server = server_start(path);
     host_start(&host, NULL, NULL);
-    host_submit(&host, 0, request_with_credit(CREDIT, 0));
+    host_submit(&host, 0, request_with_credit(credit, 0));
     struct pollfd wait = {.fd = quoit_port_fd(host.port), .events = POLLIN};
-    for (uint64_t len = 0; len < CREDIT / 2;) {
+    for (uint64_t len = 0; len < credit / 2;) {
         assert_int_equal(poll(&wait, 1, HOST_WAIT_MS), 1);
         len += drain_without_advancing();
     }
     assert_int_equal(quoit_port_advance(host.port), QUOIT_OK);
-    host_assert_done(host_wait(&host, 0), 1000000);
+    host_assert_done(host_wait(&host, 0), len_of_all);
+    host_stop(&host);
+    bench_server_stop(server);
+}
+
+// Large pieces are lent, and charged by what they hold on to: at least half of it is body.
+static void credit_lets_in_half_of_itself_at_least(void **state) {
+    (void)state;
+    receive_half_of_the_credit("/size/1000000", 16 * BUFFER, 1000000);
+}
+
+// Pieces that lie in one buffer hold on to it together.
+static void a_buffer_of_several_pieces_is_charged_once(void **state) {
+    (void)state;
+    receive_half_of_the_credit("/size/20000000?chunked=10000", UINT64_C(256) * BUFFER, 20000000);
+}
+
+// Large chunks, up to so many: fewer than the ring takes at once, so that there are no spare ones.
+struct scarcity {
+    _Atomic uint32_t num_large_left;
+};
+
+static void *allocate_few_large(void *context, size_t size) {
+    struct scarcity *scarcity = context;
+    bool is_large = size > Q_ENGINE_LARGE_BYTES && size < 2 * Q_ENGINE_LARGE_BYTES;
+    if (is_large && atomic_load(&scarcity->num_large_left) == 0) {
+        return NULL;
+    }
+    if (is_large) {
+        atomic_fetch_sub(&scarcity->num_large_left, 1);
+    }
+    return malloc(size);
+}
+
+static void release_any(void *context, void *ptr, size_t size) {
+    (void)context;
+    (void)size;
+    free(ptr);
+}
+
+// A large piece fits in no chunk that small ones are copied into.
+static void a_large_piece_without_a_spare_is_lent_all_the_same(void **state) {
+    enum { LEN = 4000000 };
+    struct scarcity scarcity = {.num_large_left = 8};
+    struct quoit_allocator allocator = {.allocate = allocate_few_large, .release = release_any, .context = &scarcity};
+    (void)state;
+    struct bench_server *server = server_start("/size/4000000");
+    host_start(&host, &(struct quoit_engine_options){.allocator = &allocator}, NULL);
+    host_submit(&host, 0, request_with_credit(LEN, 0));
+    host_wait(&host, 0);
+    assert_int_equal(atomic_load(&scarcity.num_large_left), 0); // it has come to that
+    host_assert_done(&host.records[0], LEN);
+    assert_false(host.records[0].is_foreign);
     host_stop(&host);
     bench_server_stop(server);
 }
@@ -291,6 +340,7 @@ static void heads_that_wait_for_their_host_are_small(void **state) {
     bench_server_stop(server);
 }
 
+// The memory's limit pauses connections; it fails none of them.
 static void requests_wait_for_memory_and_then_go_on(void **state) {
     enum { NUM = 40, LEN = 300000 };
     (void)state;
@@ -445,6 +495,8 @@ int main(void) {
         cmocka_unit_test(taken_bytes_hold_the_credit_until_they_are_released),
         cmocka_unit_test(small_pieces_do_not_hold_receive_buffers),
         cmocka_unit_test(credit_lets_in_half_of_itself_at_least),
+        cmocka_unit_test(a_buffer_of_several_pieces_is_charged_once),
+        cmocka_unit_test(a_large_piece_without_a_spare_is_lent_all_the_same),
         cmocka_unit_test(heads_that_wait_for_their_host_are_small),
         cmocka_unit_test(requests_wait_for_memory_and_then_go_on),
         cmocka_unit_test(free_memory_of_one_kind_serves_the_others),

@@ -43,6 +43,7 @@ void rig_prepare(struct rig *rig, struct rig_options options) {
     uint64_t chunks = options.chunks_max == 0 ? 64 : options.chunks_max;
     rig->budget.limit = chunks * (sizeof(struct q_chunk) + buffer_bytes);
     q_chunk_pool_init(&rig->pool, q_failalloc_alloc(rig->memory), &rig->budget, buffer_bytes, 4);
+    q_chunk_pool_init(&rig->large, q_failalloc_alloc(rig->memory), &rig->budget, options.large_bytes, 4);
     rig->options = (struct q_ring_options){
         .sys = options.sim == NULL ? q_sys_uring_real() : q_sim_sys(options.sim),
         .alloc = q_failalloc_alloc(rig->memory),
@@ -50,6 +51,7 @@ void rig_prepare(struct rig *rig, struct rig_options options) {
         .log = &rig->log,
         .doorbell = &rig->bell,
         .buffer_pool = &rig->pool,
+        .large_pool = options.large_bytes == 0 ? NULL : &rig->large,
         .num_buffers = options.num_buffers == 0 ? 8 : options.num_buffers,
         .num_slots = options.num_slots == 0 ? 16 : options.num_slots,
         .sq_entries = options.sq_entries == 0 ? 32 : options.sq_entries,
@@ -175,6 +177,7 @@ void rig_close(struct rig *rig) {
     char text[256] = "";
     rig_destroy(rig);
     q_chunk_pool_deinit(&rig->pool);
+    q_chunk_pool_deinit(&rig->large);
     if (rig->listener >= 0) {
         close(rig->listener);
         close(rig->closed_port);

@@ -26,6 +26,7 @@ struct rig_options {
     uint32_t capabilities_off;
     uint32_t num_buffers;  // 0: 8
     uint32_t buffer_bytes; // 0: 1024
+    uint32_t large_bytes;  // of large buffers; 0: none
     uint32_t num_slots;    // 0: 16
     uint32_t sq_entries;   // 0: 32
     uint32_t cq_entries;   // 0: 256
@@ -36,7 +37,7 @@ struct rig_options {
 struct rig {
     struct q_failalloc *memory;
     struct q_chunk_budget budget;
-    struct q_chunk_pool pool;
+    struct q_chunk_pool pool, large;
     struct q_log log;
     struct q_doorbell bell;
     struct q_ring_options options;
