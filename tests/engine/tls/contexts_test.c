@@ -450,7 +450,7 @@ static void each_expires_in_its_own_time(void **state) {
 // --- rotation
 // --------------------------------------------------------------------------------------------------------------
 
-// Mutation 4: an invalidated context still serves.
+// Mutations 4, 8 and 9: an invalidated context still serves; is kept behind its last user; ends under its users.
 static void an_invalidated_context_serves_nobody_new_and_ends_with_its_last_user(void **state) {
     (void)state;
     struct scene *s = open_scene();

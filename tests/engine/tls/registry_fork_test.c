@@ -201,8 +201,8 @@ static void intern_2_and_3(void *context) {
     intern(context, 3, 10);
 }
 
-// In the child one thread ends what the parent made; before it comes for the lock another builds the map, and finds and
-// uses the slot.
+// Mutation 7: the last dropper does not look whether the slot is still its own. In the child one thread ends what the
+// parent made; before it comes for the lock another builds the map, and finds and uses the slot.
 static int ends_while_another_builds(struct scene *s) {
     static const struct q_schedule_rule k_rules[] = {
         {"builder:start", "dropper:registry.drop.before_lock"},

@@ -142,7 +142,7 @@ static void a_weak_handle_ends_with_the_last_reference(void **state) {
     close_scene(s);
 }
 
-// Mutation 1: no generation test.
+// Mutations 1 and 8: no generation test; the last drop leaves the generation.
 static void a_stale_handle_never_names_the_next_content(void **state) {
     (void)state;
     struct scene *s = open_scene();
@@ -565,8 +565,8 @@ static void the_last_dropper_does_not_look_into_the_slot_again(void **state) {
     close_scene(s);
 }
 
-// Both need slots: the second to come back finds the first one's block, its own is freed, and the equal content is
-// found.
+// Mutation 9: who has got slots does not look again. Both need slots: the second to come back finds the first one's
+// block, its own is freed, and the equal content is found.
 static void two_that_grow_at_once_agree_on_one_content(void **state) {
     (void)state;
     static const struct q_schedule_rule k_rules[] = {
