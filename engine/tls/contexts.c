@@ -52,8 +52,7 @@ static struct entry *used_entry(const struct q_contexts *contexts, struct q_hand
     return entry;
 }
 
-// --- time
-// ----------------------------------------------------------------------------------------------------------------
+// --- time -----------------------------------------------------------------------------------------------------------
 
 // The timer may come early, when the entry it was set for is in use again: it looks, and sleeps on.
 static void set_timer(struct q_contexts *contexts, uint64_t due_ns) {
@@ -71,8 +70,7 @@ static void keep(struct q_contexts *contexts, struct entry *entry, struct q_list
     set_timer(contexts, entry->expires_ns);
 }
 
-// --- how entries end
-// -----------------------------------------------------------------------------------------------------
+// --- how entries end ------------------------------------------------------------------------------------------------
 
 static void leave_map(struct q_contexts *contexts, struct entry *entry) {
     q_list_remove(&entry->in_bucket);
@@ -157,8 +155,7 @@ static void begin_use(struct entry *entry) {
     }
 }
 
-// --- outcomes
-// ------------------------------------------------------------------------------------------------------------
+// --- outcomes -------------------------------------------------------------------------------------------------------
 
 static void tell(struct q_list *outcomes) {
     struct q_list_node *node;
@@ -242,8 +239,7 @@ void q_contexts_build_failed(struct q_contexts *contexts, struct q_handle contex
     fail(contexts, building_entry(contexts, context), error);
 }
 
-// --- asking
-// --------------------------------------------------------------------------------------------------------------
+// --- asking ---------------------------------------------------------------------------------------------------------
 
 static struct entry *add_entry(struct q_contexts *contexts, const uint8_t *digest) {
     make_room(contexts, contexts->options.capacity - 1);
@@ -351,8 +347,7 @@ void q_contexts_release(struct q_contexts *contexts, struct q_handle context) {
     end_use(contexts, used_entry(contexts, context));
 }
 
-// --- rotation
-// ------------------------------------------------------------------------------------------------------------
+// --- rotation -------------------------------------------------------------------------------------------------------
 
 static void invalidate(struct q_contexts *contexts, struct entry *entry) {
     leave_map(contexts, entry);
@@ -381,8 +376,7 @@ void q_contexts_invalidate_all(struct q_contexts *contexts) {
     }
 }
 
-// --- beginning and end
-// ---------------------------------------------------------------------------------------------------
+// --- beginning and end ----------------------------------------------------------------------------------------------
 
 bool q_contexts_init(struct q_contexts *contexts, const struct q_alloc *alloc, struct q_loop *loop,
                      const struct q_contexts_options *options, const struct q_contexts_owner *functions, void *owner) {

@@ -53,8 +53,7 @@ static uint32_t blocks_max(const struct q_registry *registry) {
     return (capacity_of(registry) + Q_REGISTRY_BLOCK_SLOTS - 1) / Q_REGISTRY_BLOCK_SLOTS;
 }
 
-// --- the control word
-// ----------------------------------------------------------------------------------------------------
+// --- the control word -----------------------------------------------------------------------------------------------
 
 static uint32_t generation_of(uint64_t word) {
     return (uint32_t)(word >> GENERATION_SHIFT);
@@ -110,8 +109,7 @@ static bool drop_one(struct q_registry_slot *slot, uint32_t generation) {
     return strong_of(wanted) == 0;
 }
 
-// --- the map, under the lock
-// ---------------------------------------------------------------------------------------------
+// --- the map, under the lock ----------------------------------------------------------------------------------------
 
 static bool is_equal(const uint8_t *left, const uint8_t *right) {
     return memcmp(left, right, Q_REGISTRY_DIGEST_LEN) == 0; // in what time, tells nothing: digests are keyed
@@ -206,8 +204,7 @@ static void build(struct q_registry *registry, struct q_registry_shape *shape) {
     shape->is_built = true;
 }
 
-// --- the lock
-// ------------------------------------------------------------------------------------------------------------
+// --- the lock -------------------------------------------------------------------------------------------------------
 
 static void free_shape(struct q_registry *registry, struct q_registry_shape *shape) {
     q_alloc_free(alloc_of(registry), shape->buckets, shape->num_buckets * sizeof *shape->buckets);
@@ -261,8 +258,7 @@ static void unlock_shape(struct q_registry_shape *shape) {
     pthread_mutex_unlock(&shape->lock);
 }
 
-// --- growing: the allocator is asked without the lock
-// --------------------------------------------------------------------
+// --- growing: the allocator is asked without the lock ---------------------------------------------------------------
 
 static struct q_registry_slot *new_block(const struct q_registry *registry) {
     struct q_registry_slot *block = q_alloc_new_array(alloc_of(registry), Q_REGISTRY_BLOCK_SLOTS, sizeof *block);
@@ -326,8 +322,7 @@ static void add_buckets(struct q_registry *registry, uint32_t num_seen) {
     q_alloc_free(alloc_of(registry), buckets, num * sizeof *buckets);
 }
 
-// --- what callers call
-// ---------------------------------------------------------------------------------------------------
+// --- what callers call ----------------------------------------------------------------------------------------------
 
 void q_registry_init(struct q_registry *registry, const struct q_alloc *alloc, uint32_t capacity) {
     Q_CHECK(capacity > 0 && capacity <= Q_REGISTRY_ENTRIES_MAX);
