@@ -1,64 +1,20 @@
 #include "engine/core/table.h"
 
+#include "engine/base/epoch.h"
+
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define INDEX_BITS 16
 
-struct fork_page {
-    _Atomic(uint32_t) epoch; // 0 in a child that has made no engine yet, and before the first create
-};
-
 static struct q_table_entry the_table[Q_TABLE_ENGINES_MAX];
-static _Atomic(struct fork_page *) the_fork_page;
-static _Atomic(uint32_t) the_last_epoch; // ordinary memory: a child sees its parent's number
-
-static struct fork_page *make_fork_page(void) {
-    size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    struct fork_page *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) {
-        return NULL;
-    }
-    struct fork_page *expected = NULL;
-    if (madvise(page, size, MADV_WIPEONFORK) != 0 ||
-        !atomic_compare_exchange_strong(&the_fork_page, &expected, page)) {
-        munmap(page, size);
-        return expected; // another thread's, or NULL
-    }
-    return page;
-}
-
-static uint32_t current_epoch(void) {
-    struct fork_page *page = atomic_load_explicit(&the_fork_page, memory_order_acquire);
-    return page == NULL ? 0 : atomic_load_explicit(&page->epoch, memory_order_acquire);
-}
 
 static _Thread_local uint32_t loop_epoch; // 0: not at a loop's work
 
-void q_table_enter_loop(void) { loop_epoch = current_epoch(); }
+void q_table_enter_loop(void) { loop_epoch = q_epoch_now(); }
 
 void q_table_leave_loop(void) { loop_epoch = 0; }
 
-bool q_table_is_in_loop(void) { return loop_epoch != 0 && loop_epoch == current_epoch(); }
-
-// The current epoch, begun now if this is the first create of the process or of a child.
-static uint32_t begin_epoch(void) {
-    struct fork_page *page = atomic_load_explicit(&the_fork_page, memory_order_acquire);
-    if (page == NULL) {
-        page = make_fork_page();
-    }
-    if (page == NULL) {
-        return 0;
-    }
-    uint32_t epoch = atomic_load_explicit(&page->epoch, memory_order_acquire);
-    if (epoch != 0) {
-        return epoch;
-    }
-    uint32_t next = atomic_fetch_add(&the_last_epoch, 1) + 1;
-    // Two creates at once may both count up; one number wins, and gaps do not matter.
-    return atomic_compare_exchange_strong(&page->epoch, &epoch, next) ? next : epoch;
-}
+bool q_table_is_in_loop(void) { return loop_epoch != 0 && loop_epoch == q_epoch_now(); }
 
 // An entry is free when nobody has taken it in this epoch. What a parent's threads left in it is forgotten, and its
 // handle is then stale; so a child comes to its parent's entries last, and calls on the parent's engines say FORKED.
@@ -76,7 +32,7 @@ static bool try_take(struct q_table_entry *entry, uint32_t epoch, bool is_parent
 }
 
 struct q_error q_table_take(struct q_table_entry **out) {
-    uint32_t epoch = begin_epoch();
+    uint32_t epoch = q_epoch_begin();
     if (epoch == 0) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
     }
@@ -118,7 +74,7 @@ static uint32_t generation_of(struct quoit_engine handle) {
 // In a child the words still look live; nothing behind them may be touched.
 static bool is_forked(const struct q_table_entry *entry) {
     uint32_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
-    return epoch != 0 && epoch != current_epoch();
+    return epoch != 0 && epoch != q_epoch_now();
 }
 
 uint32_t q_table_epoch_of(const struct q_table_entry *entry) {
@@ -126,7 +82,7 @@ uint32_t q_table_epoch_of(const struct q_table_entry *entry) {
 }
 
 void q_table_escape_if_forked(struct q_table_escape *escape) {
-    if (escape->epoch != current_epoch()) {
+    if (escape->epoch != q_epoch_now()) {
         q_table_leave_loop();
         longjmp(escape->at, 1);
     }

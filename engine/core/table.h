@@ -2,9 +2,8 @@
 // engine and keeps that engine alive for the length of a call, in one atomic step (queue/pending.h); and it knows when
 // the process is a forked child, in which every engine of the parent is out of bounds.
 //
-// Fork. A page that the kernel wipes in a child (MADV_WIPEONFORK) holds the number of the process's epoch. An engine
-// remembers the epoch in which it was made; after a fork no engine's epoch fits the page any more. The first create in
-// the child begins a new epoch and abandons what the parent's threads left in the table.
+// Fork. An engine remembers the process's epoch (base/epoch.h) in which it was made; after a fork no engine's epoch is the
+// process's any more. A create in the child abandons what the parent's threads left in the table, if it needs the place.
 // Thread-free: any thread, but for take and give back, which create and destroy call.
 #ifndef QUOIT_ENGINE_CORE_TABLE_H
 #define QUOIT_ENGINE_CORE_TABLE_H

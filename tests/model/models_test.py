@@ -24,6 +24,8 @@ MODELS = {
     "feedword": (6, [[]]),
     "pending": (9, [[]]),
     "shutdown": (12, [[]]),
+    "registry": (9, [[]]),
+    "contexts": (9, [[]]),
 }
 MEMORY_MIB = 1000  # a model that needs more has grown by mistake; the search then counts as not finished
 DEPTH = 100000
