@@ -9,8 +9,11 @@ enum pump_next { PUMP_GO_ON, PUMP_STOP };
 
 static struct q_h1_conn *h1_of_conn(struct q_conn *conn) { return q_container_of(conn, struct q_h1_conn, conn); }
 
-static struct q_h1_conn *h1_of_stream(struct q_stream *stream) {
-    return q_container_of(stream, struct q_h1_conn, socket.stream);
+static struct q_h1_conn *h1_of_stream(struct q_stream *stream) { return stream->above; }
+
+// The stream that the connection talks through.
+static struct q_stream *stream_of(struct q_h1_conn *h1) {
+    return h1->tls != NULL ? &h1->tls->stream.stream : &h1->socket.stream;
 }
 
 static void drop_chunk(struct q_chunk **chunk) {
@@ -39,6 +42,14 @@ static void forget_exchange(struct q_h1_conn *h1) {
     drop_chunk(&h1->head_chunk);
 }
 
+static void drop_tls(struct q_h1_conn *h1) {
+    if (h1->tls != NULL) {
+        q_tls_client_leave(h1->env->tls, h1->tls->context);
+        q_alloc_free(h1->env->tls->env.alloc, h1->tls, sizeof *h1->tls);
+        h1->tls = NULL;
+    }
+}
+
 static void begin_closing(struct q_h1_conn *h1) {
     if (h1->conn.state == Q_CONN_CLOSING) {
         return;
@@ -50,15 +61,15 @@ static void begin_closing(struct q_h1_conn *h1) {
     if (was_connected) {
         h1->conn.owner->on_dying(&h1->conn);
     }
-    if (h1->socket.state != Q_SOCKET_CLOSING) { // between two addresses it is closing already
-        q_stream_close(&h1->socket.stream);
+    if (!h1->is_redialing) { // else it is closing already
+        q_stream_close(stream_of(h1));
     }
 }
 
 static void receive(struct q_h1_conn *h1, uint32_t most) {
     if (most > 0 && !h1->is_receiving) {
         h1->is_receiving = true;
-        q_stream_recv(&h1->socket.stream, most);
+        q_stream_recv(stream_of(h1), most);
     }
 }
 
@@ -84,27 +95,33 @@ static void on_connected(struct q_stream *stream, struct q_error error) {
     if (!q_error_is(error)) {
         q_loop_disarm(h1->env->loop, &h1->timer);
         h1->conn.remote = q_address_endpoint(&h1->u.dial.addresses->list[h1->u.dial.index]);
+        if (h1->tls != NULL) {
+            q_tls_stream_facts(&h1->tls->stream, &h1->tls->facts);
+        }
         become_idle(h1);
         h1->conn.owner->on_ready(&h1->conn);
         return;
     }
     h1->u.dial.error = error;
-    if (h1->u.dial.index + 1 >= h1->u.dial.addresses->count) {
+    // Who is there and cannot be trusted, or speaks no TLS, is not another one at another address.
+    if (error.phase == Q_PHASE_TLS || h1->u.dial.index + 1 >= h1->u.dial.addresses->count) {
         give_up_connecting(h1, error);
         return;
     }
     h1->u.dial.index++;
+    h1->is_redialing = true;
     q_stream_close(stream); // on_closed dials the next address, in a fresh slot
 }
 
 static struct q_error dial(struct q_h1_conn *h1) {
-    return q_stream_connect(&h1->socket.stream, &h1->u.dial.addresses->list[h1->u.dial.index]);
+    return q_stream_connect(stream_of(h1), &h1->u.dial.addresses->list[h1->u.dial.index]);
 }
 
 static void on_closed(struct q_stream *stream) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     release_request(h1);
     q_h1_feeds_drop(&h1->feeds, h1->env->loop);
+    h1->is_redialing = false;
     if (h1->conn.state == Q_CONN_CONNECTING) {
         struct q_error error = dial(h1);
         if (!q_error_is(error)) {
@@ -115,6 +132,7 @@ static void on_closed(struct q_stream *stream) {
         h1->conn.state = Q_CONN_CLOSING;
         h1->conn.owner->on_connect_failed(&h1->conn, error);
     }
+    drop_tls(h1);
     h1->conn.state = Q_CONN_NEW;
     h1->conn.owner->on_closed(&h1->conn);
 }
@@ -130,6 +148,7 @@ struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses 
     h1->u.dial = (struct q_h1_dial){.addresses = addresses};
     struct q_error error = dial(h1);
     if (q_error_is(error)) {
+        drop_tls(h1);
         return error;
     }
     h1->conn.state = Q_CONN_CONNECTING;
@@ -166,7 +185,7 @@ static void fail(struct q_h1_conn *h1, struct q_error error) {
 static void finish(struct q_h1_conn *h1, bool at_boundary) {
     struct q_conn_user *user = h1->user;
     bool is_reusable = at_boundary && q_h1_reader_keep_alive(&h1->reader) && !h1->is_sending && !h1->asks_close &&
-                       !q_error_is(h1->send_error) && h1->input.len == 0 && !q_stream_has_unasked(&h1->socket.stream);
+                       !q_error_is(h1->send_error) && h1->input.len == 0 && !q_stream_has_unasked(stream_of(h1));
     struct q_conn_progress progress = progress_of(h1);
     progress.has_response_begun = true;
     forget_exchange(h1);
@@ -288,7 +307,7 @@ static void note_hold(struct q_h1_conn *h1) {
     if (h1->conn.state != Q_CONN_BUSY) {
         return; // over
     }
-    if (h1->chunk != NULL || (!h1->is_receiving && q_stream_has_unasked(&h1->socket.stream))) {
+    if (h1->chunk != NULL || (!h1->is_receiving && q_stream_has_unasked(stream_of(h1)))) {
         q_holders_add(h1->env->holders, &h1->holder);
     } else {
         q_holders_remove(&h1->holder);
@@ -325,7 +344,7 @@ static void on_received(struct q_stream *stream, struct q_chunk *chunk, struct q
         return;
     }
     Q_CHECK(h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE);
-    if (q_io_get_stats(h1->env->loop->io)->turns == h1->since.started_turn) {
+    if (h1->is_tainted || q_io_get_stats(h1->env->loop->io)->turns == h1->since.started_turn) {
         // These bytes came before the request was handed to the kernel: they answer something else.
         q_chunk_release(chunk);
         fail(h1, q_error_make(Q_ERR_CONNECTION_FAILED, Q_PHASE_SEND));
@@ -373,9 +392,9 @@ static void send_feeds(struct q_h1_conn *h1) {
     switch (q_h1_feeds_next(&h1->feeds, parts, Q_IO_SEND_PARTS_MAX, &num_parts)) {
     case Q_H1_FEEDS_SEND:
         h1->is_sending = true;
-        q_stream_send(&h1->socket.stream, parts, num_parts);
+        q_stream_send(stream_of(h1), parts, num_parts);
         break;
-    case Q_H1_FEEDS_END: q_stream_shutdown(&h1->socket.stream); break;
+    case Q_H1_FEEDS_END: q_stream_shutdown(stream_of(h1)); break;
     case Q_H1_FEEDS_NOTHING: break;
     }
 }
@@ -431,6 +450,7 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     h1->is_reused = conn->uses > 0;
     conn->uses++;
     h1->since.started_turn = q_io_get_stats(h1->env->loop->io)->turns;
+    h1->is_tainted = q_stream_has_unasked(stream_of(h1));
     h1->asks_close = request->asks_close;
     h1->release = request->release;
     h1->release_context = request->release_context;
@@ -446,7 +466,7 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
         {.iov_base = (char *)(uintptr_t)request->body.ptr, .iov_len = request->body.len},
     };
     h1->is_sending = true;
-    q_stream_send(&h1->socket.stream, parts, request->body.len > 0 ? 2 : 1);
+    q_stream_send(stream_of(h1), parts, request->body.len > 0 ? 2 : 1);
     receive(h1, Q_STREAM_RECV_ANY);
 }
 
@@ -523,4 +543,25 @@ void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env) {
     h1->timer.fired = timer_fired;
     h1->holder.give_up = give_up_hold;
     q_socket_stream_init(&h1->socket, env->loop->io, &k_stream_events);
+    h1->socket.stream.above = h1;
+}
+
+struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer) {
+    static const struct q_tls_events k_no_questions = {0};
+    struct q_tls_client *client = h1->env->tls;
+    struct q_h1_tls *made = q_alloc_new(client->env.alloc, sizeof *made);
+    if (made == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS);
+    }
+    struct q_error error = q_tls_client_enter(client, tls, &made->context);
+    if (q_error_is(error)) {
+        q_alloc_free(client->env.alloc, made, sizeof *made);
+        return error;
+    }
+    q_tls_client_params(client, made->context, peer, &made->params);
+    q_tls_stream_init(&made->stream, &client->env, &h1->socket.stream, &k_stream_events, &k_no_questions);
+    q_tls_stream_set(&made->stream, &made->params);
+    made->stream.stream.above = h1;
+    h1->tls = made;
+    return Q_OK;
 }

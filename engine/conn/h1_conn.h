@@ -9,6 +9,7 @@
 #include "engine/loop/loop.h"
 #include "engine/net/hosts.h"
 #include "engine/net/socket_stream.h"
+#include "engine/tls/client.h"
 
 // What all connections of an engine share; outlives them.
 struct q_conn_env {
@@ -17,6 +18,7 @@ struct q_conn_env {
     struct q_chunk_pool *small_chunks; // for an exchange's notes
     struct q_chunk_pool *trailer_chunks; // one of the two: whichever holds what the limits allow
     struct q_holders *holders;
+    struct q_tls_client *tls; // NULL: no connection is made secure
     struct q_h1_limits limits;
     uint64_t idle_timeout_ns;
 };
@@ -28,10 +30,19 @@ struct q_h1_dial {
     struct q_error error; // what the last one that failed said
 };
 
+// What a connection of https has besides. Memory of its own, so that the others do not have it.
+struct q_h1_tls {
+    struct q_tls_stream stream; // above the socket
+    struct q_tls_params params;
+    struct q_handle context; // of which the connection is a user
+    struct q_tls_facts facts; // once connected
+};
+
 struct q_h1_conn {
     struct q_conn conn; // first: a q_conn is an HTTP/1.1 connection
     const struct q_conn_env *env;
     struct q_socket_stream socket;
+    struct q_h1_tls *tls; // NULL: in the clear
     struct q_timer timer; // connecting: the deadline; idle: the timeout; busy and short of memory: the next try
 
     // What only one state needs shares its memory with what only another one does: thousands of connections may be idle.
@@ -64,6 +75,8 @@ struct q_h1_conn {
     bool is_sending;
     bool asks_close;
     bool is_short_of_memory;
+    bool is_redialing; // connecting: the stream closes, to be connected to the next address
+    bool is_tainted;   // busy: bytes lay there before the request was sent
 };
 
 // q_h1_conn_init prepares a connection in place. `env` outlives it.
@@ -72,6 +85,10 @@ void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env);
 // q_h1_conn_bind makes the connection come from `local`; the addresses that it dials are of that family. Before
 // q_h1_conn_connect.
 void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local);
+
+// q_h1_conn_secure has the connection speak TLS with `peer`, by the interned config `tls`, which the caller holds until the
+// connection is closed. Before q_h1_conn_connect. Errors: NO_MEMORY; the connection is as it was.
+Q_MUST_USE struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer);
 
 // q_h1_conn_connect dials the addresses one after the other until one answers or `deadline_ns` has passed; on_ready or
 // on_connect_failed follows. `addresses` stays valid until then. An error now means that nothing was begun.

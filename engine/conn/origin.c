@@ -1,7 +1,10 @@
 #include "engine/conn/origin.h"
 
+#include "engine/tls/config.h"
+#include "engine/tls/interned.h"
+
 // Fields of the key, in this order. Each is written as {field, 32-bit length, bytes}.
-enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT, KEY_LOCAL, KEY_PEER, KEY_PEER_HOST };
+enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT, KEY_LOCAL, KEY_PEER, KEY_PEER_HOST, KEY_TLS };
 
 static size_t field_size(size_t len) { return 1 + 4 + len; }
 
@@ -86,6 +89,18 @@ struct q_error q_origin_set_peer(struct q_origin *origin, const struct q_origin_
     adopt(origin, key, end);
     origin->peer = copy;
     origin->peer.host.ptr = end - copy.host.len;
+    return Q_OK;
+}
+
+struct q_error q_origin_set_tls(struct q_origin *origin, struct q_handle tls) {
+    Q_CHECK(q_tls_is_none(origin->tls) && !q_tls_is_none(tls));
+    char *key = longer_key(origin, field_size(Q_CRYPTO_DIGEST_LEN));
+    if (key == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_SUBMIT);
+    }
+    const uint8_t *digest = q_tls_config_digest(q_tls_config_of(tls));
+    adopt(origin, key, put_field(key + origin->key.len, KEY_TLS, digest, Q_CRYPTO_DIGEST_LEN));
+    origin->tls = tls;
     return Q_OK;
 }
 

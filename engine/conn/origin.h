@@ -7,6 +7,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/error.h"
+#include "engine/base/slots.h"
 #include "engine/net/address.h"
 #include "engine/wire/url.h"
 
@@ -27,6 +28,7 @@ struct q_origin {
     uint8_t host_kind; // enum q_host_kind
     struct q_endpoint local; // where its connections come from; NONE: whichever the kernel takes
     struct q_origin_peer peer; // where they go to
+    struct q_handle tls;       // how TLS is spoken, of https; none: the engine's own way. Held by whoever has the origin
 };
 
 // q_origin_build makes the key of a URL's origin (RFC 6454: scheme, host, port; of http+unix the socket is the host).
@@ -40,6 +42,11 @@ Q_MUST_USE struct q_error q_origin_set_local(struct q_origin *origin, const stru
 // q_origin_set_peer has connections to `origin` go to `peer`, whose host is copied; once, behind q_origin_set_local. Who
 // is asked, and for what, does not change. Fails with NO_MEMORY, and leaves the origin as it was.
 Q_MUST_USE struct q_error q_origin_set_peer(struct q_origin *origin, const struct q_origin_peer *peer);
+
+// q_origin_set_tls has connections to `origin` speak TLS by the interned config `tls`, whose digest becomes a part of the
+// key; once. The caller holds the config as long as the origin is there. Fails with NO_MEMORY, and leaves the origin as it
+// was.
+Q_MUST_USE struct q_error q_origin_set_tls(struct q_origin *origin, struct q_handle tls);
 
 // q_origin_move lets `origin` live in `key`, which has room for all of its key; the old memory stays whose it was.
 void q_origin_move(struct q_origin *origin, char *key);

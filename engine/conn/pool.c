@@ -1,5 +1,6 @@
 #include "engine/conn/pool.h"
 
+#include "engine/tls/interned.h"
 #include "engine/wire/token.h"
 
 // All that the pool knows of one origin. It lives as long as it has connections, closing ones included, or waiters.
@@ -120,6 +121,10 @@ static struct q_pool_origin *new_origin(struct q_pool *pool, struct q_list *buck
     entry->pool = pool;
     entry->identity = *origin;
     entry->identity.alloc = NULL; // the key is not that of the request
+    if (q_tls_is_none(entry->identity.tls) && origin->scheme == Q_SCHEME_HTTPS) {
+        entry->identity.tls = pool->default_tls;
+    }
+    q_tls_hold(entry->identity.tls);
     q_origin_move(&entry->identity, key);
     entry->addresses = *addresses;
     q_list_init(&entry->idle);
@@ -141,10 +146,19 @@ static void free_origin_if_unused(struct q_pool_origin *entry) {
     }
     be_hungry_no_more(entry);
     q_list_remove(&entry->bucket_link);
+    q_tls_let_go(entry->identity.tls);
     q_alloc_free(entry->pool->alloc, entry, entry_size(&entry->identity));
 }
 
 // --- opening -------------------------------------------------------------------------------------------------------
+
+static struct q_error secure(struct q_h1_conn *h1, const struct q_origin *origin) {
+    if (origin->scheme != Q_SCHEME_HTTPS) {
+        return Q_OK;
+    }
+    struct q_tls_peer peer = {.name = origin->host, .is_address = origin->host_kind != Q_HOST_NAME};
+    return q_h1_conn_secure(h1, origin->tls, &peer);
+}
 
 static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin *entry, uint64_t connect_timeout_ns) {
     struct q_handle handle;
@@ -161,7 +175,10 @@ static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin 
     h1->conn.origin = entry;
     h1->conn.handle = handle;
     h1->conn.id = ++pool->next_conn_id == 0 ? ++pool->next_conn_id : pool->next_conn_id;
-    struct q_error error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + connect_timeout_ns);
+    struct q_error error = secure(h1, &entry->identity);
+    if (!q_error_is(error)) {
+        error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + connect_timeout_ns);
+    }
     if (q_error_is(error)) {
         q_slots_release(&pool->conns, handle);
         return error;
@@ -354,7 +371,8 @@ enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, con
     struct q_pool_origin *entry = find_origin(bucket, origin);
     if (entry == NULL) {
         struct q_addresses addresses;
-        struct q_error error = resolve(pool, origin, &addresses);
+        bool lacks_tls = origin->scheme == Q_SCHEME_HTTPS && q_tls_is_none(origin->tls) && q_tls_is_none(pool->default_tls);
+        struct q_error error = lacks_tls ? pool->default_tls_error : resolve(pool, origin, &addresses);
         if (q_error_is(error)) {
             return refuse(error, out_error);
         }

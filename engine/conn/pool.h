@@ -58,6 +58,8 @@ struct q_pool {
     struct q_list idle_lru; // longest idle first
     struct q_list hungry;   // origins whose waiters need a connection that the total limit forbids
     uint64_t hash_key[2];
+    struct q_handle default_tls;      // for https origins without a config of their own; held by the pool's owner
+    struct q_error default_tls_error; // why there is none
     uint32_t next_conn_id;
     uint32_t num_hungry;
     uint32_t num_closing; // connections that take up room and are on their way out
@@ -78,7 +80,7 @@ enum q_lease_result { Q_LEASE_NOW, Q_LEASE_WAITING, Q_LEASE_FAILED };
 // Q_LEASE_NOW `out_conn` is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased
 // and on_failed follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
 // `origin` is copied. `lease->events` and `connect_timeout_ns` (for resolving and connecting) are set by the caller.
-// Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED.
+// Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED, and default_tls_error.
 Q_MUST_USE enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, const struct q_origin *origin,
                                             struct q_conn **out_conn, struct q_error *out_error);
 

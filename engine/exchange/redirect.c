@@ -115,6 +115,9 @@ static struct q_error copy_ends(const struct q_spec *from, struct q_spec *to) {
     if (!q_error_is(error)) {
         error = q_detours_copy(&from->detours, to->alloc, &to->detours);
     }
+    if (!q_error_is(error)) {
+        error = q_spec_set_tls(to, from->tls);
+    }
     return q_error_is(error) ? error : q_spec_route(to);
 }
 

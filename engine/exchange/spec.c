@@ -1,5 +1,7 @@
 #include "engine/exchange/spec.h"
 
+#include "engine/tls/interned.h"
+
 #include "engine/base/clock.h"
 #include "engine/conn/feed.h"
 #include "engine/wire/h1_upgrade.h"
@@ -40,9 +42,6 @@ static struct q_error build(struct q_spec *spec, struct q_slice method, struct q
     spec->method = q_slice_make(copy, method.len);
     spec->is_head = q_slice_equal(method, Q_SLICE("HEAD"));
     spec->is_idempotent = is_one_of(method, k_idempotent, Q_COUNT_OF(k_idempotent));
-    if (spec->url.scheme == Q_SCHEME_HTTPS) {
-        return usage(Q_ERR_UNSUPPORTED_SCHEME);
-    }
     return q_origin_build(&spec->origin, spec->alloc, &spec->url);
 }
 
@@ -231,10 +230,21 @@ struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule
     return spec->is_frozen ? usage(Q_ERR_FROZEN) : q_detours_add(&spec->detours, spec->alloc, rule);
 }
 
+struct q_error q_spec_set_tls(struct q_spec *spec, struct q_handle tls) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    q_tls_hold(tls);
+    q_tls_let_go(spec->tls);
+    spec->tls = tls;
+    return Q_OK;
+}
+
 struct q_error q_spec_route(struct q_spec *spec) {
     struct q_error error = spec->is_routed ? Q_OK : q_detours_apply(&spec->detours, &spec->origin);
     spec->is_routed = !q_error_is(error);
-    return error;
+    bool wants_tls = spec->url.scheme == Q_SCHEME_HTTPS && !q_tls_is_none(spec->tls) && q_tls_is_none(spec->origin.tls);
+    return wants_tls && !q_error_is(error) ? q_origin_set_tls(&spec->origin, spec->tls) : error;
 }
 
 static void drop_upgrade(struct q_spec *spec) {
@@ -381,6 +391,7 @@ static void destroy(struct q_spec *spec) {
     q_detours_deinit(&spec->detours, spec->alloc);
     q_headers_builder_deinit(&spec->headers);
     q_origin_deinit(&spec->origin);
+    q_tls_let_go(spec->tls);
     q_url_deinit(&spec->url);
     q_alloc_free(spec->alloc, (void *)(uintptr_t)spec->method.ptr, spec->method.len + 1);
     q_alloc_free(spec->alloc, spec, sizeof *spec);

@@ -54,6 +54,7 @@ struct q_spec {
     bool asks_redirects;    // the host is asked about each
     bool is_routed;         // the detours have been applied to the origin
     struct q_detours detours;
+    struct q_handle tls;    // one hold; none: the engine's own way
     struct q_slice upgrade; // the protocol that is asked for; empty: none
     uint32_t feed_max;      // bytes fed and not sent yet, once it is upgraded
     uint64_t credit;
@@ -80,12 +81,13 @@ Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_
 Q_MUST_USE struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme);
 Q_MUST_USE struct q_error q_spec_set_local_address(struct q_spec *spec, struct q_slice literal);
 Q_MUST_USE struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule *rule);
+Q_MUST_USE struct q_error q_spec_set_tls(struct q_spec *spec, struct q_handle tls); // a hold of its own; none: default
 Q_MUST_USE struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
 Q_MUST_USE struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol);
 Q_MUST_USE struct q_error q_spec_set_feed_max(struct q_spec *spec, uint64_t bytes);
 
-// q_spec_route applies the detours to the origin; freezing does it, and who compares origins before that. Fails with
+// q_spec_route applies the detours and the TLS config to the origin; freezing does it, and who compares origins before that. Fails with
 // NO_MEMORY.
 Q_MUST_USE struct q_error q_spec_route(struct q_spec *spec);
 

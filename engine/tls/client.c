@@ -1,0 +1,117 @@
+#include "engine/tls/client.h"
+
+#include "engine/tls/config.h"
+#include "engine/tls/interned.h"
+#include "engine/tls/tls_internal.h"
+
+// Configs in use at a time are few; more than this is a host that makes one for each request.
+#define CONTEXTS_KEPT      64
+#define CONTEXTS_IDLE_NS   (300 * Q_NS_PER_S) // a rotated certificate is not served for ever by who stopped asking
+#define CONTEXT_FAILURE_NS 0                  // building fails for want of memory alone
+
+// A context's value.
+struct ready {
+    SSL_CTX *context;
+    struct q_verify_policy verify; // borrows from the config
+    struct q_handle tls;           // one hold
+};
+
+static void set_verify(struct q_verify_policy *out, const struct q_tls_config *config) {
+    const struct q_tls_policy *policy = q_tls_config_policy(config);
+    bool is_off = policy->verify == Q_TLS_VERIFY_OFF_ANYBODY_MAY_READ_AND_CHANGE_EVERYTHING;
+    *out = (struct q_verify_policy){
+        .roots = q_tls_config_store(config),
+        .crls = q_tls_config_crls(config),
+        .pins = policy->pins,
+        .num_pins = policy->num_pins,
+        .skips_path = is_off,
+        .skips_name = is_off,
+    };
+}
+
+static enum q_build_result build(void *owner, struct q_handle context, const uint8_t *digest, const void *material,
+                                 void **out_value, struct q_error *out_error) {
+    struct q_tls_client *client = owner;
+    const struct q_handle *tls = material;
+    const struct q_tls_config *config = q_tls_config_of(*tls);
+    (void)context;
+    (void)digest;
+    struct ready *ready = q_alloc_new(client->env.alloc, sizeof *ready);
+    SSL_CTX *made = ready == NULL ? NULL : q_tls_config_new_context(config, NULL);
+    if (made == NULL) {
+        q_alloc_free(client->env.alloc, ready, sizeof *ready);
+        *out_error = q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS);
+        return Q_BUILD_FAILED;
+    }
+    q_tls_stream_prepare(made);
+    ready->context = made;
+    set_verify(&ready->verify, config);
+    ready->tls = *tls;
+    q_tls_hold(*tls);
+    *out_value = ready;
+    return Q_BUILD_DONE;
+}
+
+static void destroy(void *owner, void *value) {
+    struct q_tls_client *client = owner;
+    struct ready *ready = value;
+    SSL_CTX_free(ready->context);
+    q_tls_let_go(ready->tls);
+    q_alloc_free(client->env.alloc, ready, sizeof *ready);
+}
+
+bool q_tls_client_init(struct q_tls_client *client, const struct q_alloc *alloc, struct q_loop *loop,
+                       struct q_chunk_pool *chunks) {
+    static const struct q_contexts_owner k_owner = {.build = build, .destroy = destroy};
+    static const struct q_contexts_options k_options = {
+        .capacity = CONTEXTS_KEPT, .idle_ns = CONTEXTS_IDLE_NS, .failure_ns = CONTEXT_FAILURE_NS};
+    *client = (struct q_tls_client){.env = {.loop = loop, .chunks = chunks, .alloc = alloc}};
+    if (!q_contexts_init(&client->contexts, alloc, loop, &k_options, &k_owner, client)) {
+        *client = (struct q_tls_client){0};
+        return false;
+    }
+    return true;
+}
+
+void q_tls_client_deinit(struct q_tls_client *client) { q_contexts_deinit(&client->contexts); }
+
+struct q_error q_tls_client_enter(struct q_tls_client *client, struct q_handle tls, struct q_handle *out_context) {
+    struct q_context_waiter nobody = {0}; // a build is over when it returns
+    struct q_error error = Q_OK;
+    const uint8_t *digest = q_tls_config_digest(q_tls_config_of(tls));
+    enum q_contexts_result result = q_contexts_get(&client->contexts, digest, &tls, &nobody, out_context, &error);
+    Q_CHECK(result != Q_CONTEXTS_WAITING);
+    return error;
+}
+
+void q_tls_client_leave(struct q_tls_client *client, struct q_handle context) {
+    q_contexts_release(&client->contexts, context);
+}
+
+static struct q_slice without_brackets(struct q_slice name) {
+    bool has_brackets = name.len > 2 && name.ptr[0] == '[';
+    return has_brackets ? q_slice_make(name.ptr + 1, name.len - 2) : name;
+}
+
+// A name with the root's dot is the same name; certificates and SNI have it without (RFC 6066, section 3).
+static struct q_slice without_root(struct q_slice name) {
+    bool has_root = name.len > 1 && name.ptr[name.len - 1] == '.';
+    return has_root ? q_slice_make(name.ptr, name.len - 1) : name;
+}
+
+void q_tls_client_params(const struct q_tls_client *client, struct q_handle context, const struct q_tls_peer *peer,
+                         struct q_tls_params *out) {
+    const struct ready *ready = q_contexts_value(&client->contexts, context);
+    const struct q_tls_policy *policy = q_tls_config_policy(q_tls_config_of(ready->tls));
+    struct q_slice name = peer->is_address ? without_brackets(peer->name) : without_root(peer->name);
+    *out = (struct q_tls_params){
+        .context = ready->context,
+        .verify_name = policy->verify_name.len > 0 ? policy->verify_name : name,
+        .verify = &ready->verify,
+    };
+    switch ((enum q_tls_sni)policy->sni) {
+    case Q_TLS_SNI_HOST: out->server_name = peer->is_address ? (struct q_slice){0} : name; break;
+    case Q_TLS_SNI_NAME: out->server_name = policy->sni_name; break;
+    case Q_TLS_SNI_OFF: break;
+    }
+}

@@ -1,0 +1,42 @@
+// Client: what the connections of one loop share to speak TLS: the cache of contexts, made from interned configs, and the
+// environment of the streams. A connection *enters* a context, says with it what its stream is to be, and leaves it when it
+// is closed; a context lives as long as it has users, and for a while behind that (contexts.h).
+// Loop thread only.
+#ifndef QUOIT_ENGINE_TLS_CLIENT_H
+#define QUOIT_ENGINE_TLS_CLIENT_H
+
+#include "engine/tls/contexts.h"
+#include "engine/tls/tls_stream.h"
+
+struct q_tls_client {
+    struct q_tls_env env;
+    struct q_contexts contexts;
+};
+
+// Who is to answer. Slices outlive the connection.
+struct q_tls_peer {
+    struct q_slice name; // of the URL: a host name, or an address, in brackets when it is IPv6's
+    bool is_address;
+};
+
+// q_tls_client_init prepares it. `chunks` hold what is received and sent, and outlive it. False: no memory; it is in its
+// zero state then.
+Q_MUST_USE bool q_tls_client_init(struct q_tls_client *client, const struct q_alloc *alloc, struct q_loop *loop,
+                                  struct q_chunk_pool *chunks);
+
+// q_tls_client_deinit frees all contexts. Nobody may use one (checked). Legal on a zeroed client.
+void q_tls_client_deinit(struct q_tls_client *client);
+
+// q_tls_client_enter gives a context of the config `tls`, which the caller holds, and of which it is a user from here on.
+// Errors: NO_MEMORY.
+Q_MUST_USE struct q_error q_tls_client_enter(struct q_tls_client *client, struct q_handle tls,
+                                             struct q_handle *out_context);
+
+// q_tls_client_leave ends one use.
+void q_tls_client_leave(struct q_tls_client *client, struct q_handle context);
+
+// q_tls_client_params says what a stream to `peer` is to be, by a context that the caller uses as long as the stream does.
+void q_tls_client_params(const struct q_tls_client *client, struct q_handle context, const struct q_tls_peer *peer,
+                         struct q_tls_params *out);
+
+#endif
