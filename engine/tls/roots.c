@@ -2,6 +2,7 @@
 
 #include "engine/base/hook.h"
 #include "engine/base/list.h"
+#include "engine/tls/liberror.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -133,10 +134,8 @@ static bool add_certificate(struct q_roots *roots, CRYPTO_BUFFER *der) {
     ERR_clear_error();
     X509 *certificate = X509_parse_from_buffer(der);
     if (certificate == NULL) {
-        bool is_memory = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
         roots->num_unreadable++;
-        ERR_clear_error();
-        return !is_memory;
+        return !q_liberror_was_memory();
     }
     (void)X509_get_extension_flags(certificate); // looked at now, and not by the loop under the certificate's lock
     bool added = X509_STORE_add_cert(roots->store, certificate) == 1;

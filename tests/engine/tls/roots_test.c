@@ -91,10 +91,14 @@ static void what_is_no_certificate_is_told_to_each_who_shares(void **state) {
     q_certs_free(a);
 }
 
+// The library's own default is what the process's environment names: it is never asked.
 static void the_store_trusts_what_is_in_it_and_has_no_lookups(void **state) {
     (void)state;
     struct q_cert *root = q_certs_authority(NULL, "root", 1);
     struct q_cert *other = q_certs_authority(NULL, "other", 2);
+    char *folder = q_certs_folder_new();
+    char *path = q_certs_write(folder, "default.pem", root->pem);
+    assert_int_equal(setenv("SSL_CERT_FILE", path, 1), 0);
     struct q_cert *leaf = q_certs_make(root, &(struct q_certs_spec){.key_number = 3});
     char *both = q_certs_join(root->pem, other->pem, NULL);
     struct q_roots *with = load_well(both);
@@ -107,6 +111,10 @@ static void the_store_trusts_what_is_in_it_and_has_no_lookups(void **state) {
         assert_int_equal(X509_verify_cert(context) == 1, i == 0);
         X509_STORE_CTX_free(context);
     }
+    assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+    q_certs_folder_remove(folder);
+    free(folder);
+    free(path);
     q_roots_release(with);
     q_roots_release(without);
     free(both);

@@ -1,0 +1,13 @@
+// Liberror: what the TLS library's list of errors says of the call that just failed. The list belongs to the calling
+// thread and lasts until somebody clears it: it is cleared before each call whose failure is looked at, and after it.
+// Thread-free: each thread has a list of its own.
+#ifndef QUOIT_ENGINE_TLS_LIBERROR_H
+#define QUOIT_ENGINE_TLS_LIBERROR_H
+
+#include <stdbool.h>
+
+// q_liberror_was_memory tells whether a call failed for want of memory, and clears the list. The library says so in one of
+// its lines, or does not say what failed; about bytes that it cannot read it always does.
+bool q_liberror_was_memory(void);
+
+#endif
