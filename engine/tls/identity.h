@@ -20,7 +20,8 @@
 Q_MUST_USE struct q_error q_identity_read_chain(struct q_slice bytes, STACK_OF(CRYPTO_BUFFER) **out);
 
 // q_identity_read_key gives the first key of a PEM text, or the one of a DER: PKCS #8, locked or not, or the older forms.
-// Free by EVP_PKEY_free. Errors: TLS_BAD_KEY, TLS_BAD_PASSPHRASE (locked, and not opened), NO_MEMORY.
+// Free by EVP_PKEY_free. Errors: TLS_BAD_KEY, TLS_BAD_PASSPHRASE (locked, and not opened, which
+// may be for want of memory too), NO_MEMORY.
 Q_MUST_USE struct q_error q_identity_read_key(struct q_slice bytes, struct q_slice passphrase, EVP_PKEY **out);
 
 // q_identity_check_key tells whether a key is that of the first certificate. Errors: TLS_KEY_MISMATCH, NO_MEMORY.

@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-// q_liberror_was_memory tells whether a call failed for want of memory, and clears the list. The library says so in one of
-// its lines, or does not say what failed; about bytes that it cannot read it always does.
+// q_liberror_was_memory tells whether a call failed for want of memory, and clears the list. The library says so in the
+// first line, or does not say there what failed; about bytes that it cannot read it always does.
 bool q_liberror_was_memory(void);
 
 #endif

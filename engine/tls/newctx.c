@@ -104,7 +104,18 @@ static bool set_identity(SSL_CTX *context, const struct q_tls_config *config, co
     return SSL_CTX_set_chain_and_key(context, chain, chain_len, config->key, config->key == NULL ? key_method : NULL) == 1;
 }
 
-SSL_CTX *q_tls_config_new_context(const struct q_tls_config *config, const SSL_PRIVATE_KEY_METHOD *key_method) {
+static bool set_compression(SSL_CTX *context, const struct q_tls_config *config, const struct q_tls_context_parts *parts) {
+    size_t count = (config->policy.switches & Q_TLS_COMPRESSION) != 0 ? parts->num_decompressors : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct q_tls_decompressor *one = &parts->decompressors[i];
+        if (!SSL_CTX_add_cert_compression_alg(context, one->algorithm, NULL, one->decompress)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+SSL_CTX *q_tls_config_new_context(const struct q_tls_config *config, const struct q_tls_context_parts *parts) {
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_with_buffers_method());
     if (context == NULL) {
@@ -113,8 +124,8 @@ SSL_CTX *q_tls_config_new_context(const struct q_tls_config *config, const SSL_P
     }
     SSL_CTX_set_custom_verify(context, SSL_VERIFY_PEER, refuse_all);
     set_switches(context, config->policy.switches);
-    if (!set_protocol(context, &config->policy) || !set_identity(context, config, key_method) ||
-        !set_key_log(context, config)) {
+    if (!set_protocol(context, &config->policy) || !set_identity(context, config, parts->key_method) ||
+        !set_compression(context, config, parts) || !set_key_log(context, config)) {
         SSL_CTX_free(context);
         context = NULL;
     }

@@ -4,21 +4,35 @@
 #define QUOIT_ENGINE_TLS_TLS_INTERNAL_H
 
 #include <openssl/ssl.h>
-#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct q_tls_config;
 
+// A way to decompress certificates (RFC 8879); the library calls it during the handshake, and has bounded the length.
+struct q_tls_decompressor {
+    uint16_t algorithm; // its number in TLS
+    ssl_cert_decompression_func_t decompress;
+};
+
+// What a context needs of other modules. All zeros is none of it.
+struct q_tls_context_parts {
+    const SSL_PRIVATE_KEY_METHOD *key_method; // signs when the config has a point in its key's place; without one of the
+                                              // two the client certificate is left out
+    const struct q_tls_decompressor *decompressors; // offered, the first as the best, when the config says so
+    size_t num_decompressors;
+};
+
 // q_tls_config_new_context builds a context: versions, ciphers, groups, signature algorithms, ALPN, tickets, 0-RTT, client
 // certificate, certificate compression, key log by file. Cheap: nothing is read from files and nothing parsed, so the loop
-// may call it. `key_method` signs when the config has a point in its key's place, and is not looked at otherwise; NULL: the
-// client certificate is then left out.
+// may call it. `parts` is borrowed for the call, what it names must last.
 //
 // The context is of the library's kind that keeps certificates as bytes and does not verify: until somebody sets a
 // verification of theirs (verify.h, with the store and the lists below), it refuses every server. It keeps no reference on
 // the config, whose decision points are the caller's to hold. Set by the caller are also the session callbacks, with
 // Q_TLS_TICKETS alone, and the key log as events, which takes the place of the file's callback: see q_tls_context_log_key.
 // NULL: out of memory.
-SSL_CTX *q_tls_config_new_context(const struct q_tls_config *config, const SSL_PRIVATE_KEY_METHOD *key_method);
+SSL_CTX *q_tls_config_new_context(const struct q_tls_config *config, const struct q_tls_context_parts *parts);
 
 // q_tls_context_log_key writes a line to the key log that a context has, if it has one. Blocks on the file.
 void q_tls_context_log_key(const SSL_CTX *context, const char *line);

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <openssl/bytestring.h>
 #include <openssl/err.h>
+#include <openssl/pool.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,8 @@
 #include "tests/support/libmemory.h"
 
 #define LAX Q_TLS_VERIFY_OFF_ANYBODY_MAY_READ_AND_CHANGE_EVERYTHING
+
+static const struct q_tls_context_parts k_no_parts;
 
 static struct q_cert *the_root;
 static struct q_cert *the_between;
@@ -80,7 +84,7 @@ static enum ssl_verify_result_t take_any(SSL *ssl, uint8_t *out_alert) {
 }
 
 static SSL_CTX *new_client(const struct q_tls_config *config) {
-    SSL_CTX *client = q_tls_config_new_context(config, NULL);
+    SSL_CTX *client = q_tls_config_new_context(config, &k_no_parts);
     assert_non_null(client);
     SSL_CTX_set_custom_verify(client, SSL_VERIFY_PEER, take_any);
     return client;
@@ -124,7 +128,7 @@ static void a_context_that_nobody_verifies_for_refuses_every_server(void **state
         struct q_tls_builder *builder = new_builder(the_root);
         ok(q_tls_builder_set_verify(builder, k_verify[i]));
         struct q_tls_config *config = freeze(builder);
-        SSL_CTX *client = q_tls_config_new_context(config, NULL);
+        SSL_CTX *client = q_tls_config_new_context(config, &k_no_parts);
         struct pair pair = shake_hands(client, server);
         assert_false(pair.is_done);
         free_pair(&pair);
@@ -282,6 +286,83 @@ static void the_client_certificate_goes_with_its_chain(void **state) {
     free(chain);
 }
 
+static unsigned num_signatures;
+
+static enum ssl_private_key_result_t refuse_to_sign(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out,
+                                                    uint16_t algorithm, const uint8_t *in, size_t in_len) {
+    (void)ssl;
+    (void)out;
+    (void)out_len;
+    (void)max_out;
+    (void)algorithm;
+    (void)in;
+    (void)in_len;
+    num_signatures++;
+    return ssl_private_key_failure;
+}
+
+static void a_point_in_the_keys_place_is_asked_to_sign(void **state) {
+    (void)state;
+    static const SSL_PRIVATE_KEY_METHOD k_method = {.sign = refuse_to_sign};
+    const struct q_tls_context_parts parts[] = {{.key_method = &k_method}, {0}};
+    const struct q_tls_source source = {.value = q_slice_of_string(the_client->pem)};
+    struct q_tls_builder *builder = new_builder(the_root);
+    ok(q_tls_builder_set_identity_point(builder, source, &(struct q_tls_point){.serial = 1}));
+    struct q_tls_config *config = freeze(builder);
+    SSL_CTX *server = new_server(the_leaf, the_between);
+    SSL_CTX_set_verify(server, SSL_VERIFY_PEER, NULL);
+    for (size_t i = 0; i < Q_COUNT_OF(parts); i++) {
+        SSL_CTX *client = q_tls_config_new_context(config, &parts[i]);
+        assert_non_null(client);
+        SSL_CTX_set_custom_verify(client, SSL_VERIFY_PEER, take_any);
+        struct pair pair = shake_hands(client, server);
+        assert_int_equal(pair.is_done, i == 1); // without anybody to sign there is no certificate
+        assert_int_equal(num_signatures, 1);
+        free_pair(&pair);
+        SSL_CTX_free(client);
+    }
+    SSL_CTX_free(server);
+    q_tls_config_release(config);
+}
+
+static unsigned num_decompressed;
+
+static int compress_nothing(SSL *ssl, CBB *out, const uint8_t *in, size_t in_len) {
+    (void)ssl;
+    return CBB_add_bytes(out, in, in_len);
+}
+
+static int decompress_nothing(SSL *ssl, CRYPTO_BUFFER **out, size_t uncompressed_len, const uint8_t *in, size_t in_len) {
+    (void)ssl;
+    assert_int_equal(uncompressed_len, in_len);
+    num_decompressed++;
+    *out = CRYPTO_BUFFER_new(in, in_len, NULL);
+    return *out != NULL;
+}
+
+static void certificates_are_compressed_when_it_is_on(void **state) {
+    (void)state;
+    static const struct q_tls_decompressor k_nothing = {.algorithm = 0xff00, .decompress = decompress_nothing};
+    const struct q_tls_context_parts parts = {.decompressors = &k_nothing, .num_decompressors = 1};
+    SSL_CTX *server = new_server(the_leaf, the_between);
+    assert_true(SSL_CTX_add_cert_compression_alg(server, 0xff00, compress_nothing, NULL));
+    for (unsigned is_on = 0; is_on < 2; is_on++) {
+        struct q_tls_builder *builder = new_builder(the_root);
+        ok(q_tls_builder_set_switch(builder, Q_TLS_COMPRESSION, is_on != 0));
+        struct q_tls_config *config = freeze(builder);
+        SSL_CTX *client = q_tls_config_new_context(config, &parts);
+        assert_non_null(client);
+        SSL_CTX_set_custom_verify(client, SSL_VERIFY_PEER, take_any);
+        struct pair pair = shake_hands(client, server);
+        assert_true(pair.is_done);
+        assert_int_equal(num_decompressed, is_on);
+        free_pair(&pair);
+        SSL_CTX_free(client);
+        q_tls_config_release(config);
+    }
+    SSL_CTX_free(server);
+}
+
 static unsigned num_sessions;
 
 static int count_session(SSL *ssl, SSL_SESSION *session) {
@@ -355,11 +436,11 @@ static void a_context_is_all_or_nothing_without_memory(void **state) {
     ok(q_tls_builder_set_identity(builder, source, key, Q_SLICE("")));
     ok(q_tls_builder_set_key_log(builder, q_slice_of_string(path)));
     struct q_tls_config *config = freeze(builder);
-    SSL_CTX_free(q_tls_config_new_context(config, NULL)); // what is made once in a process is made
+    SSL_CTX_free(q_tls_config_new_context(config, &k_no_parts)); // what is made once in a process is made
     size_t live = q_libmemory_live();
     for (uint64_t nth = 1;; nth++) {
         q_libmemory_fail_at(nth);
-        SSL_CTX *context = q_tls_config_new_context(config, NULL);
+        SSL_CTX *context = q_tls_config_new_context(config, &k_no_parts);
         bool failed = q_libmemory_failed();
         q_libmemory_fail_at(0);
         assert_int_equal(context == NULL, failed);
@@ -409,6 +490,8 @@ int main(void) {
         cmocka_unit_test(alpn_is_offered_in_its_order),
         cmocka_unit_test(the_defaults_refuse_what_is_weak),
         cmocka_unit_test(the_client_certificate_goes_with_its_chain),
+        cmocka_unit_test(a_point_in_the_keys_place_is_asked_to_sign),
+        cmocka_unit_test(certificates_are_compressed_when_it_is_on),
         cmocka_unit_test(tickets_are_kept_or_not_asked_for),
         cmocka_unit_test(the_key_log_outlives_its_config),
         cmocka_unit_test(a_context_is_all_or_nothing_without_memory),
