@@ -41,7 +41,6 @@ struct q_conn_progress {
     uint32_t connection_id;  // serial, never 0
     bool is_reused;          // the connection had served an exchange before
     struct q_endpoint remote;
-    struct q_endpoint local; // NONE: not known
     bool has_response_begun; // a byte of the response was seen
 };
 
@@ -105,7 +104,6 @@ struct q_conn {
     uint32_t id;                      // serial, for people
     uint32_t uses;
     struct q_endpoint remote;         // once connected
-    struct q_endpoint local;          // that it is bound to; NONE: whichever the kernel took
     uint8_t state; // enum q_conn_state
 };
 

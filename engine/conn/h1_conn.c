@@ -140,7 +140,6 @@ static void on_closed(struct q_stream *stream) {
 void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local) {
     struct q_address address = q_endpoint_address(local);
     q_socket_stream_bind(&h1->socket, &address);
-    h1->conn.local = *local;
 }
 
 struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses, uint64_t deadline_ns) {
@@ -165,7 +164,6 @@ static struct q_conn_progress progress_of(const struct q_h1_conn *h1) {
         .connection_id = h1->conn.id,
         .is_reused = h1->is_reused,
         .remote = h1->conn.remote,
-        .local = h1->conn.local,
         .has_response_begun = q_h1_reader_has_begun(&h1->reader),
     };
 }

@@ -5,6 +5,8 @@
 #include "engine/base/hook.h"
 #include "engine/conn/feed.h"
 #include "engine/core/options.h"
+#include "engine/tls/default.h"
+#include "engine/tls/interned.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -114,12 +116,23 @@ static struct q_error start(struct q_engine *engine) {
         .connections_per_origin_max = engine->options.connections_per_origin_max,
         .waiters_per_origin_max = engine->options.waiters_per_origin_max,
     };
+    engine->conn_env.tls = &engine->tls_client;
+    error = q_tls_client_init(&engine->tls_client, &engine->alloc, &engine->loop, &engine->buffer_pool)
+                ? Q_OK
+                : create_error(Q_ERR_NO_MEMORY);
+    if (q_error_is(error)) {
+        q_ring_destroy(engine->ring);
+        engine->ring = NULL;
+        return error;
+    }
     error = q_pool_init(&engine->pool, &engine->alloc, &engine->conn_env, &engine->hosts, &pool_options);
     if (q_error_is(error)) {
         q_ring_destroy(engine->ring);
         engine->ring = NULL;
         return error;
     }
+    engine->pool.default_tls = engine->default_tls;
+    engine->pool.default_tls_error = engine->default_tls_error;
     engine->event_fd = q_ring_event_fd(engine->ring);
     engine->port_env.io = engine->loop.io;
     engine->port_env.loop = &engine->loop;
@@ -175,6 +188,17 @@ static struct q_error start_thread(struct q_engine *engine) {
     return engine->start_error;
 }
 
+// Without a trust store an engine is as good as ever for all but https, whose requests then say what is missing.
+static struct q_error find_trust_store(struct q_engine *engine) {
+    if (engine->seams.sys != q_sys_uring_real()) {
+        engine->default_tls_error = q_error_make(Q_ERR_TLS_NO_TRUST_STORE, Q_PHASE_TLS); // what is simulated reads none
+        return Q_OK;
+    }
+    uint64_t now_ns = q_clock_now(engine->seams.clock);
+    engine->default_tls_error = q_tls_default(NULL, now_ns, &engine->default_tls);
+    return engine->default_tls_error.code == Q_ERR_NO_MEMORY ? create_error(Q_ERR_NO_MEMORY) : Q_OK;
+}
+
 static struct q_error make_parts(struct q_engine *engine) {
     q_mpsc_init(&engine->queue);
     atomic_init(&engine->close_at_ns, UINT64_MAX);
@@ -194,6 +218,10 @@ static struct q_error make_parts(struct q_engine *engine) {
         return create_error(Q_ERR_NO_MEMORY);
     }
     struct q_error error = q_hosts_load(&engine->hosts, &engine->alloc, engine->options.hosts_file);
+    if (q_error_is(error)) {
+        return error;
+    }
+    error = find_trust_store(engine);
     if (q_error_is(error)) {
         return error;
     }
@@ -244,6 +272,8 @@ static void dismantle(struct q_engine *engine) {
     if (engine->pool.alloc != NULL) {
         q_pool_deinit(&engine->pool);
     }
+    q_tls_client_deinit(&engine->tls_client);
+    q_tls_let_go(engine->default_tls);
     q_chunk_pool_deinit(&engine->buffer_pool);
     q_chunk_pool_deinit(&engine->large_pool);
     q_chunk_pool_deinit(&engine->head_pool);

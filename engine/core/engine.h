@@ -70,6 +70,8 @@ struct q_engine {
     sem_t started;
     int event_fd; // host-driven: for the host to watch; -1 otherwise. The bell's, and goes with it.
     struct q_error start_error;
+    struct q_handle default_tls;      // one hold; none: there is no trust store here
+    struct q_error default_tls_error; // then why
 
     // The loop.
     struct q_ring *ring;
@@ -83,6 +85,7 @@ struct q_engine {
     struct q_chunk_pool large_pool; // receive buffers too
     struct q_chunk_pool head_pool;
     struct q_chunk_pool small_pool;
+    struct q_tls_client tls_client;
     struct q_conn_env conn_env;
     struct q_pool pool;
     struct q_mpsc_node *backlog; // commands taken out of the queue and not run yet

@@ -130,7 +130,7 @@ static void add_progress(struct q_exchange *x, const struct q_conn_progress *pro
     x->summary.bytes_out += progress->bytes_out;
     x->summary.connection_id = progress->connection_id;
     x->summary.remote = progress->remote;
-    x->summary.local = progress->local;
+    x->summary.local = x->spec->origin.local; // a part of the connection's identity
     x->summary.is_reused = progress->is_reused;
 }
 

@@ -366,14 +366,18 @@ void q_contexts_invalidate(struct q_contexts *contexts, const uint8_t digest[Q_C
     }
 }
 
-void q_contexts_invalidate_all(struct q_contexts *contexts) {
-    Q_ASSERT(q_loop_is_here(contexts->loop));
+static void invalidate_each(struct q_contexts *contexts) {
     for (size_t i = 0; i < Q_CONTEXTS_BUCKETS; i++) {
         struct q_list_node *node;
         while ((node = q_list_first(&contexts->buckets[i])) != NULL) {
             invalidate(contexts, q_container_of(node, struct entry, in_bucket));
         }
     }
+}
+
+void q_contexts_invalidate_all(struct q_contexts *contexts) {
+    Q_ASSERT(q_loop_is_here(contexts->loop));
+    invalidate_each(contexts);
 }
 
 // --- beginning and end ----------------------------------------------------------------------------------------------
@@ -405,7 +409,7 @@ void q_contexts_deinit(struct q_contexts *contexts) {
     if (contexts->loop == NULL) {
         return;
     }
-    q_contexts_invalidate_all(contexts);
+    invalidate_each(contexts); // on whichever thread: the loop may be over
     Q_CHECK(contexts->stats.stale == 0 && q_list_is_empty(&contexts->outcomes));
     while (!q_list_is_empty(&contexts->ending)) {
         struct entry *entry = first_of(&contexts->ending);
