@@ -37,6 +37,7 @@ struct q_error {
     int32_t os_errno;  // positive errno, or 0
     uint8_t phase;     // enum q_phase
     uint8_t retry_safe; // 1: the peer provably has not processed the request
+    uint8_t alert;      // TLS's number of the alert that the peer has sent, or 0
 };
 
 #define Q_OK ((struct q_error){0})

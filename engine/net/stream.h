@@ -48,6 +48,7 @@ struct q_stream_vtable {
 struct q_stream {
     const struct q_stream_vtable *v;
     const struct q_stream_events *events;
+    void *above; // whoever fills `events` in may keep its own pointer here, when the stream is no part of its own memory
 };
 
 // q_stream_connect begins to connect. `address` stays valid until on_connected. An error now (no free slot) means that

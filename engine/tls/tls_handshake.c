@@ -1,0 +1,376 @@
+#include "engine/tls/tls_stream_internal.h"
+
+#include <openssl/err.h>
+#include <openssl/mem.h>
+#include <openssl/ssl.h>
+
+#define SERVER_NAME_MAX 255 // of a host name (RFC 1035); what is longer is none
+
+static struct q_tls_stream *tls_of(const SSL *ssl) {
+    return q_container_of(q_tls_pipe_of(ssl), struct q_tls_stream, pipe);
+}
+
+// --- errors ----------------------------------------------------------------------------------------------------------
+
+static enum q_error_code code_of(struct q_tls_stream *tls, uint32_t packed) {
+    if (ERR_GET_REASON(packed) == ERR_R_MALLOC_FAILURE) {
+        return Q_ERR_NO_MEMORY;
+    }
+    if (ERR_GET_LIB(packed) != ERR_LIB_SSL) {
+        return Q_ERR_TLS_PROTOCOL;
+    }
+    switch (ERR_GET_REASON(packed)) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_UNKNOWN_CIPHER_RETURNED:
+    case SSL_R_WRONG_CIPHER_RETURNED:
+    case SSL_R_WRONG_CURVE: return Q_ERR_TLS_NOTHING_IN_COMMON;
+    case SSL_R_PRIVATE_KEY_OPERATION_FAILED:
+        return tls->shake != NULL && tls->shake->sign_answer == Q_TLS_ANSWER_NO ? Q_ERR_TLS_SIGN_REFUSED
+                                                                                : Q_ERR_TLS_PROTOCOL;
+    default: return Q_ERR_TLS_PROTOCOL;
+    }
+}
+
+static struct q_error error_of_end(const struct q_tls_stream *tls, enum q_phase phase) {
+    struct q_error error = tls->below_error;
+    if (!q_error_is(error)) {
+        return q_error_make(Q_ERR_TLS_TRUNCATED, phase);
+    }
+    error.phase = (uint8_t)phase;
+    return error;
+}
+
+struct q_error q_tls_error(struct q_tls_stream *tls, enum q_phase phase) {
+    uint32_t packed = ERR_peek_error(); // the first is the cause; what follows it is where it was noticed
+    ERR_clear_error();
+    if (tls->pipe.is_http) {
+        return q_error_make(Q_ERR_TLS_PLAIN_HTTP, phase);
+    }
+    if (packed == 0) {
+        // The pipe ended, or was told to end; or the library has no name for it.
+        bool is_end = tls->pipe.has_ended && !tls->pipe.is_flooded;
+        return is_end ? error_of_end(tls, phase) : q_error_make(Q_ERR_TLS_PROTOCOL, phase);
+    }
+    if (tls->shake != NULL && q_error_is(tls->shake->verdict.error) && ERR_GET_LIB(packed) == ERR_LIB_SSL &&
+        ERR_GET_REASON(packed) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        return tls->shake->verdict.error;
+    }
+    int alert = ERR_GET_REASON(packed) - SSL_AD_REASON_OFFSET;
+    if (ERR_GET_LIB(packed) == ERR_LIB_SSL && alert >= 0 && alert <= UINT8_MAX) {
+        struct q_error error =
+            q_error_make(tls->state == Q_TLS_OPEN ? Q_ERR_TLS_ALERT : Q_ERR_TLS_HANDSHAKE_ALERT, phase);
+        error.alert = (uint8_t)alert;
+        return error;
+    }
+    return q_error_make(code_of(tls, packed), phase);
+}
+
+// --- what the library asks -------------------------------------------------------------------------------------------
+
+static bool must_ask(const struct q_tls_stream *tls) {
+    switch ((enum q_tls_asks_verify)tls->params->asks_verify) {
+    case Q_TLS_ASKS_NEVER: return false;
+    case Q_TLS_ASKS_IF_GOOD: return !q_error_is(tls->shake->verdict.error);
+    case Q_TLS_ASKS_ALWAYS: return true;
+    }
+    return false;
+}
+
+static void judge(struct q_tls_stream *tls, const SSL *ssl) {
+    struct q_tls_shake *shake = tls->shake;
+    shake->has_verdict = true;
+    q_verify(tls->params->verify, SSL_get0_peer_certificates(ssl), tls->params->verify_name, &shake->verdict);
+    shake->verify_answer = must_ask(tls) ? Q_TLS_ANSWER_AWAITED : Q_TLS_ANSWER_NONE;
+}
+
+static enum ssl_verify_result_t on_verify(SSL *ssl, uint8_t *out_alert) {
+    struct q_tls_stream *tls = tls_of(ssl);
+    struct q_tls_shake *shake = tls->shake;
+    if (!shake->has_verdict) {
+        judge(tls, ssl);
+    }
+    struct q_verify_verdict *verdict = &shake->verdict;
+    switch ((enum q_tls_answer)shake->verify_answer) {
+    case Q_TLS_ANSWER_AWAITED: return ssl_verify_retry;
+    case Q_TLS_ANSWER_YES: *verdict = (struct q_verify_verdict){0}; break;
+    case Q_TLS_ANSWER_NO:
+        if (!q_error_is(verdict->error)) {
+            *verdict = (struct q_verify_verdict){.error = q_error_make(Q_ERR_TLS_VERIFY_REFUSED, Q_PHASE_TLS),
+                                                 .alert = SSL_AD_CERTIFICATE_UNKNOWN};
+        }
+        break;
+    case Q_TLS_ANSWER_NONE: break;
+    }
+    *out_alert = verdict->alert;
+    return q_error_is(verdict->error) ? ssl_verify_invalid : ssl_verify_ok;
+}
+
+static enum ssl_private_key_result_t on_sign(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out, uint16_t algorithm,
+                                             const uint8_t *in, size_t in_len) {
+    (void)out;
+    (void)out_len;
+    (void)max_out;
+    struct q_tls_stream *tls = tls_of(ssl);
+    struct q_tls_shake *shake = tls->shake;
+    shake->sign_input = (uint8_t *)q_alloc_copy(tls->env->alloc, in, in_len);
+    if (shake->sign_input == NULL) {
+        OPENSSL_PUT_ERROR(SSL, ERR_R_MALLOC_FAILURE);
+        return ssl_private_key_failure;
+    }
+    shake->sign_input_len = in_len;
+    shake->sign_algorithm = algorithm;
+    shake->sign_answer = Q_TLS_ANSWER_AWAITED;
+    return ssl_private_key_retry;
+}
+
+// Only servers decrypt with their key.
+static enum ssl_private_key_result_t on_decrypt(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out, const uint8_t *in,
+                                                size_t in_len) {
+    (void)ssl;
+    (void)out;
+    (void)out_len;
+    (void)max_out;
+    (void)in;
+    (void)in_len;
+    return ssl_private_key_failure;
+}
+
+static enum ssl_private_key_result_t on_complete(SSL *ssl, uint8_t *out, size_t *out_len, size_t max_out) {
+    struct q_tls_shake *shake = tls_of(ssl)->shake;
+    if (shake->sign_answer == Q_TLS_ANSWER_AWAITED) {
+        return ssl_private_key_retry;
+    }
+    if (shake->sign_answer != Q_TLS_ANSWER_YES || shake->signature_len > max_out) {
+        shake->sign_answer = Q_TLS_ANSWER_NO;
+        return ssl_private_key_failure;
+    }
+    memcpy(out, shake->signature, shake->signature_len);
+    *out_len = shake->signature_len;
+    return ssl_private_key_success;
+}
+
+const struct ssl_private_key_method_st *q_tls_stream_key_method(void) {
+    static const SSL_PRIVATE_KEY_METHOD k_method = {.sign = on_sign, .decrypt = on_decrypt, .complete = on_complete};
+    return &k_method;
+}
+
+// 1: the reference is ours now, whoever has it.
+static int on_session(SSL *ssl, SSL_SESSION *session) {
+    struct q_tls_stream *tls = tls_of(ssl);
+    tls->pipe.is_flooded |= ++tls->pipe.sessions_idle > Q_TLS_SESSIONS_MAX;
+    if (tls->events->on_session == NULL || tls->pipe.is_flooded) {
+        return 0;
+    }
+    tls->events->on_session(tls, session);
+    return 1;
+}
+
+void q_tls_stream_prepare(struct ssl_ctx_st *context) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, on_session);
+}
+
+// --- the session -----------------------------------------------------------------------------------------------------
+
+static struct q_error set_server_name(SSL *ssl, struct q_slice name) {
+    char text[SERVER_NAME_MAX + 1];
+    if (name.len > 0 && name.ptr[name.len - 1] == '.') {
+        name.len--; // never sent (RFC 6066 section 3)
+    }
+    if (name.len == 0) {
+        return Q_OK;
+    }
+    if (name.len > SERVER_NAME_MAX || memchr(name.ptr, '\0', name.len) != NULL) {
+        return q_error_make(Q_ERR_INVALID_ARGUMENT, Q_PHASE_TLS);
+    }
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    return SSL_set_tlsext_host_name(ssl, text) ? Q_OK : q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS);
+}
+
+static struct q_error set_up(struct q_tls_stream *tls, SSL *ssl) {
+    const struct q_tls_params *params = tls->params;
+    SSL_set_connect_state(ssl);
+    SSL_set_custom_verify(ssl, SSL_VERIFY_PEER, on_verify);
+    SSL_set_shed_handshake_config(ssl, 1);
+    bool is_set = params->session == NULL || SSL_set_session(ssl, params->session);
+    if (!is_set || !q_tls_pipe_attach(&tls->pipe, ssl)) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS);
+    }
+    return set_server_name(ssl, params->server_name);
+}
+
+struct q_error q_tls_shake_begin(struct q_tls_stream *tls) {
+    Q_CHECK(tls->params != NULL && tls->params->verify != NULL && tls->shake == NULL && tls->ssl == NULL);
+    ERR_clear_error();
+    tls->shake = q_alloc_new(tls->env->alloc, sizeof *tls->shake);
+    SSL *ssl = tls->shake == NULL ? NULL : SSL_new(tls->params->context);
+    struct q_error error = ssl == NULL ? q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS) : set_up(tls, ssl);
+    if (q_error_is(error)) {
+        ERR_clear_error();
+        SSL_free(ssl);
+        q_tls_shake_drop(tls);
+        error.retry_safe = 1;
+        return error;
+    }
+    tls->ssl = ssl;
+    return Q_OK;
+}
+
+void q_tls_shake_drop(struct q_tls_stream *tls) {
+    struct q_tls_shake *shake = tls->shake;
+    if (shake != NULL) {
+        q_alloc_free(tls->env->alloc, shake->sign_input, shake->sign_input_len + 1);
+        q_alloc_free(tls->env->alloc, shake, sizeof *shake);
+        tls->shake = NULL;
+    }
+}
+
+// --- going on --------------------------------------------------------------------------------------------------------
+
+static bool is_asking(const struct q_tls_shake *shake) {
+    return shake->verify_answer == Q_TLS_ANSWER_AWAITED || shake->sign_answer == Q_TLS_ANSWER_AWAITED;
+}
+
+void q_tls_shake_fail(struct q_tls_stream *tls, struct q_error error) {
+    error.retry_safe = 1; // nothing of the owner's was sealed
+    tls->state = Q_TLS_FAILED;
+    q_loop_disarm(tls->env->loop, &tls->timer);
+    q_loop_unpost(&tls->task);
+    q_tls_flush(tls); // the alert, if there is one
+    tls->stream.events->on_connected(&tls->stream, error);
+}
+
+// Waiting for memory has moved the timer, maybe.
+static void arm_bound(struct q_tls_stream *tls) {
+    if (tls->shake->deadline_ns != 0) {
+        q_loop_arm(tls->env->loop, &tls->timer, tls->shake->deadline_ns);
+    } else {
+        q_loop_disarm(tls->env->loop, &tls->timer);
+    }
+}
+
+static void ask(struct q_tls_stream *tls, enum q_tls_question_kind kind) {
+    struct q_tls_shake *shake = tls->shake;
+    if (shake->is_told) {
+        return;
+    }
+    shake->is_told = true;
+    shake->asked_ns = tls->env->loop->now_ns;
+    q_loop_disarm(tls->env->loop, &tls->timer); // the host's silence is not the server's
+    struct q_tls_question question = {.kind = (uint8_t)kind};
+    if (kind == Q_TLS_ASK_VERIFY) {
+        question.verdict = &shake->verdict;
+    } else {
+        question.algorithm = shake->sign_algorithm;
+        question.input = q_slice_make(shake->sign_input, shake->sign_input_len);
+    }
+    Q_CHECK(tls->events->on_question != NULL);
+    tls->events->on_question(tls, &question);
+}
+
+static void finish(struct q_tls_stream *tls) {
+    tls->state = Q_TLS_OPEN;
+    tls->begun_ns = tls->env->loop->now_ns - tls->begun_ns;
+    tls->short_of_out_ns = 0;
+    q_tls_pipe_had_data(&tls->pipe); // what is counted from here on is something else
+    q_loop_disarm(tls->env->loop, &tls->timer);
+    q_tls_shake_drop(tls);
+    tls->stream.events->on_connected(&tls->stream, Q_OK);
+    if (tls->state == Q_TLS_OPEN) {
+        q_tls_flush(tls); // with what the owner has sent, or alone
+    }
+}
+
+static void wait_to_read(struct q_tls_stream *tls) {
+    if (tls->pipe.in.len > 0) {
+        q_loop_post(tls->env->loop, &tls->task); // the pass was used up
+    } else {
+        q_tls_receive_below(tls, Q_STREAM_RECV_ANY);
+    }
+}
+
+// The library has more to say than there was room for. What there was is on its way, and its end is the next try.
+static void wait_to_write(struct q_tls_stream *tls) {
+    if (!tls->pipe.is_sending && !q_tls_wait_for_memory(tls, &tls->short_of_out_ns)) {
+        q_tls_shake_fail(tls, q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS));
+    }
+}
+
+void q_tls_shake_go_on(struct q_tls_stream *tls) {
+    if (is_asking(tls->shake)) {
+        return;
+    }
+    q_tls_pipe_begin_pass(&tls->pipe);
+    ERR_clear_error();
+    int result = SSL_do_handshake(tls->ssl);
+    if (result == 1) {
+        finish(tls);
+        return;
+    }
+    int reason = SSL_get_error(tls->ssl, result);
+    if (tls->pipe.is_flooded) {
+        reason = SSL_ERROR_SSL;
+    }
+    q_tls_flush(tls);
+    switch (reason) {
+    case SSL_ERROR_WANT_READ: wait_to_read(tls); break;
+    case SSL_ERROR_WANT_WRITE: wait_to_write(tls); break;
+    case SSL_ERROR_WANT_CERTIFICATE_VERIFY: ask(tls, Q_TLS_ASK_VERIFY); break;
+    case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: ask(tls, Q_TLS_ASK_SIGN); break;
+    default: q_tls_shake_fail(tls, q_tls_error(tls, Q_PHASE_TLS)); break;
+    }
+}
+
+void q_tls_shake_start(struct q_tls_stream *tls) {
+    tls->state = Q_TLS_HANDSHAKING;
+    tls->begun_ns = tls->env->loop->now_ns;
+    if (tls->params->handshake_ns != 0) {
+        tls->shake->deadline_ns = tls->begun_ns + tls->params->handshake_ns;
+        arm_bound(tls);
+    }
+    q_tls_shake_go_on(tls);
+}
+
+void q_tls_shake_timer(struct q_tls_stream *tls) {
+    uint64_t deadline_ns = tls->shake->deadline_ns;
+    if (deadline_ns != 0 && tls->env->loop->now_ns >= deadline_ns) {
+        q_tls_shake_fail(tls, q_error_make(Q_ERR_TIMEOUT_TLS, Q_PHASE_TLS));
+        return;
+    }
+    arm_bound(tls);
+    q_tls_shake_go_on(tls);
+}
+
+// --- answers ---------------------------------------------------------------------------------------------------------
+
+static void answered(struct q_tls_stream *tls, uint8_t *answer, bool is_yes) {
+    struct q_tls_shake *shake = tls->shake;
+    *answer = is_yes ? Q_TLS_ANSWER_YES : Q_TLS_ANSWER_NO;
+    shake->is_told = false;
+    uint64_t took_ns = tls->env->loop->now_ns - shake->asked_ns;
+    tls->begun_ns += took_ns;
+    if (shake->deadline_ns != 0) {
+        shake->deadline_ns += took_ns;
+        arm_bound(tls);
+    }
+    q_loop_post(tls->env->loop, &tls->task);
+}
+
+void q_tls_stream_answer_verify(struct q_tls_stream *tls, bool is_accepted) {
+    if (tls->state == Q_TLS_HANDSHAKING && tls->shake->verify_answer == Q_TLS_ANSWER_AWAITED) {
+        answered(tls, &tls->shake->verify_answer, is_accepted);
+    }
+}
+
+void q_tls_stream_answer_sign(struct q_tls_stream *tls, struct q_slice signature) {
+    if (tls->state != Q_TLS_HANDSHAKING || tls->shake->sign_answer != Q_TLS_ANSWER_AWAITED) {
+        return;
+    }
+    bool is_yes = signature.len > 0 && signature.len <= sizeof tls->shake->signature;
+    if (is_yes) {
+        memcpy(tls->shake->signature, signature.ptr, signature.len);
+        tls->shake->signature_len = (uint16_t)signature.len;
+    }
+    answered(tls, &tls->shake->sign_answer, is_yes);
+}
