@@ -288,9 +288,24 @@ static void a_cut_request_gets_no_goodbye(void **state) {
     tls_rig_send(rig, the_bulk, BULK);
     tls_rig_finish_send(rig, Q_OK);
     tls_rig_run(rig);
-    tls_rig_close(rig);
+    q_stream_close(&rig->tls.stream);
+    assert_int_equal(rig->pool.num_out, Q_TLS_PIPE_CHUNKS); // the layer below reads them until it has closed
+    tls_rig_run(rig);
+    assert_int_equal(rig->pool.num_out, 0);
     assert_false(rig->server_saw_close);
     assert_true(rig->server_got_len < BULK);
+    tls_rig_free(rig);
+}
+
+static void a_request_that_waits_for_memory_gets_no_goodbye_either(void **state) {
+    (void)state;
+    struct tls_rig *rig = open_rig(0);
+    uint64_t limit = rig->budget.limit;
+    rig->budget.limit = 0;
+    tls_rig_send(rig, "GET", 3);
+    rig->budget.limit = limit;
+    tls_rig_close(rig);
+    assert_false(rig->server_saw_close);
     tls_rig_free(rig);
 }
 
@@ -480,6 +495,7 @@ int main(void) {
         cmocka_unit_test(shutdown_says_goodbye_and_ends_our_direction),
         cmocka_unit_test(shutdown_waits_for_what_is_under_way),
         cmocka_unit_test(a_cut_request_gets_no_goodbye),
+        cmocka_unit_test(a_request_that_waits_for_memory_gets_no_goodbye_either),
         cmocka_unit_test(a_failed_send_tells_whether_anything_was_seen),
         cmocka_unit_test(a_last_flight_that_fails_took_nothing_of_the_owners),
         cmocka_unit_test(without_memory_it_waits_and_goes_on),
