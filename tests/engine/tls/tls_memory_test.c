@@ -19,7 +19,8 @@ enum { IDLE_BYTES_MAX = 8192 };
 // Of a connection that has answered once, has taken its tickets and has a receive asked for.
 static size_t idle_bytes(uint16_t version) {
     struct tls_rig *rig = tls_rig_new(&(struct tls_rig_options){0});
-    struct q_cert *leaf = q_certs_make(rig->middle, &(struct q_certs_spec){.alt_names = "DNS:a.example", .key = Q_CERTS_RSA_2048});
+    struct q_certs_spec spec = {.alt_names = "DNS:a.example", .key = Q_CERTS_RSA_2048};
+    struct q_cert *leaf = q_certs_make(rig->middle, &spec);
     tls_rig_free(rig);
     rig = tls_rig_new(&(struct tls_rig_options){.version = version, .leaf = leaf});
     rig->asks = Q_STREAM_RECV_ANY;

@@ -139,6 +139,24 @@ static void nothing_is_opened_that_was_not_asked_for(void **state) {
     end(rig);
 }
 
+static void an_owner_that_asks_on_is_answered_four_times_at_once(void **state) {
+    (void)state;
+    struct tls_rig *rig = tls_rig_new(&(struct tls_rig_options){.chunk_capacity = 1000});
+    tls_rig_open(rig);
+    rig->asks = Q_STREAM_RECV_ANY;
+    tls_rig_recv(rig, Q_STREAM_RECV_ANY);
+    tls_rig_say(rig, the_bulk, 9500, 0);
+    assert_true(tls_rig_step(rig));
+    assert_int_equal(rig->received_len, 4000);
+    assert_true(tls_rig_step(rig)); // the run queue
+    assert_int_equal(rig->received_len, 8000);
+    tls_rig_run(rig);
+    assert_int_equal(rig->received_len, 9500);
+    assert_memory_equal(rig->received, the_bulk, 9500);
+    assert_true(q_list_is_empty(&rig->loop.tasks));
+    end(rig);
+}
+
 static void a_part_of_a_record_does_not_hold_the_buffer(void **state) {
     (void)state;
     struct tls_rig *rig = open_rig(0);
@@ -486,6 +504,7 @@ int main(void) {
         cmocka_unit_test(small_parts_become_one_record),
         cmocka_unit_test(a_large_send_goes_64_kib_at_a_time),
         cmocka_unit_test(nothing_is_opened_that_was_not_asked_for),
+        cmocka_unit_test(an_owner_that_asks_on_is_answered_four_times_at_once),
         cmocka_unit_test(a_part_of_a_record_does_not_hold_the_buffer),
         cmocka_unit_test(a_goodbye_is_a_clean_end),
         cmocka_unit_test(an_end_without_a_goodbye_is_a_truncation),
