@@ -12,6 +12,7 @@
 #define RECORD_MIN 512      // less is not worth a record of its own while more is to come
 #define GATHER_MAX 4096     // small parts up to this, as a head and a short body, become one record
 #define SEAL_SLACK 256      // for an answer to a key update in front of a record
+#define ASKS_PER_PASS 4     // 64 KiB, as much as a large receive buffer holds
 #define GOODBYE_ROOM 512    // for a close_notify, with the same in front of it
 
 static struct q_tls_stream *tls_of(struct q_stream *stream) {
@@ -202,9 +203,8 @@ static bool look_ahead(struct q_tls_stream *tls) {
     return tls->has_end;
 }
 
-// One pass: plaintext into `chunk`, `most` bytes at most.
+// Plaintext into `chunk`, `most` bytes at most, as far as the pass goes.
 static void open_records(struct q_tls_stream *tls, struct q_chunk *chunk, uint32_t most) {
-    q_tls_pipe_begin_pass(&tls->pipe);
     while (chunk->used < most && !tls->has_end) {
         ERR_clear_error();
         int result = SSL_read(tls->ssl, chunk->data + chunk->used, (int)(most - chunk->used));
@@ -241,18 +241,22 @@ static void fail_for_memory(struct q_tls_stream *tls) {
     tls->stream.events->on_ended(&tls->stream, tls->end);
 }
 
-static void go_on_receiving(struct q_tls_stream *tls) {
-    bool may_have_some = !tls->has_end && (tls->pipe.in.len > 0 || tls->pipe.has_ended || SSL_pending(tls->ssl) > 0);
-    if (!may_have_some) {
+static bool may_have_some(const struct q_tls_stream *tls) {
+    return !tls->has_end && (tls->pipe.in.len > 0 || tls->pipe.has_ended || SSL_pending(tls->ssl) > 0);
+}
+
+// Answers the owner's ask, or begins what will. True: it was told of plaintext.
+static bool answer_ask(struct q_tls_stream *tls) {
+    if (!may_have_some(tls)) {
         wait_for_more(tls);
-        return;
+        return false;
     }
     struct q_chunk *chunk = q_chunk_take(tls->env->chunks, Q_CHUNK_FOR_KERNEL);
     if (chunk == NULL) {
         if (!q_tls_wait_for_memory(tls, &tls->short_of_in_ns)) {
             fail_for_memory(tls);
         }
-        return;
+        return false;
     }
     tls->short_of_in_ns = 0;
     uint32_t capacity = chunk->pool->capacity;
@@ -263,10 +267,25 @@ static void go_on_receiving(struct q_tls_stream *tls) {
     if (chunk->used == 0) {
         q_chunk_release(chunk);
         wait_for_more(tls);
-        return;
+        return false;
     }
     tls->wants = 0;
     tls->stream.events->on_received(&tls->stream, chunk, q_slice_make(chunk->data, chunk->used));
+    return true;
+}
+
+// A pass. A large receive buffer holds several asks' worth: an owner that asks again inside the event is answered here and
+// not in the next tick, ASKS_PER_PASS times. The task that its ask has posted stays when that is used up.
+static void go_on_receiving(struct q_tls_stream *tls) {
+    q_tls_pipe_begin_pass(&tls->pipe);
+    for (unsigned asks = 1; answer_ask(tls) && asks < ASKS_PER_PASS; asks++) {
+        bool goes_on = tls->state == Q_TLS_OPEN && tls->wants > 0 && !tls->is_receiving && may_have_some(tls) &&
+                       tls->pipe.records_left > 0 && !q_error_is(tls->send_error);
+        if (!goes_on) {
+            return;
+        }
+        q_loop_unpost(&tls->task);
+    }
 }
 
 // --- events from below, tasks, timers --------------------------------------------------------------------------------

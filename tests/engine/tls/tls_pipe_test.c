@@ -196,6 +196,9 @@ static void what_is_written_is_gathered_over_chunks(void **state) {
     assert_int_equal(rig->pool.num_out, 0);
     assert_int_equal(BIO_write(rig->bio, data, 1), 1);
     assert_int_equal(BIO_flush(rig->bio), 1);
+    assert_int_equal(q_tls_pipe_send(&rig->pipe, parts), 1);
+    assert_int_equal(BIO_write(rig->bio, data, 1), -1); // although its chunk has room
+    assert_int_equal(q_tls_pipe_gathered(&rig->pipe), 1);
 }
 
 static void room_is_what_chunks_can_be_had_for(void **state) {

@@ -139,6 +139,24 @@ static void nothing_is_opened_that_was_not_asked_for(void **state) {
     end(rig);
 }
 
+static void an_owner_that_asks_on_is_answered_four_times_at_once(void **state) {
+    (void)state;
+    struct tls_rig *rig = tls_rig_new(&(struct tls_rig_options){.chunk_capacity = 1000});
+    tls_rig_open(rig);
+    rig->asks = Q_STREAM_RECV_ANY;
+    tls_rig_recv(rig, Q_STREAM_RECV_ANY);
+    tls_rig_say(rig, the_bulk, 9500, 0);
+    assert_true(tls_rig_step(rig));
+    assert_int_equal(rig->received_len, 4000);
+    assert_true(tls_rig_step(rig)); // the run queue
+    assert_int_equal(rig->received_len, 8000);
+    tls_rig_run(rig);
+    assert_int_equal(rig->received_len, 9500);
+    assert_memory_equal(rig->received, the_bulk, 9500);
+    assert_true(q_list_is_empty(&rig->loop.tasks));
+    end(rig);
+}
+
 static void a_part_of_a_record_does_not_hold_the_buffer(void **state) {
     (void)state;
     struct tls_rig *rig = open_rig(0);
@@ -288,9 +306,24 @@ static void a_cut_request_gets_no_goodbye(void **state) {
     tls_rig_send(rig, the_bulk, BULK);
     tls_rig_finish_send(rig, Q_OK);
     tls_rig_run(rig);
-    tls_rig_close(rig);
+    q_stream_close(&rig->tls.stream);
+    assert_int_equal(rig->pool.num_out, Q_TLS_PIPE_CHUNKS); // the layer below reads them until it has closed
+    tls_rig_run(rig);
+    assert_int_equal(rig->pool.num_out, 0);
     assert_false(rig->server_saw_close);
     assert_true(rig->server_got_len < BULK);
+    tls_rig_free(rig);
+}
+
+static void a_request_that_waits_for_memory_gets_no_goodbye_either(void **state) {
+    (void)state;
+    struct tls_rig *rig = open_rig(0);
+    uint64_t limit = rig->budget.limit;
+    rig->budget.limit = 0;
+    tls_rig_send(rig, "GET", 3);
+    rig->budget.limit = limit;
+    tls_rig_close(rig);
+    assert_false(rig->server_saw_close);
     tls_rig_free(rig);
 }
 
@@ -471,6 +504,7 @@ int main(void) {
         cmocka_unit_test(small_parts_become_one_record),
         cmocka_unit_test(a_large_send_goes_64_kib_at_a_time),
         cmocka_unit_test(nothing_is_opened_that_was_not_asked_for),
+        cmocka_unit_test(an_owner_that_asks_on_is_answered_four_times_at_once),
         cmocka_unit_test(a_part_of_a_record_does_not_hold_the_buffer),
         cmocka_unit_test(a_goodbye_is_a_clean_end),
         cmocka_unit_test(an_end_without_a_goodbye_is_a_truncation),
@@ -480,6 +514,7 @@ int main(void) {
         cmocka_unit_test(shutdown_says_goodbye_and_ends_our_direction),
         cmocka_unit_test(shutdown_waits_for_what_is_under_way),
         cmocka_unit_test(a_cut_request_gets_no_goodbye),
+        cmocka_unit_test(a_request_that_waits_for_memory_gets_no_goodbye_either),
         cmocka_unit_test(a_failed_send_tells_whether_anything_was_seen),
         cmocka_unit_test(a_last_flight_that_fails_took_nothing_of_the_owners),
         cmocka_unit_test(without_memory_it_waits_and_goes_on),
