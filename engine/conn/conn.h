@@ -34,6 +34,14 @@ struct q_conn_request {
     void *release_context;
 };
 
+// How a connection speaks TLS; all zeros: it does not.
+struct q_conn_tls {
+    uint64_t handshake_ns;
+    uint16_t version; // 0x0304
+    uint16_t cipher;  // as IANA has it
+    bool is_resumed;
+};
+
 // How far an exchange got on this connection. Valid in on_end and on_failed.
 struct q_conn_progress {
     uint64_t bytes_in;
@@ -42,6 +50,7 @@ struct q_conn_progress {
     bool is_reused;          // the connection had served an exchange before
     struct q_endpoint remote;
     bool has_response_begun; // a byte of the response was seen
+    struct q_conn_tls tls;
 };
 
 // What a connection tells its user. Those that return bool may refuse for the moment, for lack of room: the

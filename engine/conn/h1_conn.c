@@ -90,14 +90,24 @@ static void give_up_connecting(struct q_h1_conn *h1, struct q_error error) {
     h1->conn.owner->on_connect_failed(&h1->conn, error);
 }
 
+static void note_facts(struct q_h1_tls *tls) {
+    if (tls == NULL) {
+        return;
+    }
+    struct q_tls_facts facts;
+    q_tls_stream_facts(&tls->stream, &facts);
+    tls->facts = (struct q_conn_tls){.handshake_ns = facts.handshake_ns,
+                                     .version = facts.version_number,
+                                     .cipher = facts.cipher_number,
+                                     .is_resumed = facts.is_resumed};
+}
+
 static void on_connected(struct q_stream *stream, struct q_error error) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     if (!q_error_is(error)) {
         q_loop_disarm(h1->env->loop, &h1->timer);
         h1->conn.remote = q_address_endpoint(&h1->u.dial.addresses->list[h1->u.dial.index]);
-        if (h1->tls != NULL) {
-            q_tls_stream_facts(&h1->tls->stream, &h1->tls->facts);
-        }
+        note_facts(h1->tls);
         become_idle(h1);
         h1->conn.owner->on_ready(&h1->conn);
         return;
@@ -165,6 +175,7 @@ static struct q_conn_progress progress_of(const struct q_h1_conn *h1) {
         .is_reused = h1->is_reused,
         .remote = h1->conn.remote,
         .has_response_begun = q_h1_reader_has_begun(&h1->reader),
+        .tls = h1->tls != NULL ? h1->tls->facts : (struct q_conn_tls){0},
     };
 }
 
@@ -363,6 +374,9 @@ static void on_ended(struct q_stream *stream, struct q_error error) {
         return;
     }
     Q_CHECK(h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE);
+    if (error.code == Q_ERR_TLS_TRUNCATED && !q_h1_reader_has_begun(&h1->reader)) {
+        error = Q_OK; // nothing was there to be cut: many servers drop idle connections without a word
+    }
     if (q_error_is(error)) {
         error.phase = q_h1_reader_has_begun(&h1->reader) ? Q_PHASE_BODY : Q_PHASE_HEAD;
         fail(h1, error);

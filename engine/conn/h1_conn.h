@@ -35,7 +35,7 @@ struct q_h1_tls {
     struct q_tls_stream stream; // above the socket
     struct q_tls_params params;
     struct q_handle context; // of which the connection is a user
-    struct q_tls_facts facts; // once connected
+    struct q_conn_tls facts; // once connected
 };
 
 struct q_h1_conn {

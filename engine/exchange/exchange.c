@@ -132,6 +132,7 @@ static void add_progress(struct q_exchange *x, const struct q_conn_progress *pro
     x->summary.remote = progress->remote;
     x->summary.local = x->spec->origin.local; // a part of the connection's identity
     x->summary.is_reused = progress->is_reused;
+    x->summary.tls = progress->tls;
 }
 
 static void abandon(struct q_exchange *x) {

@@ -40,6 +40,7 @@ struct q_exchange_summary {
     struct q_chunk *redirects_chunk;   // where they lie; borrowed
     struct q_endpoint remote;          // of the connection that was used last
     struct q_endpoint local;           // likewise; NONE: not known
+    struct q_conn_tls tls;             // likewise
     uint32_t num_redirects;            // hops that were followed; those beyond what `redirects` has are not told
     uint32_t connection_id;
     uint32_t attempts;

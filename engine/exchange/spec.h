@@ -81,7 +81,8 @@ Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_
 Q_MUST_USE struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme);
 Q_MUST_USE struct q_error q_spec_set_local_address(struct q_spec *spec, struct q_slice literal);
 Q_MUST_USE struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule *rule);
-Q_MUST_USE struct q_error q_spec_set_tls(struct q_spec *spec, struct q_handle tls); // a hold of its own; none: default
+// The spec gets a hold of its own on `tls`; the zero handle: the engine's own way.
+Q_MUST_USE struct q_error q_spec_set_tls(struct q_spec *spec, struct q_handle tls);
 Q_MUST_USE struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
 Q_MUST_USE struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol);

@@ -1,0 +1,212 @@
+// What a config says becomes what a stream is to be, by one context for all that use it.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "engine/tls/client.h"
+#include "engine/tls/config.h"
+#include "engine/tls/interned.h"
+#include "tests/engine/tls/contexts_rig.h"
+#include "tests/support/certs.h"
+#include "tests/support/failalloc.h"
+
+static struct q_cert *the_root;
+
+static struct q_tls_builder *new_builder(void) {
+    struct q_tls_builder *builder;
+    assert_int_equal(q_tls_builder_new(&builder, q_alloc_libc()).code, 0);
+    assert_int_equal(q_tls_builder_set_roots(builder, Q_ROOTS_MEMORY, q_slice_of_string(the_root->pem)).code, 0);
+    return builder;
+}
+
+static struct q_handle intern(struct q_tls_builder *builder) {
+    struct q_tls_config *config;
+    struct q_handle tls;
+    assert_int_equal(q_tls_builder_freeze(builder, &config).code, 0);
+    q_tls_builder_destroy(builder);
+    assert_int_equal(q_tls_intern(config, &tls).code, 0);
+    return tls;
+}
+
+struct bench {
+    struct scene *scene;
+    struct q_chunk_budget budget;
+    struct q_chunk_pool chunks;
+    struct q_failalloc *memory;
+    struct q_tls_client client;
+};
+
+static void open_bench(struct bench *bench) {
+    *bench = (struct bench){.scene = scene_open(), .budget = {.limit = 1 << 20}, .memory = q_failalloc_new()};
+    const struct q_alloc *alloc = q_failalloc_alloc(bench->memory);
+    q_chunk_pool_init(&bench->chunks, alloc, &bench->budget, 16384, 1);
+    assert_true(q_tls_client_init(&bench->client, alloc, &bench->scene->loop, &bench->chunks));
+}
+
+static void close_bench(struct bench *bench) {
+    q_tls_client_deinit(&bench->client);
+    q_chunk_pool_deinit(&bench->chunks);
+    q_failalloc_free(bench->memory); // and nothing is left
+    scene_close(bench->scene);
+}
+
+static struct q_handle enter(struct bench *bench, struct q_handle tls) {
+    struct q_handle context;
+    assert_int_equal(q_tls_client_enter(&bench->client, tls, &context).code, 0);
+    return context;
+}
+
+static struct q_tls_params params_of(struct bench *bench, struct q_handle context, const char *name, bool is_address) {
+    struct q_tls_peer peer = {.name = q_slice_of_string(name), .is_address = is_address};
+    struct q_tls_params params;
+    q_tls_client_params(&bench->client, context, &peer, &params);
+    assert_non_null(params.context);
+    return params;
+}
+
+static void assert_names(const struct q_tls_params *params, const char *server_name, const char *verify_name) {
+    assert_true(q_slice_equal(params->server_name, q_slice_of_string(server_name)));
+    assert_true(q_slice_equal(params->verify_name, q_slice_of_string(verify_name)));
+}
+
+static void equal_configs_share_a_context(void **state) {
+    (void)state;
+    struct bench bench;
+    open_bench(&bench);
+    struct q_handle tls = intern(new_builder());
+    struct q_handle equal = intern(new_builder());
+    struct q_handle first = enter(&bench, tls);
+    struct q_handle second = enter(&bench, equal);
+    assert_ptr_equal(params_of(&bench, first, "a", false).context, params_of(&bench, second, "a", false).context);
+    assert_int_equal(bench.client.contexts.stats.builds, 1);
+    q_tls_client_leave(&bench.client, first);
+    q_tls_client_leave(&bench.client, second);
+    q_tls_let_go(tls);
+    q_tls_let_go(equal);
+    close_bench(&bench);
+}
+
+// Connections may outlive whoever asked for them.
+static void a_context_holds_its_config(void **state) {
+    (void)state;
+    struct bench bench;
+    open_bench(&bench);
+    struct q_handle tls = intern(new_builder());
+    struct q_handle context = enter(&bench, tls);
+    q_tls_let_go(tls);
+    struct q_tls_params params = params_of(&bench, context, "a.example", false);
+    assert_non_null(params.verify->roots);
+    assert_false(params.verify->skips_path);
+    assert_false(params.verify->skips_name);
+    q_tls_client_leave(&bench.client, context);
+    close_bench(&bench);
+}
+
+static void names_are_told_and_addresses_are_not(void **state) {
+    (void)state;
+    struct bench bench;
+    open_bench(&bench);
+    struct q_handle tls = intern(new_builder());
+    struct q_handle context = enter(&bench, tls);
+    struct q_tls_params params = params_of(&bench, context, "a.example", false);
+    assert_names(&params, "a.example", "a.example");
+    params = params_of(&bench, context, "a.example.", false);
+    assert_names(&params, "a.example", "a.example");
+    params = params_of(&bench, context, "127.0.0.1", true);
+    assert_names(&params, "", "127.0.0.1");
+    params = params_of(&bench, context, "[::1]", true);
+    assert_names(&params, "", "::1");
+    q_tls_client_leave(&bench.client, context);
+    q_tls_let_go(tls);
+    close_bench(&bench);
+}
+
+static void a_config_may_have_names_of_its_own(void **state) {
+    (void)state;
+    struct bench bench;
+    open_bench(&bench);
+    struct q_tls_builder *builder = new_builder();
+    assert_int_equal(q_tls_builder_set_sni(builder, Q_TLS_SNI_NAME, Q_SLICE("front.example")).code, 0);
+    assert_int_equal(q_tls_builder_set_verify_name(builder, Q_SLICE("back.example")).code, 0);
+    struct q_handle tls = intern(builder);
+    struct q_handle context = enter(&bench, tls);
+    struct q_tls_params params = params_of(&bench, context, "127.0.0.1", true);
+    assert_names(&params, "front.example", "back.example");
+    q_tls_client_leave(&bench.client, context);
+    q_tls_let_go(tls);
+    builder = new_builder();
+    assert_int_equal(q_tls_builder_set_sni(builder, Q_TLS_SNI_OFF, (struct q_slice){0}).code, 0);
+    tls = intern(builder);
+    context = enter(&bench, tls);
+    params = params_of(&bench, context, "a.example", false);
+    assert_names(&params, "", "a.example");
+    q_tls_client_leave(&bench.client, context);
+    q_tls_let_go(tls);
+    close_bench(&bench);
+}
+
+static void what_is_not_verified_was_asked_for(void **state) {
+    (void)state;
+    struct bench bench;
+    open_bench(&bench);
+    struct q_tls_builder *builder = new_builder();
+    assert_int_equal(q_tls_builder_set_verify(builder, Q_TLS_VERIFY_OFF_ANYBODY_MAY_READ_AND_CHANGE_EVERYTHING).code, 0);
+    struct q_handle tls = intern(builder);
+    struct q_handle context = enter(&bench, tls);
+    struct q_tls_params params = params_of(&bench, context, "a.example", false);
+    assert_true(params.verify->skips_path);
+    assert_true(params.verify->skips_name);
+    q_tls_client_leave(&bench.client, context);
+    q_tls_let_go(tls);
+    close_bench(&bench);
+}
+
+static void without_memory_there_is_no_context_and_nothing_is_left(void **state) {
+    (void)state;
+    struct bench bench;
+    open_bench(&bench);
+    struct q_handle tls = intern(new_builder());
+    struct q_handle context;
+    unsigned failures = 0;
+    for (uint64_t nth = 1;; nth++) {
+        q_failalloc_fail_at(bench.memory, nth);
+        struct q_error error = q_tls_client_enter(&bench.client, tls, &context);
+        if (!q_error_is(error)) {
+            break;
+        }
+        assert_int_equal(error.code, Q_ERR_NO_MEMORY);
+        failures++;
+    }
+    q_failalloc_fail_at(bench.memory, 0);
+    assert_true(failures > 0);
+    q_tls_client_leave(&bench.client, context);
+    q_tls_let_go(tls);
+    close_bench(&bench);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    the_root = q_certs_authority(NULL, "root", 1);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    q_certs_free(the_root);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_configs_share_a_context),
+        cmocka_unit_test(a_context_holds_its_config),
+        cmocka_unit_test(names_are_told_and_addresses_are_not),
+        cmocka_unit_test(a_config_may_have_names_of_its_own),
+        cmocka_unit_test(what_is_not_verified_was_asked_for),
+        cmocka_unit_test(without_memory_there_is_no_context_and_nothing_is_left),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
