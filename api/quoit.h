@@ -9,7 +9,8 @@
 //   quoit_engine_create -> quoit_port_create -> quoit_request_new .. quoit_submit -> events .. DONE or FAILED
 //   -> quoit_engine_close -> CLOSED on each port -> quoit_engine_destroy.
 //
-// This is the header to include. It brings quoit/abi.h (versions) and quoit/error.h (error codes and their words).
+// This is the header to include. It brings quoit/abi.h (versions), quoit/error.h (error codes and their words) and
+// quoit/tls.h (TLS configurations).
 #ifndef QUOIT_H
 #define QUOIT_H
 
@@ -18,6 +19,7 @@
 
 #include "quoit/abi.h"
 #include "quoit/error.h"
+#include "quoit/tls.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -119,14 +121,21 @@ struct quoit_engine_options {
     uint32_t spin_us;                   // look for work this long before each sleep; default 0, most 1000. For hosts
                                         // that want latency: a core is busy while it looks. Not when host-driven.
     uint32_t reserved2;                 // 0
+    const struct quoit_tls *tls;        // frozen; what https requests without a configuration of their own use. NULL: the
+                                        // system's trusted certificates, looked for in create, and the defaults of
+                                        // quoit_tls_new; where there are none, https requests end with TLS_NO_TRUST_STORE.
+    const char *const *environment;     // NULL-terminated list of "NAME=value", of which SSL_CERT_FILE and SSL_CERT_DIR are
+                                        // looked at in create, where `tls` is NULL. NULL: none. The process's own
+                                        // environment is never read; a host may give its `environ`.
 };
 
 // quoit_engine_create makes an engine, and its thread unless the mode is host-driven, and returns when its ring has
 // been proved by a first operation. `out` is written on success only; `out_failure` (may be NULL) always.
 // `options` may be NULL; what it points at is copied or used during the call only.
-// Any thread; blocks for the set-up (well under a millisecond; up to 200 ms when ring memory is short).
-// Errors: INVALID_ARGUMENT, INVALID_STRUCT_SIZE, NO_MEMORY, RING_* (cause and remedy in the sentence), THREAD_FAILED,
-// FD_LIMIT, ENGINES_MAX. A host-driven engine proves its ring in the first tick instead.
+// Any thread; blocks for the set-up (well under a millisecond; up to 200 ms when ring memory is short), and, without `tls`, on
+// reading the system's trusted certificates (some milliseconds; once for engines that are created within a minute).
+// Errors: INVALID_ARGUMENT, INVALID_STRUCT_SIZE, NOT_FROZEN and FORKED (of `tls`), NO_MEMORY, RING_* (cause and remedy in the
+// sentence), THREAD_FAILED, FD_LIMIT, ENGINES_MAX. A host-driven engine proves its ring in the first tick instead.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_engine_create(const struct quoit_engine_options *options,
                                                      struct quoit_engine *out, struct quoit_failure *out_failure);
 
@@ -196,8 +205,8 @@ QUOIT_API int32_t quoit_probe(struct quoit_probe_result *out);
 // Requests.
 
 // quoit_request_new begins a request. `method` is an HTTP token ("GET") of at most 64 octets, but not CONNECT; `url` an
-// absolute http or http+unix URL (what that is, and what becomes of credentials in it, says api/README.md); both are
-// copied.
+// absolute http, https or http+unix URL (what that is, and what becomes of credentials in it, says api/README.md); both
+// are copied.
 // The builder belongs to the calling thread until quoit_request_freeze. Free with quoit_request_release.
 // Errors: INVALID_ARGUMENT, INVALID_METHOD, INVALID_URL, UNSUPPORTED_SCHEME, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const char *url, struct quoit_request **out);
@@ -275,11 +284,17 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_redirects(struct quoit_reques
 // Errors: INVALID_ARGUMENT (no such literal, the unspecified address, an http+unix URL), FROZEN, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_local_address(struct quoit_request *request, const char *address);
 
+// quoit_request_set_tls has the request, in each hop that is https, speak TLS by `tls`, which is frozen; NULL: by the
+// engine's. The request holds what is in it, so `tls` may be released at once. Requests share connections when what is in
+// their configurations is equal, and never otherwise. Builder's thread.
+// Errors: INVALID_ARGUMENT, NOT_FROZEN (`tls`), FROZEN (`request`), FORKED (`tls` was frozen by the parent process).
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_tls(struct quoit_request *request, const struct quoit_tls *tls);
+
 // quoit_request_connect_to has connections for `host` and `port` go to `connect_host` and `connect_port` instead: to try
-// a server before its name is moved, or a name that resolves elsewhere. What is sent stays (target, Host), and so does
-// what counts as the same origin for credentials. Hosts are as in URLs (a name, an IPv4 or IPv6 literal); NULL or "" and
-// 0 match any host and port, or keep them. Up to 16 rules, in the order in which they are given; the first that matches
-// counts, at each redirect hop anew. A socket's URL (http+unix) always goes to its socket. Texts are copied.
+// a server before its name is moved, or a name that resolves elsewhere. What is sent stays (target, Host, SNI), and so do
+// the name that the certificate must be for, and what counts as the same origin for credentials. Hosts are as in URLs (a
+// name, an IPv4 or IPv6 literal); NULL or "" and 0 match any host and port, or keep them. Up to 16 rules, in the order in
+// which they are given; the first that matches counts, at each redirect hop anew. A socket's URL (http+unix) always goes to its socket. Texts are copied.
 // Builder's thread. Errors: INVALID_ARGUMENT (no host, too many rules), FROZEN, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_connect_to(struct quoit_request *request, const char *host,
                                                           uint16_t port, const char *connect_host,
@@ -482,6 +497,11 @@ struct quoit_summary {
                                  // quoit_request_set_local_address gave.
     uint32_t num_redirects;      // hops followed; more than `redirects` has fields: the rest is not told
     uint32_t reserved;
+    uint16_t tls_version;        // enum quoit_tls_version, of the connection that was used last; 0: no TLS
+    uint16_t tls_cipher;         // cipher suite, its number at IANA (0x1301 is TLS_AES_128_GCM_SHA256); 0: no TLS
+    uint8_t tls_resumed;         // 1: the connection took up a session of an earlier one
+    uint8_t reserved2[3];
+    uint64_t tls_handshake_ns;   // that its handshake took, maybe for an earlier request; 0: no TLS
 };
 
 struct quoit_event {

@@ -86,6 +86,7 @@ enum quoit_error {
     QUOIT_ERR_TLS_FILE_TOO_LARGE = 538, // a file of the TLS configuration is larger than the limit
     QUOIT_ERR_TLS_BAD_CIPHERS = 539, // the list of TLS ciphers is not valid
     QUOIT_ERR_TLS_BAD_GROUPS = 540, // the list of TLS key exchange groups is not valid
+    QUOIT_ERR_TLS_CONFIGS_MAX = 541, // too many different TLS configurations are alive in this process
     QUOIT_ERR_HTTP_BAD_RESPONSE = 600, // the response is not valid HTTP/1.1
     QUOIT_ERR_HTTP_BAD_STATUS_LINE = 601, // the response's status line is not valid
     QUOIT_ERR_HTTP_BAD_HEADER = 602, // a response header is not valid
@@ -156,7 +157,8 @@ struct quoit_failure {
     int32_t os_errno;   // positive errno where the kernel gave one, else 0
     uint8_t phase;      // enum quoit_phase
     uint8_t retry_safe; // 1: the peer provably has not processed the request
-    uint8_t reserved[6];
+    uint8_t alert;      // TLS_HANDSHAKE_ALERT, TLS_ALERT: the number that the server sent (RFC 8446 section 6), else 0
+    uint8_t reserved[5];
 };
 
 // quoit_error_name gives the stable name of a code ("QUOIT_ERR_CANCELED"; "QUOIT_OK" for 0). Constant text, any

@@ -17,6 +17,15 @@ static inline struct quoit_engine q_call_engine_of_port(struct quoit_port port) 
 
 static inline uint32_t q_call_port_index(struct quoit_port port) { return (uint32_t)(port.id >> 16) & 0xffff; }
 
+// q_call_failure_of gives an error as hosts see it.
+static inline struct quoit_failure q_call_failure_of(struct q_error error) {
+    return (struct quoit_failure){.code = error.code,
+                                  .os_errno = error.os_errno,
+                                  .phase = error.phase,
+                                  .retry_safe = error.retry_safe,
+                                  .alert = error.alert};
+}
+
 // q_call_enter_port makes the caller a user of the port's engine and gives the port; NULL with a code otherwise.
 static inline struct q_port *q_call_enter_port(struct quoit_port handle, int32_t *out_code) {
     struct q_engine *engine = q_table_enter(q_call_engine_of_port(handle), out_code);

@@ -1,19 +1,25 @@
 #include "engine/core/options.h"
 #include "engine/face/calls.h"
+#include "engine/tls/settings.h"
 
-static struct quoit_failure failure_of(struct q_error error) {
-    return (struct quoit_failure){
-        .code = error.code, .os_errno = error.os_errno, .phase = error.phase, .retry_safe = error.retry_safe};
+// What is wrong with the configuration that an engine is to speak TLS by. Of a struct that cannot be read the engine tells.
+static struct q_error check_tls(const struct quoit_engine_options *options) {
+    struct quoit_engine_options given = {0};
+    bool is_read = options != NULL && q_options_read_struct(&given, sizeof given, options) == 0;
+    return is_read && given.tls != NULL ? q_tls_settings_check(given.tls) : Q_OK;
 }
 
 int32_t quoit_engine_create(const struct quoit_engine_options *options, struct quoit_engine *out,
                             struct quoit_failure *out_failure) {
     struct q_error error = q_error_make(Q_ERR_INVALID_ARGUMENT, Q_PHASE_CREATE);
     if (out != NULL) {
+        error = check_tls(options);
+    }
+    if (out != NULL && !q_error_is(error)) {
         error = q_engine_create(options, NULL, out);
     }
     if (out_failure != NULL) {
-        *out_failure = failure_of(error);
+        *out_failure = q_call_failure_of(error);
     }
     return error.code;
 }
@@ -115,7 +121,7 @@ int32_t quoit_probe(struct quoit_probe_result *out) {
     };
     struct q_ring *ring = NULL;
     struct q_error error = q_ring_create(&options, &ring);
-    struct quoit_probe_result result = {.struct_size = out->struct_size, .failure = failure_of(error)};
+    struct quoit_probe_result result = {.struct_size = out->struct_size, .failure = q_call_failure_of(error)};
     if (!q_error_is(error)) {
         result.capabilities = q_ring_capabilities(ring);
         q_ring_destroy(ring);

@@ -28,13 +28,14 @@ AT(quoit_failure, code, 0);
 AT(quoit_failure, os_errno, 4);
 AT(quoit_failure, phase, 8);
 AT(quoit_failure, retry_safe, 9);
+AT(quoit_failure, alert, 10);
 
 SIZE(quoit_allocator, 24);
 AT(quoit_allocator, allocate, 0);
 AT(quoit_allocator, release, 8);
 AT(quoit_allocator, context, 16);
 
-SIZE(quoit_engine_options, 112);
+SIZE(quoit_engine_options, 128);
 AT(quoit_engine_options, struct_size, 0);
 AT(quoit_engine_options, mode, 4);
 AT(quoit_engine_options, capabilities_off, 8);
@@ -56,6 +57,18 @@ AT(quoit_engine_options, informational_max, 92);
 AT(quoit_engine_options, chunk_extension_bytes_max, 96);
 AT(quoit_engine_options, trailer_bytes_max, 100);
 AT(quoit_engine_options, spin_us, 104);
+AT(quoit_engine_options, tls, 112);
+AT(quoit_engine_options, environment, 120);
+
+SIZE(quoit_tls_identity, 64);
+AT(quoit_tls_identity, chain_source, 4);
+AT(quoit_tls_identity, key_source, 8);
+AT(quoit_tls_identity, chain, 16);
+AT(quoit_tls_identity, chain_len, 24);
+AT(quoit_tls_identity, key, 32);
+AT(quoit_tls_identity, key_len, 40);
+AT(quoit_tls_identity, passphrase, 48);
+AT(quoit_tls_identity, passphrase_len, 56);
 
 SIZE(quoit_engine_info, 128);
 AT(quoit_engine_info, capabilities, 4);
@@ -82,7 +95,7 @@ AT(quoit_address, family, 0);
 AT(quoit_address, port, 2);
 AT(quoit_address, ip, 4);
 
-SIZE(quoit_summary, 248);
+SIZE(quoit_summary, 264);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -98,6 +111,10 @@ AT(quoit_summary, redirects, 192);
 AT(quoit_summary, remote, 200);
 AT(quoit_summary, local, 220);
 AT(quoit_summary, num_redirects, 240);
+AT(quoit_summary, tls_version, 248);
+AT(quoit_summary, tls_cipher, 250);
+AT(quoit_summary, tls_resumed, 252);
+AT(quoit_summary, tls_handshake_ns, 256);
 
 SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
@@ -122,7 +139,7 @@ SIZE(quoit_request_state, 144);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 272);
+SIZE(quoit_event, 288);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);
@@ -163,6 +180,18 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_CAP_DIRECT_BIND, 32);
     assert_int_equal(QUOIT_CAP_RECV_MULTISHOT, 64);
     assert_int_equal(QUOIT_CAP_RECV_BUNDLE, 128);
+    assert_int_equal(QUOIT_TLS_SYSTEM, 0);
+    assert_int_equal(QUOIT_TLS_FILE, 1);
+    assert_int_equal(QUOIT_TLS_FOLDER, 2);
+    assert_int_equal(QUOIT_TLS_MEMORY, 3);
+    assert_int_equal(QUOIT_TLS_VERIFY_FULL, 0);
+    assert_int_equal(QUOIT_TLS_VERIFY_OFF_ANYBODY_MAY_READ_AND_CHANGE_EVERYTHING, 0x0ff5afe0);
+    assert_int_equal(QUOIT_TLS_1_2, 0x0303);
+    assert_int_equal(QUOIT_TLS_1_3, 0x0304);
+    assert_int_equal(QUOIT_TLS_SNI_HOST, 0);
+    assert_int_equal(QUOIT_TLS_SNI_NAME, 1);
+    assert_int_equal(QUOIT_TLS_SNI_OFF, 2);
+    assert_int_equal(QUOIT_TLS_GREASE, 4);
     assert_int_equal(QUOIT_ABI_VERSION, 1);
 }
 

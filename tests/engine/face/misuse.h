@@ -1,4 +1,4 @@
-// What misuse_test.c and misuse_requests.c share: rows of the table of misuse.
+// What misuse_test.c, misuse_requests.c and misuse_tls.c share: rows of the table of misuse.
 #ifndef QUOIT_TESTS_ENGINE_FACE_MISUSE_H
 #define QUOIT_TESTS_ENGINE_FACE_MISUSE_H
 
@@ -16,6 +16,10 @@ struct misuse {
 // The functions that build requests; they need no engine.
 extern const struct misuse k_misuse_requests[];
 extern const size_t k_misuse_requests_len;
+
+// The functions that build TLS configurations; nor do they.
+extern const struct misuse k_misuse_tls[];
+extern const size_t k_misuse_tls_len;
 
 // misuse_must_not_be_released is a quoit_release_fn that sets the bool at `context`.
 void misuse_must_not_be_released(void *context, const void *data, size_t len);

@@ -86,6 +86,12 @@ static void engine_create(void) {
     assert_int_equal(quoit_engine_create(&options, &engine, NULL), QUOIT_ERR_INVALID_ARGUMENT);
     options = (struct quoit_engine_options){.struct_size = sizeof options, .allocator = &(struct quoit_allocator){0}};
     assert_int_equal(quoit_engine_create(&options, &engine, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    struct quoit_tls *tls;
+    assert_int_equal(quoit_tls_new(&tls), QUOIT_OK);
+    options = (struct quoit_engine_options){.struct_size = sizeof options, .tls = tls};
+    assert_int_equal(quoit_engine_create(&options, &engine, NULL), QUOIT_ERR_NOT_FROZEN);
+    assert_int_equal(quoit_engine_create(&options, NULL, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_tls_release(tls);
     assert_int_equal(engine.id, 7);
 }
 
@@ -498,7 +504,8 @@ static int rows_of_header(const char *path) {
         if (declared_name(line, name)) {
             num++;
             if (!is_in_table(k_functions, FUNCTIONS, name) &&
-                !is_in_table(k_misuse_requests, k_misuse_requests_len, name)) {
+                !is_in_table(k_misuse_requests, k_misuse_requests_len, name) &&
+                !is_in_table(k_misuse_tls, k_misuse_tls_len, name)) {
                 fail_msg("%s has no row in the table of misuse", name);
             }
         }
@@ -510,14 +517,17 @@ static int rows_of_header(const char *path) {
 static void every_public_function_has_a_row(void **state) {
     (void)state;
     assert_int_equal(rows_of_header("api/quoit.h") + rows_of_header("api/quoit/abi.h") +
-                         rows_of_header("api/quoit/error.h"),
-                     FUNCTIONS + k_misuse_requests_len);
+                         rows_of_header("api/quoit/error.h") + rows_of_header("api/quoit/tls.h"),
+                     FUNCTIONS + k_misuse_requests_len + k_misuse_tls_len);
 }
 
 static void whatever_is_wrong_is_a_code_and_no_harm(void **state) {
     (void)state;
     for (size_t i = 0; i < k_misuse_requests_len; i++) {
         k_misuse_requests[i].misuse();
+    }
+    for (size_t i = 0; i < k_misuse_tls_len; i++) {
+        k_misuse_tls[i].misuse();
     }
     for (int i = 0; i < FUNCTIONS; i++) {
         k_functions[i].misuse();

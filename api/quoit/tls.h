@@ -1,0 +1,164 @@
+// How TLS is spoken and whom it trusts. Hosts include quoit.h.
+//
+// A configuration is built by one thread, frozen, and then shared by any number of requests, engines and threads. What
+// holds for all of them stands in api/README.md under "TLS".
+#ifndef QUOIT_TLS_H
+#define QUOIT_TLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi.h"
+#include "error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// quoit_tls is a TLS configuration: a counted pointer.
+struct quoit_tls;
+
+// Where certificates, keys and lists come from. Paths and bytes are given with their length, and copied.
+enum quoit_tls_source {
+    QUOIT_TLS_SYSTEM = 0, // trusted certificates alone: SSL_CERT_FILE and SSL_CERT_DIR of an environment that was given,
+                          // else the well-known places of distributions. No path.
+    QUOIT_TLS_FILE = 1,   // PEM, or one object as DER
+    QUOIT_TLS_FOLDER = 2, // trusted certificates alone: every file in it; what is no certificate is skipped
+    QUOIT_TLS_MEMORY = 3, // the bytes themselves, as in a file
+};
+
+// quoit_tls_new begins a configuration with the defaults: the system's trusted certificates, full verification, TLS 1.2 and
+// 1.3, no client certificate. It belongs to the calling thread until quoit_tls_freeze. Free with quoit_tls_release. It
+// belongs to no engine, and its memory comes from malloc. Errors: INVALID_ARGUMENT, NO_MEMORY.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_new(struct quoit_tls **out);
+
+// Each setter below takes the place of what was set before, copies what it is given, and takes it whole or refuses it and
+// changes nothing. Builder's thread. Errors of all: INVALID_ARGUMENT, FROZEN, NO_MEMORY; further ones are named.
+
+// quoit_tls_set_roots chooses the trusted certificates, by enum quoit_tls_source: one source, and no other is looked at.
+// `data` and `len` are the path or the bytes (16 MiB at most); NULL and 0 for the system's.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_roots(struct quoit_tls *tls, uint32_t source, const void *data,
+                                                     size_t len);
+
+// quoit_tls_add_roots trusts one more source, beside the chosen one; 15 at most.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_roots(struct quoit_tls *tls, uint32_t source, const void *data,
+                                                     size_t len);
+
+// quoit_tls_set_environment takes SSL_CERT_FILE and SSL_CERT_DIR for QUOIT_TLS_SYSTEM from a NULL-terminated list of
+// "NAME=value" texts; a host that wants its own environment looked at gives `environ`. NULL: none, as at the beginning.
+// Nothing is ever read from the process's own environment.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_environment(struct quoit_tls *tls, const char *const *environment);
+
+// How the server is checked. The second value is neither 1 nor -1: nobody gets it by mistake.
+enum quoit_tls_verify {
+    QUOIT_TLS_VERIFY_FULL = 0, // chain, times, purpose, name
+    QUOIT_TLS_VERIFY_OFF_ANYBODY_MAY_READ_AND_CHANGE_EVERYTHING = 0x0ff5afe0,
+};
+
+// quoit_tls_set_verify sets how the server is checked (enum quoit_tls_verify). With the second value nothing of its
+// certificate is checked, but for the pins. For tests.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_verify(struct quoit_tls *tls, uint32_t verify);
+
+// A client certificate and its key.
+struct quoit_tls_identity {
+    uint32_t struct_size;
+    uint32_t chain_source;  // QUOIT_TLS_FILE or QUOIT_TLS_MEMORY
+    uint32_t key_source;    // likewise
+    uint32_t reserved;
+    const void *chain;      // the certificate, and behind it those that lead to a root; 16 at most
+    size_t chain_len;
+    const void *key;        // PKCS #8, or one of the older forms. NULL and 0: it is in the chain's source
+    size_t key_len;
+    const void *passphrase; // of a locked key; NULL and 0: none. 1000 bytes at most
+    size_t passphrase_len;
+};
+
+// quoit_tls_set_identity sets the client certificate for servers that ask for one. Key and passphrase are overwritten in our
+// memory when they are not needed any more. NULL takes it away. Errors: INVALID_STRUCT_SIZE, too.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_identity(struct quoit_tls *tls, const struct quoit_tls_identity *identity);
+
+// TLS 1.0 and 1.1 are not spoken.
+enum quoit_tls_version {
+    QUOIT_TLS_1_2 = 0x0303,
+    QUOIT_TLS_1_3 = 0x0304,
+};
+
+// quoit_tls_set_versions sets the range that may be spoken (enum quoit_tls_version). 0: the least, or the most, that there is.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_versions(struct quoit_tls *tls, uint32_t min, uint32_t max);
+
+// quoit_tls_set_ciphers sets the cipher suites of TLS 1.2, in OpenSSL's notation, 2048 bytes at most; those of TLS 1.3 are all
+// good, and not chosen. A word that is not known is refused, and so is a suite that does not encrypt. NULL and 0: the default,
+// which is what has forward secrecy and authenticated encryption. Errors: TLS_BAD_CIPHERS, too.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_ciphers(struct quoit_tls *tls, const char *ciphers, size_t len);
+
+// quoit_tls_set_groups sets the groups of the key exchange, the best first, with colons between ("X25519:P-256"). NULL and 0:
+// the default. Errors: TLS_BAD_GROUPS, too.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_groups(struct quoit_tls *tls, const char *groups, size_t len);
+
+// What the server is told of the name, in clear text (SNI, RFC 6066 section 3).
+enum quoit_tls_sni {
+    QUOIT_TLS_SNI_HOST = 0, // the URL's host; nothing when that is an address
+    QUOIT_TLS_SNI_NAME = 1, // another name
+    QUOIT_TLS_SNI_OFF = 2,  // nothing
+};
+
+// quoit_tls_set_sni sets what the server is told (enum quoit_tls_sni): `name` with QUOIT_TLS_SNI_NAME, else NULL and 0. A name
+// is letters, digits, hyphens, underscores and dots; an address is none. What is verified does not change by it.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_sni(struct quoit_tls *tls, uint32_t sni, const char *name, size_t len);
+
+// quoit_tls_set_verify_name sets the name, or the address, that the certificate must be for, when that is not the URL's
+// host. NULL and 0: the URL's host.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_verify_name(struct quoit_tls *tls, const char *name, size_t len);
+
+// quoit_tls_add_pin pins a public key: the SHA-256 of its SubjectPublicKeyInfo, 32 bytes (RFC 7469 section 2.4). With pins one
+// of them must be in the server's chain, besides all else. 64 at most.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_pin(struct quoit_tls *tls, const void *sha256, size_t len);
+
+// quoit_tls_add_crls adds revocation lists, from QUOIT_TLS_FILE or QUOIT_TLS_MEMORY (RFC 5280 section 5). With any, each
+// certificate below a trusted one must be covered by one that is up to date. 64 sources at most, with 256 lists.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_crls(struct quoit_tls *tls, uint32_t source, const void *data, size_t len);
+
+// What is on or off.
+enum quoit_tls_switch {
+    QUOIT_TLS_GREASE = 4, // reserved values in our hello, which keep servers honest (RFC 8701); off
+};
+
+// quoit_tls_set_switch turns one switch of enum quoit_tls_switch on (1) or off (0).
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_switch(struct quoit_tls *tls, uint32_t which, int32_t on);
+
+// quoit_tls_set_key_log sets a file to which the secrets of each connection are appended, for a tool that decrypts captured
+// traffic (NSS key log format). Whoever has the file can read the traffic. It is made for its owner alone (0600) when it is
+// not there; each line opens and writes it on the loop's thread, which waits for that. NULL and 0: none. SSLKEYLOGFILE is
+// never looked at.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_key_log(struct quoit_tls *tls, const char *path, size_t len);
+
+// quoit_tls_freeze reads the files, checks everything, and ends all change: any thread may then use the configuration, any
+// number of times, on any engine. Files are read once, here; a file that changes later is for a later configuration. It
+// blocks on them. A second call does nothing.
+// `out_failure` (may be NULL) is written always; quoit_tls_detail says which file it was. Builder's thread.
+// Errors: INVALID_ARGUMENT, NO_MEMORY, TLS_NO_TRUST_STORE (no certificate at any well-known place), TLS_NO_ROOTS (none in a
+// source that was given), TLS_FILE (with the errno), TLS_FILE_TOO_LARGE (16 MiB), TLS_BAD_CERTIFICATE, TLS_BAD_KEY,
+// TLS_BAD_PASSPHRASE, TLS_KEY_MISMATCH, TLS_BAD_CRL. All was left as it was, and can be corrected and frozen again.
+// TLS_CONFIGS_MAX: 65536 different ones are in use in this process; nothing can be set any more, but it can be frozen again
+// when there is room. FORKED: frozen by the parent process.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_freeze(struct quoit_tls *tls, struct quoit_failure *out_failure);
+
+// quoit_tls_detail tells what more there is to say about the last freeze's failure: the file and why, as in
+// "/etc/client.pem (ENOENT)", or all places that were looked at. "" when there is nothing. No secrets. Never NULL; valid
+// until the next freeze or the release. Builder's thread.
+QUOIT_API const char *quoit_tls_detail(const struct quoit_tls *tls);
+
+// quoit_tls_acquire adds a holder and gives the configuration back; NULL for NULL, and for what is released. Any thread,
+// frozen ones only.
+QUOIT_API struct quoit_tls *quoit_tls_acquire(struct quoit_tls *tls);
+
+// quoit_tls_release ends the caller's hold; the last one frees. Requests and engines that were given it have holds of
+// their own on what is in it, so it may be released at once. NULL does nothing. Behind its end the pointer must not be used:
+// api/README.md. Any thread.
+QUOIT_API void quoit_tls_release(struct quoit_tls *tls);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // QUOIT_TLS_H
