@@ -7,6 +7,7 @@
 #include "engine/core/options.h"
 #include "engine/tls/default.h"
 #include "engine/tls/interned.h"
+#include "engine/tls/settings.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -189,13 +190,21 @@ static struct q_error start_thread(struct q_engine *engine) {
 }
 
 // Without a trust store an engine is as good as ever for all but https, whose requests then say what is missing.
-static struct q_error find_trust_store(struct q_engine *engine) {
+static struct q_error find_default_tls(struct q_engine *engine) {
+    struct quoit_engine_options *options = &engine->options;
+    if (options->tls != NULL) {
+        engine->default_tls = q_tls_settings_handle(options->tls);
+        q_tls_hold(engine->default_tls);
+        options->tls = NULL; // the host's, for the call
+        return Q_OK;
+    }
     if (engine->seams.sys != q_sys_uring_real()) {
         engine->default_tls_error = q_error_make(Q_ERR_TLS_NO_TRUST_STORE, Q_PHASE_TLS); // what is simulated reads none
         return Q_OK;
     }
     uint64_t now_ns = q_clock_now(engine->seams.clock);
-    engine->default_tls_error = q_tls_default(NULL, now_ns, &engine->default_tls);
+    engine->default_tls_error = q_tls_default(options->environment, now_ns, &engine->default_tls);
+    options->environment = NULL; // likewise
     return engine->default_tls_error.code == Q_ERR_NO_MEMORY ? create_error(Q_ERR_NO_MEMORY) : Q_OK;
 }
 
@@ -221,7 +230,7 @@ static struct q_error make_parts(struct q_engine *engine) {
     if (q_error_is(error)) {
         return error;
     }
-    error = find_trust_store(engine);
+    error = find_default_tls(engine);
     if (q_error_is(error)) {
         return error;
     }

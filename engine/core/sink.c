@@ -277,7 +277,8 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .failure = {.code = summary->error.code,
                     .os_errno = summary->error.os_errno,
                     .phase = summary->error.phase,
-                    .retry_safe = summary->error.retry_safe},
+                    .retry_safe = summary->error.retry_safe,
+                    .alert = summary->error.alert},
         .bytes_in = summary->bytes_in,
         .bytes_out = summary->bytes_out,
         .leased_ns = summary->leased_ns,
@@ -291,6 +292,10 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .attempts = (uint8_t)(summary->attempts < UINT8_MAX ? summary->attempts : UINT8_MAX),
         .num_redirects = summary->num_redirects,
         .reused = summary->is_reused,
+        .tls_version = summary->tls.version,
+        .tls_cipher = summary->tls.cipher,
+        .tls_resumed = summary->tls.is_resumed,
+        .tls_handshake_ns = summary->tls.handshake_ns,
     };
     _Static_assert((int)Q_STAGES <= (int)QUOIT_STAGES, "each stage has its place in a summary");
     memcpy(entry->event.u.summary.spent_ns, summary->spent_ns, sizeof summary->spent_ns);

@@ -88,8 +88,8 @@ Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes,
 Q_MUST_USE struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol);
 Q_MUST_USE struct q_error q_spec_set_feed_max(struct q_spec *spec, uint64_t bytes);
 
-// q_spec_route applies the detours and the TLS config to the origin; freezing does it, and who compares origins before that. Fails with
-// NO_MEMORY.
+// q_spec_route applies the detours and the TLS config to the origin; freezing does it, and who compares origins before
+// that. Fails with NO_MEMORY.
 Q_MUST_USE struct q_error q_spec_route(struct q_spec *spec);
 
 // q_spec_freeze ends building. Errors: INVALID_ARGUMENT (an upgrade together with Connection: close), FORBIDDEN_HEADER,
