@@ -13,7 +13,7 @@ const char k_usage[] =
     "  --max-time SECONDS   end by then, whatever happens\n"
     "  --connect-to HOST:PORT:CONNECT_HOST:CONNECT_PORT\n"
     "                       connect elsewhere; empty fields match or keep everything; repeatable\n"
-    "  --cacert FILE        PEM roots for https (which this version does not speak yet)\n";
+    "  --cacert FILE        PEM certificates to trust for https, and no others\n";
 
 // One option that has a value. `set` gives NULL, or what is wrong with the value. It may write into the value.
 struct option {

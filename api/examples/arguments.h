@@ -24,6 +24,8 @@ struct arguments {
     const char *body_file; // NULL: none
     size_t body_len;
     const char *cacert;    // NULL: the default roots
+    char *roots;           // what is in it, when it has been read
+    size_t roots_len;
     const char *headers[ARGUMENTS_HEADERS_MAX];
     struct detour detours[ARGUMENTS_DETOURS_MAX];
     int num_headers;

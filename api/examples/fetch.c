@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define EVENTS_PER_DRAIN 32
@@ -20,6 +21,8 @@
 #define STDERR_GRACE_MS 1000 // behind the deadline, for who reads stderr at all
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+extern char **environ; // SSL_CERT_FILE and SSL_CERT_DIR, which Quoit takes from nowhere by itself
 
 struct fetch {
     struct quoit_engine engine;
@@ -39,10 +42,10 @@ static void fail(struct fetch *fetch, struct quoit_failure failure) {
 // Reads what the options name. False: errno says why, *out_problem what it was for.
 static bool read_files(struct arguments *arguments, const char **out_problem) {
     *out_problem = "the file of --cacert cannot be read";
-    size_t len;
-    char *roots = arguments->cacert == NULL ? NULL : deadline_read_file(arguments->cacert, &len);
-    bool is_read = arguments->cacert == NULL || roots != NULL;
-    free(roots); // plain HTTP asks nobody who he is
+    if (arguments->cacert != NULL) {
+        arguments->roots = deadline_read_file(arguments->cacert, &arguments->roots_len);
+    }
+    bool is_read = arguments->cacert == NULL || arguments->roots != NULL;
     if (is_read && arguments->body_file != NULL) {
         *out_problem = "the file of -d cannot be read";
         arguments->body = deadline_read_file(arguments->body_file, &arguments->body_len);
@@ -102,6 +105,30 @@ static int32_t set_up_request(const struct arguments *arguments, struct quoit_re
     return code;
 }
 
+// Plain HTTP that is not led elsewhere asks nobody who he is.
+static bool may_speak_tls(const struct arguments *arguments) {
+    return arguments->follows || strncasecmp(arguments->url, "http:", 5) != 0;
+}
+
+// Whom to trust, when that is not whom the system does.
+static int32_t set_roots(const struct arguments *arguments, struct quoit_request *request) {
+    struct quoit_tls *tls = NULL;
+    int32_t code = quoit_tls_new(&tls);
+    if (code == QUOIT_OK && arguments->roots_len == 0) {
+        code = QUOIT_ERR_TLS_NO_ROOTS;
+    } else if (code == QUOIT_OK) {
+        code = quoit_tls_set_roots(tls, QUOIT_TLS_MEMORY, arguments->roots, arguments->roots_len);
+    }
+    if (code == QUOIT_OK) {
+        code = quoit_tls_freeze(tls, NULL);
+    }
+    if (code == QUOIT_OK) {
+        code = quoit_request_set_tls(request, tls);
+    }
+    quoit_tls_release(tls); // the request holds what is in it
+    return code;
+}
+
 static int32_t build_request(const struct arguments *arguments, struct quoit_request **out) {
     const char *method = arguments->method;
     if (method == NULL) {
@@ -112,6 +139,9 @@ static int32_t build_request(const struct arguments *arguments, struct quoit_req
         code = set_body(arguments, *out);
     } else if (arguments->body_file != NULL) {
         free_body(NULL, arguments->body, arguments->body_len);
+    }
+    if (code == QUOIT_OK && arguments->roots != NULL && may_speak_tls(arguments)) {
+        code = set_roots(arguments, *out);
     }
     return code == QUOIT_OK ? set_up_request(arguments, *out) : code;
 }
@@ -144,6 +174,10 @@ static void take_end(struct fetch *fetch, const struct quoit_summary *summary) {
         fetch->result.status = summary->status; // of a redirect that could not be followed: its head is not told
     }
     fetch->result.remote = summary->remote;
+    fetch->result.tls_version = summary->tls_version;
+    fetch->result.tls_cipher = summary->tls_cipher;
+    fetch->result.tls_resumed = summary->tls_resumed;
+    fetch->result.tls_handshake_ns = summary->tls_handshake_ns;
     memcpy(fetch->result.spent_ns, summary->spent_ns, sizeof fetch->result.spent_ns);
     quoit_engine_close(fetch->engine, 0);
 }
@@ -164,7 +198,9 @@ static void take_event(struct fetch *fetch, const struct quoit_event *event) {
 }
 
 static int32_t run(struct fetch *fetch, struct quoit_request *request) {
-    int32_t code = quoit_engine_create(NULL, &fetch->engine, &fetch->result.failure);
+    struct quoit_engine_options options = {.struct_size = sizeof options,
+                                           .environment = (const char *const *)environ};
+    int32_t code = quoit_engine_create(&options, &fetch->engine, &fetch->result.failure);
     if (code != QUOIT_OK) {
         return code;
     }
@@ -241,6 +277,7 @@ int main(int argc, char **argv) {
     code = code == QUOIT_OK ? build_request(&arguments, &request) : code;
     code = code == QUOIT_OK ? run(&fetch, request) : code;
     quoit_request_release(request);
+    free(arguments.roots);
     if (code != QUOIT_OK) {
         fail(&fetch, (struct quoit_failure){.code = code, .phase = QUOIT_PHASE_SUBMIT, .retry_safe = 1});
     }

@@ -84,6 +84,23 @@ static void write_failure(FILE *out, const struct quoit_failure *failure) {
     fprintf(out, "\"%s\",\"message\":\"%s\",\"phase\":\"%s\",\"os_error\":\"%s\",\"retry_safe\":%s",
             quoit_error_name(failure->code), quoit_error_sentence(failure->code), quoit_phase_name(failure->phase),
             quoit_errno_name(failure->os_errno), failure->retry_safe ? "true" : "false");
+    if (failure->alert != 0) {
+        fprintf(out, ",\"alert\":%u", failure->alert);
+    }
+}
+
+static void write_ms(FILE *out, uint64_t ns) {
+    fprintf(out, "%llu.%03llu", (unsigned long long)(ns / 1000000), (unsigned long long)(ns / 1000 % 1000));
+}
+
+// Of the connection that was used last; nothing when it spoke no TLS.
+static void write_tls(FILE *out, const struct json_result *result) {
+    if (result->tls_version != 0) {
+        fprintf(out, ",\"tls\":{\"version\":\"1.%d\",\"cipher\":\"0x%04x\",\"resumed\":%s,\"handshake_ms\":",
+                result->tls_version - QUOIT_TLS_1_2 + 2, result->tls_cipher, result->tls_resumed ? "true" : "false");
+        write_ms(out, result->tls_handshake_ns);
+        fputc('}', out);
+    }
 }
 
 // "192.0.2.1:80" or "[2001:db8::1]:80"; nothing when there was no connection.
@@ -102,8 +119,8 @@ static void write_timings(FILE *out, const uint64_t *spent_ns) {
     fputs(",\"timings\":{", out);
     for (int32_t i = 0; i < QUOIT_STAGES; i++) {
         if (spent_ns[i] > 0) {
-            fprintf(out, "%s\"%s\":%llu.%03llu", comma, quoit_stage_name(i), (unsigned long long)(spent_ns[i] / 1000000),
-                    (unsigned long long)(spent_ns[i] / 1000 % 1000));
+            fprintf(out, "%s\"%s\":", comma, quoit_stage_name(i));
+            write_ms(out, spent_ns[i]);
             comma = ",";
         }
     }
@@ -125,6 +142,7 @@ char *json_line(const struct json_result *result, size_t *out_len) {
     fprintf(out, ",\"headers\":%s,\"error\":", result->headers == NULL ? "[]" : result->headers);
     write_failure(out, &result->failure);
     write_remote(out, &result->remote);
+    write_tls(out, result);
     write_timings(out, result->spent_ns);
     fputs("}\n", out);
     if (fclose(out) != 0) {

@@ -15,6 +15,10 @@ struct json_result {
     struct quoit_failure failure;
     struct quoit_address remote;
     uint64_t spent_ns[QUOIT_STAGES];
+    uint16_t tls_version; // 0: no TLS
+    uint16_t tls_cipher;
+    uint8_t tls_resumed;
+    uint64_t tls_handshake_ns;
 };
 
 // json_headers gives the fields as the text of a JSON array of pairs, in order; free() it. NULL when out of memory.
