@@ -294,7 +294,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_tls(struct quoit_request *req
 // a server before its name is moved, or a name that resolves elsewhere. What is sent stays (target, Host, SNI), and so do
 // the name that the certificate must be for, and what counts as the same origin for credentials. Hosts are as in URLs (a
 // name, an IPv4 or IPv6 literal); NULL or "" and 0 match any host and port, or keep them. Up to 16 rules, in the order in
-// which they are given; the first that matches counts, at each redirect hop anew. A socket's URL (http+unix) always goes to its socket. Texts are copied.
+// which they are given; the first that matches counts, at each redirect hop anew. A socket's URL (http+unix) always goes
+// to its socket. Texts are copied.
 // Builder's thread. Errors: INVALID_ARGUMENT (no host, too many rules), FROZEN, NO_MEMORY.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_connect_to(struct quoit_request *request, const char *host,
                                                           uint16_t port, const char *connect_host,
