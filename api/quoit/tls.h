@@ -56,7 +56,7 @@ enum quoit_tls_verify {
 };
 
 // quoit_tls_set_verify sets how the server is checked (enum quoit_tls_verify). With the second value nothing of its
-// certificate is checked, but for the pins. For tests.
+// certificate is checked; with pins, its own key must be one of them. For tests.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_verify(struct quoit_tls *tls, uint32_t verify);
 
 // A client certificate and its key.
