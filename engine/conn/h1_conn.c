@@ -374,7 +374,7 @@ static void on_ended(struct q_stream *stream, struct q_error error) {
         return;
     }
     Q_CHECK(h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE);
-    if (error.code == Q_ERR_TLS_TRUNCATED && !q_h1_reader_has_begun(&h1->reader)) {
+    if (error.code == Q_ERR_TLS_TRUNCATED && h1->is_reused && !q_h1_reader_has_begun(&h1->reader)) {
         error = Q_OK; // nothing was there to be cut: many servers drop idle connections without a word
     }
     if (q_error_is(error)) {
