@@ -160,7 +160,7 @@ class Driver(unittest.TestCase):
                 ran = run(*arguments)
                 self.assertEqual((ran.code, ran.out), (2, b""))
                 self.assertIn(b"usage: quoit-bench", ran.text)
-        ran = run("-n", "1", "https://127.0.0.1:1/")
+        ran = run("-n", "1", "ftp://127.0.0.1:1/")
         self.assertEqual(ran.code, 1)
         self.assertIn(b"QUOIT_ERR_UNSUPPORTED_SCHEME", ran.text)
 
