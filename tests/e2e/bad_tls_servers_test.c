@@ -52,11 +52,11 @@ static struct fetched fetch(const struct bad_tls *server, const char *max_time_s
 
 // The body as far as it came: nothing, half of it or all.
 static void assert_body(const struct fetched *fetched, const char *title, size_t len) {
-    if (fetched->body_len != len) {
-        fail_msg("%s: %zu bytes of body, not %zu", title, fetched->body_len, len);
+    if (fetched->said.out_len != len) {
+        fail_msg("%s: %zu bytes of body, not %zu", title, fetched->said.out_len, len);
     }
     for (size_t i = 0; i < len; i++) {
-        assert_int_equal(fetched->body[i], 'a' + i % 26);
+        assert_int_equal(fetched->said.out[i], 'a' + i % 26);
     }
 }
 

@@ -1,22 +1,17 @@
-// A run of the fetch example, as a user starts it, and what it said. The test's main thread; what cannot go on fails
-// the test.
+// A run of the fetch example, as a user starts it, and what it reported. The test's main thread; what cannot go on
+// fails the test.
 #ifndef QUOIT_TESTS_E2E_FETCHED_H
 #define QUOIT_TESTS_E2E_FETCHED_H
 
-#include <stddef.h>
-
-enum { FETCHED_ARGUMENTS_MAX = 30 };
+#include "tests/support/program.h"
 
 struct fetched {
-    int exit_code;
-    char *body; // stdout, with a NUL behind it
-    size_t body_len;
-    char *text;   // stderr
-    char *report; // its last line, in `text`
+    struct program_said said; // its `out` is the body
+    char *report;             // the last line of stderr, inside `said`
 };
 
-// fetched_run runs `program` with `arguments` (NULL ends them) to its end, and demands that it exits and ends stderr
-// with one line of JSON. Whoever can hang is given a --max-time. fetched_free frees what it said.
+// fetched_run runs `program` with `arguments` (NULL ends them) to its end, and demands that stderr ends with a line of
+// JSON. fetched_free frees what it said.
 struct fetched fetched_run(const char *program, const char *const *arguments);
 void fetched_free(struct fetched *fetched);
 

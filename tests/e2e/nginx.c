@@ -28,13 +28,14 @@ static const char k_conf[] = "%sdaemon off;\n"
                              "worker_processes 2;\n"
                              "events { worker_connections 512; }\n"
                              "http {\n"
-                             "  access_log off;\n"
+                             "%s"
                              "  default_type text/html;\n"
                              "  client_body_temp_path %s/t1; proxy_temp_path %s/t2; fastcgi_temp_path %s/t3;\n"
                              "  uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;\n"
                              "  keepalive_requests 1000000;\n"
                              "  server {\n"
-                             "    listen 127.0.0.1:%u;\n"
+                             "    listen 127.0.0.1:%u%s;\n"
+                             "%s"
                              "    root %s/files;\n"
                              "    location /few/ { alias %s/files/; keepalive_requests %d; }\n"
                              "    location /ssi/ { alias %s/files/; ssi on; }\n"
@@ -53,14 +54,14 @@ static uint16_t free_port(void) {
     return ntohs(address.sin_port);
 }
 
-static void write_conf(const struct nginx *nginx) {
+static void write_conf(const struct nginx *nginx, const struct nginx_more *more) {
     char path[NGINX_PATH_MAX + 32];
     const char *f = nginx->folder;
     snprintf(path, sizeof path, "%s/nginx.conf", f);
     FILE *file = fopen(path, "we");
     assert_non_null(file);
-    fprintf(file, k_conf, geteuid() == 0 ? "user root;\n" : "", f, f, f, f, f, f, f, nginx->port, f, f,
-            NGINX_KEEPALIVE_REQUESTS, f, f);
+    fprintf(file, k_conf, geteuid() == 0 ? "user root;\n" : "", f, f, more->http, f, f, f, f, f, nginx->port,
+            more->listen, more->server, f, f, NGINX_KEEPALIVE_REQUESTS, f, f);
     assert_int_equal(fclose(file), 0);
 }
 
@@ -107,7 +108,11 @@ static bool come_up(struct nginx *nginx) {
 }
 
 struct nginx nginx_start(void) {
-    struct nginx nginx = {0};
+    return nginx_start_with(&(struct nginx_more){.http = "  access_log off;\n", .listen = "", .server = ""});
+}
+
+struct nginx nginx_start_with(const struct nginx_more *more) {
+    struct nginx nginx = {.scheme = more->listen[0] == 0 ? "http" : "https"};
     char files[NGINX_PATH_MAX + 32];
     static const char *base;
     if (base == NULL) { // the first time only: later ones may come under a poisoned environment
@@ -120,7 +125,7 @@ struct nginx nginx_start(void) {
     bool is_up = false;
     for (int i = 0; i < STARTS_MAX && !is_up; i++) {
         nginx.port = free_port();
-        write_conf(&nginx);
+        write_conf(&nginx, more);
         is_up = come_up(&nginx);
     }
     assert_true(is_up);
@@ -139,7 +144,7 @@ void nginx_add_file(const struct nginx *nginx, const char *name, uint64_t len) {
 }
 
 char *nginx_url(const struct nginx *nginx, const char *path, char *out, size_t size) {
-    int len = snprintf(out, size, "http://127.0.0.1:%u%s", nginx->port, path);
+    int len = snprintf(out, size, "%s://127.0.0.1:%u%s", nginx->scheme, nginx->port, path);
     assert_true(len > 0 && (size_t)len < size);
     return out;
 }

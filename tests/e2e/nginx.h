@@ -15,6 +15,7 @@ enum { NGINX_PATH_MAX = 128, NGINX_KEEPALIVE_REQUESTS = 20 };
 struct nginx {
     pid_t pid; // 0: it has ended
     uint16_t port;
+    const char *scheme;
     char folder[NGINX_PATH_MAX];
 };
 
@@ -22,6 +23,16 @@ struct nginx {
 // NGINX_KEEPALIVE_REQUESTS requests a connection; below /ssi/ the same through a filter that makes them chunked; below
 // /slow/ the same at 64 KiB a second.
 struct nginx nginx_start(void);
+
+// struct nginx_more is what stands in its configuration besides: lines of the http block and of its server, and words
+// behind the listen address ("" for plain HTTP). Relative paths are below nginx.folder.
+struct nginx_more {
+    const char *http;
+    const char *listen;
+    const char *server;
+};
+
+struct nginx nginx_start_with(const struct nginx_more *more);
 
 // nginx_add_file adds a file with `len` bytes of bench/server/body.h.
 void nginx_add_file(const struct nginx *nginx, const char *name, uint64_t len);
