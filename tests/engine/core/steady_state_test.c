@@ -271,6 +271,7 @@ static void start(struct run *run, const struct scenario *scenario, const struct
     if (scenario->sent_len > 0) {
         assert_int_equal(quoit_request_set_body(run->request, body, scenario->sent_len, NULL, NULL), QUOIT_OK);
     }
+    assert_int_equal(quoit_request_freeze(run->request), QUOIT_OK); // before producers share it
     struct quoit_engine_options options = {.struct_size = sizeof options,
                                            .mode = scenario->engine_mode,
                                            .allocator = counts_allocator(),
