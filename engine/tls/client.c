@@ -79,7 +79,11 @@ void q_tls_client_deinit(struct q_tls_client *client) { q_contexts_deinit(&clien
 struct q_error q_tls_client_enter(struct q_tls_client *client, struct q_handle tls, struct q_handle *out_context) {
     struct q_context_waiter nobody = {0}; // a build is over when it returns
     struct q_error error = Q_OK;
-    const uint8_t *digest = q_tls_config_digest(q_tls_config_of(tls));
+    const struct q_tls_config *config = q_tls_config_of(tls);
+    if (!q_tls_config_is_ours(config)) {
+        return q_error_make(Q_ERR_FORKED, Q_PHASE_TLS);
+    }
+    const uint8_t *digest = q_tls_config_digest(config);
     enum q_contexts_result result = q_contexts_get(&client->contexts, digest, &tls, &nobody, out_context, &error);
     Q_CHECK(result != Q_CONTEXTS_WAITING);
     return error;

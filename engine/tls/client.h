@@ -28,7 +28,7 @@ Q_MUST_USE bool q_tls_client_init(struct q_tls_client *client, const struct q_al
 void q_tls_client_deinit(struct q_tls_client *client);
 
 // q_tls_client_enter gives a context of the config `tls`, which the caller holds, and of which it is a user from here on.
-// Errors: NO_MEMORY.
+// Errors: NO_MEMORY, FORKED (the config is the parent's).
 Q_MUST_USE struct q_error q_tls_client_enter(struct q_tls_client *client, struct q_handle tls,
                                              struct q_handle *out_context);
 

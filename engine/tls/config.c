@@ -2,6 +2,7 @@
 
 #include "engine/net/address.h"
 #include "engine/tls/files.h"
+#include "engine/base/epoch.h"
 #include "engine/tls/identity.h"
 #include "engine/tls/roots_internal.h"
 #include "engine/tls/tls_internal.h"
@@ -452,6 +453,8 @@ void q_tls_config_release(struct q_tls_config *config) {
     q_crypto_wipe(config, sizeof *config);
     q_alloc_free(alloc, config, sizeof *config);
 }
+
+bool q_tls_config_is_ours(const struct q_tls_config *config) { return config->epoch == q_epoch_now(); }
 
 const uint8_t *q_tls_config_digest(const struct q_tls_config *config) { return config->digest; }
 

@@ -143,6 +143,10 @@ struct q_tls_config *q_tls_config_acquire(struct q_tls_config *config);
 // q_tls_config_release ends one; NULL is nothing. Behind it the caller does not touch the config. Any thread.
 void q_tls_config_release(struct q_tls_config *config);
 
+// q_tls_config_is_ours tells whether this process made the config, and not its parent: of a parent's nothing but the digest
+// and the policy may be looked at.
+bool q_tls_config_is_ours(const struct q_tls_config *config);
+
 // q_tls_config_digest gives Q_CRYPTO_DIGEST_LEN bytes that live as long as the config. To be compared, never written down.
 const uint8_t *q_tls_config_digest(const struct q_tls_config *config);
 

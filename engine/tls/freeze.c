@@ -1,6 +1,7 @@
 // From a builder to a config: read, parse, digest. See config.h.
 #include "engine/tls/config_internal.h"
 
+#include "engine/base/epoch.h"
 #include "engine/tls/files.h"
 #include "engine/tls/identity.h"
 #include "engine/tls/roots_internal.h"
@@ -244,6 +245,7 @@ struct q_error q_tls_builder_freeze(struct q_tls_builder *builder, struct q_tls_
         return fail(Q_ERR_NO_MEMORY);
     }
     config->alloc = builder->alloc;
+    config->epoch = q_epoch_begin();
     atomic_init(&config->holders, 1);
     struct q_error error = fill(builder, config);
     if (q_error_is(error)) {

@@ -6,6 +6,9 @@
 
 #include <cmocka.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "engine/tls/client.h"
 #include "engine/tls/config.h"
 #include "engine/tls/interned.h"
@@ -187,6 +190,27 @@ static void without_memory_there_is_no_context_and_nothing_is_left(void **state)
     close_bench(&bench);
 }
 
+// A lock inside it may be held by a thread that the child does not have.
+static void a_parents_config_is_not_entered_in_a_child(void **state) {
+    (void)state;
+    struct bench bench;
+    open_bench(&bench);
+    struct q_handle tls = intern(new_builder());
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct q_handle context;
+        struct q_error error = q_tls_client_enter(&bench.client, tls, &context);
+        _exit(error.code == Q_ERR_FORKED && error.phase == Q_PHASE_TLS ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    q_tls_client_leave(&bench.client, enter(&bench, tls)); // nothing has changed here
+    q_tls_let_go(tls);
+    close_bench(&bench);
+}
+
 static int set_up(void **state) {
     (void)state;
     the_root = q_certs_authority(NULL, "root", 1);
@@ -207,6 +231,7 @@ int main(void) {
         cmocka_unit_test(a_config_may_have_names_of_its_own),
         cmocka_unit_test(what_is_not_verified_was_asked_for),
         cmocka_unit_test(without_memory_there_is_no_context_and_nothing_is_left),
+        cmocka_unit_test(a_parents_config_is_not_entered_in_a_child),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
