@@ -1,8 +1,8 @@
 #include "engine/tls/config_internal.h"
 
+#include "engine/base/epoch.h"
 #include "engine/net/address.h"
 #include "engine/tls/files.h"
-#include "engine/base/epoch.h"
 #include "engine/tls/identity.h"
 #include "engine/tls/roots_internal.h"
 #include "engine/tls/tls_internal.h"

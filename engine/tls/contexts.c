@@ -91,7 +91,9 @@ static void end_entry(struct q_contexts *contexts, struct entry *entry) {
     Q_ASSERT(is_idle(entry));
     entry->state = ENDING;
     q_list_push_back(&contexts->ending, &entry->link);
-    q_loop_post(contexts->loop, &contexts->task);
+    if (!contexts->is_over) {
+        q_loop_post(contexts->loop, &contexts->task);
+    }
 }
 
 static void drop_first(struct q_contexts *contexts, struct q_list *list) {
@@ -409,7 +411,8 @@ void q_contexts_deinit(struct q_contexts *contexts) {
     if (contexts->loop == NULL) {
         return;
     }
-    invalidate_each(contexts); // on whichever thread: the loop may be over
+    contexts->is_over = true;
+    invalidate_each(contexts);
     Q_CHECK(contexts->stats.stale == 0 && q_list_is_empty(&contexts->outcomes));
     while (!q_list_is_empty(&contexts->ending)) {
         struct entry *entry = first_of(&contexts->ending);

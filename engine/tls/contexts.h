@@ -96,6 +96,7 @@ struct q_contexts {
     struct q_task task;     // destroys, and tells
     struct q_timer timer;   // of the first to expire
     uint64_t timer_ns;
+    bool is_over; // being unmade, maybe not by the loop's thread
 };
 
 enum q_contexts_result {
@@ -110,7 +111,7 @@ Q_MUST_USE bool q_contexts_init(struct q_contexts *contexts, const struct q_allo
                                 const struct q_contexts_options *options, const struct q_contexts_owner *functions,
                                 void *owner);
 
-// q_contexts_deinit destroys all values at once. Nobody may use a context or wait for one, and no build be under way
+// q_contexts_deinit destroys all values at once; on the loop's thread, or when the loop is over. Nobody may use a context or wait for one, and no build be under way
 // (checked). Legal on a zeroed cache.
 void q_contexts_deinit(struct q_contexts *contexts);
 
