@@ -111,8 +111,8 @@ Q_MUST_USE bool q_contexts_init(struct q_contexts *contexts, const struct q_allo
                                 const struct q_contexts_options *options, const struct q_contexts_owner *functions,
                                 void *owner);
 
-// q_contexts_deinit destroys all values at once; on the loop's thread, or when the loop is over. Nobody may use a context or wait for one, and no build be under way
-// (checked). Legal on a zeroed cache.
+// q_contexts_deinit destroys all values at once; on the loop's thread, or when the loop is over. Nobody may use a context or
+// wait for one, and no build be under way (checked). Legal on a zeroed cache.
 void q_contexts_deinit(struct q_contexts *contexts);
 
 // q_contexts_get asks for the context of `digest`, and builds it from `material` if it is not there. `waiter`, with its
