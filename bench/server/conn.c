@@ -49,10 +49,32 @@ static enum step yield(struct bench_conn *conn) {
     return STEP_BLOCKED;
 }
 
+// receive and transmit are recv and sendmsg, of what HTTP is made of.
+static ssize_t receive(struct bench_conn *conn, void *to, size_t room) {
+    return conn->tls ? bench_tls_recv(conn->tls, to, room) : recv(conn->fd, to, room, 0);
+}
+
+static ssize_t transmit(struct bench_conn *conn, struct iovec *vectors, size_t num) {
+    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = num};
+    return conn->tls ? bench_tls_send(conn->tls, vectors, num) : sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+}
+
+// is_flushed hands over what TLS has sealed. False: the socket does not take all of it yet, or is closed.
+static bool is_flushed(struct bench_conn *conn) {
+    int flushed = conn->tls ? bench_tls_flush(conn->tls) : 1;
+    if (flushed == 0)
+        conn->writable = false;
+    if (flushed < 0) {
+        bench_worker_count(conn->worker, BENCH_HANGUPS, conn->response != NULL);
+        bench_conn_close(conn, false);
+    }
+    return flushed > 0;
+}
+
 // arm_idle starts the idle clock of a connection that waits for a request and has none running.
 static void arm_idle(struct bench_conn *conn) {
     uint64_t idle_close_ms = conn->worker->server->options.idle_close_ms;
-    if (conn->state == BENCH_CONN_HEAD && idle_close_ms > 0 && conn->timer_index == 0)
+    if (conn->state <= BENCH_CONN_HEAD && idle_close_ms > 0 && conn->timer_index == 0)
         set_deadline(conn, idle_close_ms * MS);
 }
 
@@ -61,15 +83,21 @@ void bench_conn_open(struct bench_worker *worker, int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); // fails on a unix socket, which needs none
     struct bench_conn *conn = calloc(1, sizeof *conn);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = conn}};
-    if (!conn || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+    struct ssl_ctx_st *context = worker->server->tls_context;
+    if (conn) {
+        conn->worker = worker;
+        conn->fd = fd;
+        conn->state = context ? BENCH_CONN_SHAKE : BENCH_CONN_HEAD;
+        conn->tls = context ? bench_tls_new(conn, context) : NULL;
+    }
+    if (!conn || !conn->tls != !context || epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        bench_tls_free(conn ? conn->tls : NULL);
         free(conn);
         close(fd);
         atomic_fetch_sub_explicit(&worker->server->num_open, 1, memory_order_relaxed);
         bench_worker_count(worker, BENCH_CLOSED, 1);
         return;
     }
-    conn->worker = worker;
-    conn->fd = fd;
     conn->link = &worker->conns;
     conn->next = worker->conns;
     if (conn->next)
@@ -86,6 +114,9 @@ void bench_conn_close(struct bench_conn *conn, bool reset) {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
         bench_worker_count(worker, BENCH_RESETS, 1);
+    } else if (conn->tls && !conn->cut) {
+        bench_tls_goodbye(conn->tls);
+        (void)bench_tls_flush(conn->tls); // whoever does not read does not want to know
     }
     // Closing alone would not do it when a child that was forked meanwhile has the socket too: epoll would go on
     // telling of it, by the name of a connection that is gone.
@@ -104,6 +135,7 @@ void bench_conn_close(struct bench_conn *conn, bool reset) {
 }
 
 void bench_conn_free(struct bench_conn *conn) {
+    bench_tls_free(conn->tls);
     if (conn->response)
         bench_response_release(conn->response);
     bench_bytes_free(&conn->pending);
@@ -145,7 +177,7 @@ static bool read_more(struct bench_conn *conn, struct window *window) {
     window->begin = scratch;
     window->end = scratch + held;
     size_t room = BENCH_SCRATCH_LEN - held;
-    ssize_t len = recv(conn->fd, window->end, room, 0);
+    ssize_t len = receive(conn, window->end, room);
     if (len <= 0) {
         if (len == 0 || (errno != EAGAIN && errno != EINTR))
             bench_conn_close(conn, false);
@@ -187,7 +219,8 @@ static enum step begin_body(struct bench_conn *conn, const struct bench_request 
     }
     if (asked && nothing_yet) {
         // The client waits for this and sends nothing before it, so the few octets always fit the empty send queue.
-        ssize_t len = send(conn->fd, k_continue, sizeof k_continue - 1, MSG_NOSIGNAL);
+        struct iovec vector = {.iov_base = (char *)(uintptr_t)k_continue, .iov_len = sizeof k_continue - 1};
+        ssize_t len = transmit(conn, &vector, 1);
         if (len != (ssize_t)sizeof k_continue - 1) {
             bench_conn_close(conn, true);
             return STEP_BLOCKED;
@@ -195,6 +228,17 @@ static enum step begin_body(struct bench_conn *conn, const struct bench_request 
         bench_worker_count(conn->worker, BENCH_BYTES_OUT, (uint64_t)len);
     }
     conn->state = BENCH_CONN_BODY;
+    return STEP_ON;
+}
+
+static enum step step_shake(struct bench_conn *conn, struct window *window) {
+    (void)window;
+    int shaken = bench_tls_shake(conn->tls);
+    if (shaken < 0)
+        bench_conn_close(conn, false);
+    if (shaken <= 0)
+        return STEP_BLOCKED;
+    conn->state = BENCH_CONN_HEAD;
     return STEP_ON;
 }
 
@@ -268,15 +312,19 @@ static enum step step_wait(struct bench_conn *conn, struct window *window) {
     return STEP_ON;
 }
 
-// end_response does what the response says after its last octet.
-static enum step end_response(struct bench_conn *conn) {
-    enum bench_end end = conn->response->end;
+// end_of tells what the response says, or the server's options do, to do after its last octet.
+static enum bench_end end_of(const struct bench_conn *conn) {
     uint64_t max_requests = conn->worker->server->options.max_requests;
+    bool is_last = max_requests > 0 && conn->num_requests >= max_requests;
+    return conn->response->end == BENCH_END_KEEP && is_last ? BENCH_END_FIN : conn->response->end;
+}
+
+static enum step end_response(struct bench_conn *conn) {
+    enum bench_end end = end_of(conn);
+    conn->cut = conn->response->cut;
     bench_response_release(conn->response);
     conn->response = NULL;
     bench_worker_count(conn->worker, BENCH_RESPONSES, end != BENCH_END_SILENCE);
-    if (end == BENCH_END_KEEP && max_requests > 0 && conn->num_requests >= max_requests)
-        end = BENCH_END_FIN;
     switch (end) {
     case BENCH_END_KEEP: conn->state = BENCH_CONN_HEAD; break;
     case BENCH_END_FIN:
@@ -294,6 +342,14 @@ static enum step end_response(struct bench_conn *conn) {
     return STEP_ON;
 }
 
+// settle has all that was sent so far with the kernel, the goodbye included where one is due. False: blocked or closed.
+static bool settle(struct bench_conn *conn) {
+    bool is_end = conn->sent == conn->response->octets_len && end_of(conn) == BENCH_END_FIN;
+    if (is_end && conn->tls && !conn->response->cut)
+        bench_tls_goodbye(conn->tls);
+    return is_flushed(conn);
+}
+
 // at_stop pauses where the response wants a gap, and ends it where it ends.
 static enum step at_stop(struct bench_conn *conn) {
     if (conn->sent == conn->response->octets_len)
@@ -307,15 +363,14 @@ static enum step at_stop(struct bench_conn *conn) {
 
 static enum step step_send(struct bench_conn *conn, struct window *window) {
     if (conn->sent == conn->stop)
-        return at_stop(conn);
+        return settle(conn) ? at_stop(conn) : STEP_BLOCKED;
     if (!conn->writable)
         return STEP_BLOCKED;
     if (window->num_octets >= TURN_OCTETS_MAX)
         return yield(conn);
     struct iovec vectors[VECTORS_MAX];
-    struct msghdr message = {.msg_iov = vectors};
-    message.msg_iovlen = bench_response_gather(conn->response, conn->sent, conn->stop, vectors, VECTORS_MAX);
-    ssize_t len = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+    size_t num = bench_response_gather(conn->response, conn->sent, conn->stop, vectors, VECTORS_MAX);
+    ssize_t len = transmit(conn, vectors, num);
     if (len < 0) {
         if (errno == EAGAIN) {
             conn->writable = false;
@@ -357,12 +412,13 @@ static enum step step_linger(struct bench_conn *conn, struct window *window) {
 static enum step step_echo(struct bench_conn *conn, struct window *window) {
     window_load(conn, window);
     if (window->begin == window->end)
-        return read_more(conn, window) ? STEP_ON : STEP_BLOCKED;
+        return is_flushed(conn) && read_more(conn, window) ? STEP_ON : STEP_BLOCKED;
     if (!conn->writable)
         return STEP_BLOCKED;
     if (window->num_octets >= TURN_OCTETS_MAX)
         return yield(conn);
-    ssize_t len = send(conn->fd, window->begin, (size_t)(window->end - window->begin), MSG_NOSIGNAL);
+    struct iovec vector = {.iov_base = window->begin, .iov_len = (size_t)(window->end - window->begin)};
+    ssize_t len = transmit(conn, &vector, 1);
     if (len < 0) {
         if (errno == EAGAIN)
             conn->writable = false;
@@ -388,16 +444,17 @@ static enum step step_silent(struct bench_conn *conn, struct window *window) {
 static enum step (*const k_steps[BENCH_CONN_NUM_STATES])(struct bench_conn *, struct window *) = {
     [BENCH_CONN_HEAD] = step_head,     [BENCH_CONN_BODY] = step_body,   [BENCH_CONN_WAIT] = step_wait,
     [BENCH_CONN_SEND] = step_send,     [BENCH_CONN_DRAIN] = step_drain, [BENCH_CONN_LINGER] = step_linger,
-    [BENCH_CONN_SILENT] = step_silent, [BENCH_CONN_ECHO] = step_echo,
+    [BENCH_CONN_SILENT] = step_silent, [BENCH_CONN_ECHO] = step_echo,   [BENCH_CONN_SHAKE] = step_shake,
 };
 
 static void advance(struct bench_conn *conn) {
     struct window window = {0};
+    if (conn->tls && conn->writable && !is_flushed(conn) && conn->state == BENCH_CONN_CLOSED)
+        return;
     while (conn->state != BENCH_CONN_CLOSED && k_steps[conn->state](conn, &window) == STEP_ON) {
     }
     window_save(conn, &window);
-    if (conn->state == BENCH_CONN_HEAD)
-        arm_idle(conn);
+    arm_idle(conn);
 }
 
 void bench_conn_on_events(struct bench_conn *conn, uint32_t events) {
@@ -411,11 +468,13 @@ void bench_conn_on_events(struct bench_conn *conn, uint32_t events) {
         bench_conn_close(conn, false);
         return;
     }
+    if (conn->tls && conn->readable)
+        bench_tls_on_readable(conn->tls);
     advance(conn);
 }
 
 void bench_conn_on_deadline(struct bench_conn *conn) {
-    if (conn->state == BENCH_CONN_HEAD && !conn->yielded)
+    if (conn->state <= BENCH_CONN_HEAD && !conn->yielded)
         bench_conn_close(conn, false); // idle for too long
     else
         advance(conn);

@@ -1,15 +1,17 @@
 // One connection of the server, owned by one worker; only that worker's thread comes here.
 //
-// A connection reads a head, then the body, waits if it was told to, sends, and starts again. While it waits or sends
-// it does not read: requests that were pipelined stay in the kernel, or in `pending` when they came along with an
-// earlier one. The socket is registered once, edge-triggered, for everything; `readable` and `writable` remember the
-// edges.
+// A connection reads a head, then the body, waits if it was told to, sends, and starts again. While it waits or
+// sends it does not read: requests that were pipelined stay in the kernel, or in `pending` when they came along with
+// an earlier one. On a server with TLS a handshake comes first. The socket is registered once, edge-triggered, for
+// everything; `readable` and `writable` remember the edges.
 #ifndef QUOIT_BENCH_SERVER_CONN_H
 #define QUOIT_BENCH_SERVER_CONN_H
 
+#include "bench/server/tls.h"
 #include "bench/server/worker.h"
 
 enum bench_conn_state {
+    BENCH_CONN_SHAKE,  // in TLS's handshake
     BENCH_CONN_HEAD,   // reading a head
     BENCH_CONN_BODY,   // reading a body
     BENCH_CONN_WAIT,   // until the deadline, then SEND
@@ -26,12 +28,14 @@ struct bench_conn {
     struct bench_worker *worker;
     struct bench_conn *next, **link; // in the worker's conns; `next` alone in its dead list
     int fd;
+    struct bench_tls *tls; // NULL: plain
     enum bench_conn_state state;
     bool readable, writable;
     bool peer_fin; // the client has shut down its direction
     uint64_t deadline_ns;
     size_t timer_index; // in the worker's heap, from 1; 0: none
     uint64_t num_requests;
+    bool cut;     // the end is one that TLS does not announce
     bool yielded; // the deadline is no more than a turn taken by others
     uint64_t drain_until_ns;
 

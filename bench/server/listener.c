@@ -49,7 +49,7 @@ static socklen_t parse_address(struct bench_listener *listener, union address *o
 
 int bench_listener_open(struct bench_listener *out, const char *address_text, uint16_t port, int backlog) {
     union address address;
-    *out = (struct bench_listener){.fd = -1};
+    *out = (struct bench_listener){.fd = -1, .scheme = "http"};
     socklen_t len = parse_address(out, &address, address_text ? address_text : "127.0.0.1", port);
     if (len == 0)
         return EINVAL;
@@ -84,8 +84,8 @@ void bench_listener_close(struct bench_listener *listener) {
 
 char *bench_listener_url(const struct bench_listener *listener, const char *path, char *out, size_t size) {
     int len = listener->unix_path[0]
-                  ? snprintf(out, size, "http://%s%s", listener->host, path)
-                  : snprintf(out, size, "http://%s:%u%s", listener->host, (unsigned)listener->port, path);
+                  ? snprintf(out, size, "%s://%s%s", listener->scheme, listener->host, path)
+                  : snprintf(out, size, "%s://%s:%u%s", listener->scheme, listener->host, (unsigned)listener->port, path);
     if (len < 0 || (size_t)len >= size)
         abort();
     return out;

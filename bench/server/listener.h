@@ -12,6 +12,7 @@ struct bench_listener {
     uint16_t port;       // 0 for a unix path
     char host[64];       // as it stands in a URL
     char unix_path[108]; // "" for none
+    const char *scheme;  // of URLs; "http" after open
 };
 
 // bench_listener_open listens on `address` ("127.0.0.1" for NULL, any other literal, "unix:/path") without blocking. It

@@ -2,6 +2,8 @@
 // ends or it gets SIGINT or SIGTERM, then prints its counters.
 //
 //     server [--address A] [--port N] [--threads N] [--max-connections N] [--backlog N] [--idle-close-ms N]
+//            [--tls-cert FILE --tls-key FILE [--tls-version 12|13] [--tls-tickets 0]]
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +16,36 @@
 
 #include "bench/server/server.h"
 
+enum { PEM_MAX = 1 << 20 };
+
+// read_pem reads a whole file as a string; NULL with errno.
+static char *read_pem(const char *path) {
+    FILE *file = fopen(path, "re");
+    char *text = file ? malloc(PEM_MAX) : NULL;
+    if (text)
+        text[fread(text, 1, PEM_MAX - 1, file)] = '\0';
+    if (file)
+        fclose(file);
+    return text;
+}
+
+// parse_tls takes the options of TLS; the files are read by main.
+static bool parse_tls(struct bench_server_options *options, const char *name, const char *value) {
+    if (strcmp(name, "--tls-cert") == 0)
+        options->tls_cert = value;
+    else if (strcmp(name, "--tls-key") == 0)
+        options->tls_key = value;
+    else if (strcmp(name, "--tls-version") == 0 && strcmp(value, "12") == 0)
+        options->tls_version = 0x0303;
+    else if (strcmp(name, "--tls-version") == 0 && strcmp(value, "13") == 0)
+        options->tls_version = 0x0304;
+    else if (strcmp(name, "--tls-tickets") == 0)
+        options->tls_no_tickets = strcmp(value, "0") == 0;
+    else
+        return false;
+    return true;
+}
+
 static bool parse_options(struct bench_server_options *options, bool *out_stdin, int argc, char **argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         char *end = NULL;
@@ -21,6 +53,8 @@ static bool parse_options(struct bench_server_options *options, bool *out_stdin,
         bool is_number = end != argv[i + 1] && *end == '\0';
         if (strcmp(argv[i], "--address") == 0)
             options->address = argv[i + 1];
+        else if (parse_tls(options, argv[i], argv[i + 1]))
+            continue;
         else if (!is_number)
             return false;
         else if (strcmp(argv[i], "--port") == 0)
@@ -38,7 +72,7 @@ static bool parse_options(struct bench_server_options *options, bool *out_stdin,
         else
             return false;
     }
-    return argc % 2 == 1;
+    return argc % 2 == 1 && !options->tls_cert == !options->tls_key;
 }
 
 // wait_for_end blocks until a signal, or, if asked to watch it, the end of standard input.
@@ -55,12 +89,31 @@ static void wait_for_end(const sigset_t *signals, bool watch_stdin) {
     close(signal_fd);
 }
 
+// start reads the files that `options` name, and starts the server with what is in them.
+static struct bench_server *start(struct bench_server_options *options) {
+    if (!options->tls_cert)
+        return bench_server_start(options);
+    struct bench_server *server = NULL;
+    char *cert = read_pem(options->tls_cert);
+    char *key = cert ? read_pem(options->tls_key) : NULL;
+    options->tls_cert = cert;
+    options->tls_key = key;
+    if (cert && key)
+        server = bench_server_start(options);
+    int error = errno;
+    free(cert);
+    free(key);
+    errno = error;
+    return server;
+}
+
 int main(int argc, char **argv) {
     struct bench_server_options options = {0};
     bool watch_stdin = false;
     if (!parse_options(&options, &watch_stdin, argc, argv)) {
         fprintf(stderr, "usage: server [--address A] [--port N] [--threads N] [--max-connections N] [--backlog N] "
-                        "[--idle-close-ms N] [--stdin 1: end with standard input]\n");
+                        "[--idle-close-ms N] [--stdin 1: end with standard input]\n"
+                        "              [--tls-cert FILE --tls-key FILE [--tls-version 12|13] [--tls-tickets 0]]\n");
         return 2;
     }
     sigset_t signals;
@@ -68,9 +121,9 @@ int main(int argc, char **argv) {
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    struct bench_server *server = bench_server_start(&options);
+    struct bench_server *server = start(&options);
     if (!server) {
-        perror("server: cannot listen");
+        perror("server: cannot start");
         return 1;
     }
     char url[256];

@@ -339,6 +339,7 @@ static void finish(struct build *b) {
     } else if (p->fin_at != UNSET) {
         r->octets_len = p->fin_at < r->octets_len ? p->fin_at : r->octets_len;
         r->end = BENCH_END_FIN;
+        r->cut = true;
     }
 }
 

@@ -30,6 +30,7 @@ struct bench_response {
     bool cacheable;     // does not depend on anything but method, target, version and keep-alive
     bool needs_body;    // /echo: built for good by bench_response_echo once the body is there
     bool before_body;   // answer without reading the request's body
+    bool cut;           // fin_at: with TLS, no close_notify goes before the FIN
     enum bench_end end; // after `octets_len` octets
     uint64_t octets_len;
     uint64_t delay_ms; // before the first octet

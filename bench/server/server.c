@@ -56,16 +56,20 @@ struct bench_server *bench_server_start(const struct bench_server_options *optio
     server->num_workers = server->options.num_threads;
     server->workers = calloc(server->num_workers, sizeof *server->workers);
     int error = server->workers ? 0 : ENOMEM;
+    if (error == 0 && server->options.tls_cert)
+        server->tls_context = bench_tls_context_new(&server->options, &error);
     if (error == 0)
         error = bench_listener_open(&server->listener, server->options.address, server->options.port,
                                     server->options.backlog);
-    server->options.address = NULL; // borrowed for this call only
+    server->listener.scheme = server->tls_context ? "https" : "http";
+    server->options.address = server->options.tls_cert = server->options.tls_key = NULL; // borrowed for this call only
     if (error == 0) {
         error = start_workers(server);
         if (error == 0)
             return server;
         bench_listener_close(&server->listener);
     }
+    bench_tls_context_free(server->tls_context);
     free(server->workers);
     free(server);
     errno = error;
@@ -133,6 +137,7 @@ void bench_server_stop(struct bench_server *server) {
     for (unsigned i = 0; i < server->num_workers; i++) // worker 0 first: after it nobody hands out connections
         bench_worker_join(&server->workers[i]);
     bench_listener_close(&server->listener);
+    bench_tls_context_free(server->tls_context);
     free(server->workers);
     free(server);
 }

@@ -36,6 +36,10 @@ struct bench_server_options {
     uint64_t idle_close_ms;   // closes a connection that waits that long for a request; 0: never
     uint64_t max_requests;    // closes a connection after so many responses, unannounced; 0: never
     size_t max_body;          // longest request body that /echo keeps; 0: 64 MiB
+    const char *tls_cert;     // PEM in memory, the server's own certificate first: the server speaks TLS. NULL: plain
+    const char *tls_key;      // PEM of its key
+    uint16_t tls_version;     // 0x0303 or 0x0304 alone; 0: both
+    bool tls_no_tickets;      // no session is ever resumed
 };
 
 // struct bench_server_counters is a snapshot; the numbers are each right, but not of one instant. What the server
@@ -54,15 +58,18 @@ struct bench_server_counters {
     uint64_t bytes_out;
 };
 
-// bench_server_start starts a server. On failure it returns NULL, with errno from the call that failed. The options are
-// copied. A unix path that exists already is refused (EADDRINUSE), never removed.
+// The octets that are counted are HTTP's, also where TLS seals them.
+
+// bench_server_start starts a server. EINVAL: its TLS certificate or key is none. On failure it returns NULL, with
+// errno from the call that failed. The options are copied. A unix path that exists already is refused (EADDRINUSE),
+// never removed.
 struct bench_server *bench_server_start(const struct bench_server_options *options);
 
 // bench_server_port returns the port that is listened on, 0 for a unix path.
 uint16_t bench_server_port(const struct bench_server *server);
 
-// bench_server_url writes "http://127.0.0.1:PORT" and `path` (which starts with a slash) into `out`, and returns `out`;
-// for a unix path the authority is "localhost". It aborts when `size` is too small: a test's mistake.
+// bench_server_url writes "http://127.0.0.1:PORT" (or https) and `path` (which starts with a slash) into `out`, and
+// returns `out`; for a unix path the authority is "localhost". It aborts when `size` is too small: a test's mistake.
 char *bench_server_url(const struct bench_server *server, const char *path, char *out, size_t size);
 
 // bench_server_counters fills `out`.

@@ -327,6 +327,7 @@ static void free_parts(struct bench_worker *worker) {
     free(worker->inbox);
     free(worker->timers);
     free(worker->scratch);
+    bench_tls_buffers_deinit(&worker->tls_buffers);
     pthread_cond_destroy(&worker->called);
     pthread_mutex_destroy(&worker->lock);
     pthread_mutex_destroy(&worker->call_lock);
@@ -354,6 +355,7 @@ int bench_worker_start(struct bench_worker *worker) {
     struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = &worker->wake_fd}};
     int error = 0;
     if (worker->epoll_fd < 0 || worker->wake_fd < 0 || !worker->scratch ||
+        (worker->server->tls_context && !bench_tls_buffers_init(&worker->tls_buffers)) ||
         epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &event) != 0 ||
         (worker->accepting && !listen_events(worker, EPOLL_CTL_ADD)))
         error = errno ? errno : ENOMEM;

@@ -17,6 +17,7 @@
 #include "bench/server/request.h"
 #include "bench/server/response.h"
 #include "bench/server/server.h"
+#include "bench/server/tls.h"
 
 struct bench_conn;
 
@@ -62,6 +63,7 @@ struct bench_worker {
     struct bench_conn **timers; // binary heap by deadline
     size_t num_timers, timers_size;
     uint8_t *scratch; // BENCH_SCRATCH_LEN, for whichever connection moves now
+    struct bench_tls_buffers tls_buffers;
     struct bench_cache_slot cache[BENCH_CACHE_SLOTS];
 
     _Atomic uint64_t counters[BENCH_NUM_COUNTERS];
@@ -82,6 +84,7 @@ struct bench_server {
     struct bench_worker *workers;
     unsigned num_workers;
     struct bench_listener listener;
+    struct ssl_ctx_st *tls_context; // NULL: plain
     _Atomic uint64_t num_open;
     _Atomic unsigned next_worker;
 };
