@@ -95,6 +95,7 @@ struct q_conn_owner_events {
 enum q_conn_state { Q_CONN_NEW, Q_CONN_CONNECTING, Q_CONN_IDLE, Q_CONN_BUSY, Q_CONN_CLOSING };
 
 struct q_conn_vtable {
+    bool (*is_fit)(const struct q_conn *conn);
     void (*start)(struct q_conn *conn, struct q_conn_user *user, const struct q_conn_request *request);
     void (*resume)(struct q_conn *conn);
     void (*feed)(struct q_conn *conn, struct q_feed *feed);
@@ -115,6 +116,9 @@ struct q_conn {
     struct q_endpoint remote;         // once connected
     uint8_t state; // enum q_conn_state
 };
+
+// q_conn_is_fit tells whether an idle connection can be lent: nothing has come on it that would be taken for an answer.
+static inline bool q_conn_is_fit(const struct q_conn *conn) { return conn->v->is_fit(conn); }
 
 // q_conn_start sends `request` and reads its response for `user`, on an idle connection. Events follow from the tick.
 static inline void q_conn_start(struct q_conn *conn, struct q_conn_user *user,

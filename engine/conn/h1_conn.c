@@ -182,8 +182,8 @@ static struct q_conn_progress progress_of(const struct q_h1_conn *h1) {
 static void fail(struct q_h1_conn *h1, struct q_error error) {
     struct q_conn_user *user = h1->user;
     struct q_conn_progress progress = progress_of(h1);
-    if (!progress.has_response_begun && q_error_is(h1->send_error)) {
-        error = h1->send_error; // the send knew first
+    if (!progress.has_response_begun && q_error_is(h1->send_error) && error.code != Q_ERR_TLS_ALERT) {
+        error = h1->send_error; // the send knew first, but for what the peer itself has said
     }
     // Sending was refused before the kernel had taken a byte: the peer cannot have seen anything.
     error.retry_safe = progress.bytes_out == 0 && !h1->is_sending && !progress.has_response_begun;
@@ -311,12 +311,13 @@ static event_fn *const k_on_event[] = {
     [Q_H1_NEED_MEMORY] = on_need_memory,
 };
 
-// Between pumps a connection that is not receiving holds what it has, and what the stream has fetched ahead for it.
+// Between pumps a connection that is not receiving holds what it has, and what the stream has fetched ahead for it; and
+// by TLS what is sealed and not sent.
 static void note_hold(struct q_h1_conn *h1) {
     if (h1->conn.state != Q_CONN_BUSY) {
         return; // over
     }
-    if (h1->chunk != NULL || (!h1->is_receiving && q_stream_has_unasked(stream_of(h1)))) {
+    if (h1->chunk != NULL || (h1->tls != NULL && h1->is_sending) || (!h1->is_receiving && q_stream_has_unasked(stream_of(h1)))) {
         q_holders_add(h1->env->holders, &h1->holder);
     } else {
         q_holders_remove(&h1->holder);
@@ -353,7 +354,8 @@ static void on_received(struct q_stream *stream, struct q_chunk *chunk, struct q
         return;
     }
     Q_CHECK(h1->chunk == NULL && h1->refused == Q_H1_NEED_MORE);
-    if (h1->is_tainted || q_io_get_stats(h1->env->loop->io)->turns == h1->since.started_turn) {
+    if (q_io_get_stats(h1->env->loop->io)->turns == h1->since.started_turn ||
+        (h1->tls != NULL && !q_tls_stream_has_sent(&h1->tls->stream))) {
         // These bytes came before the request was handed to the kernel: they answer something else.
         q_chunk_release(chunk);
         fail(h1, q_error_make(Q_ERR_CONNECTION_FAILED, Q_PHASE_SEND));
@@ -429,6 +431,9 @@ static void on_sent(struct q_stream *stream, size_t len, struct q_error error) {
     }
     h1->bytes_out += len;
     h1->send_error = error;
+    if (h1->tls != NULL) {
+        note_hold(h1);
+    }
     if (h1->feeds.is_open && (!q_error_is(error) || error.code == Q_ERR_CONNECTION_RESET)) {
         feeds_sent(h1, q_error_is(error));
         return;
@@ -462,7 +467,6 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     h1->is_reused = conn->uses > 0;
     conn->uses++;
     h1->since.started_turn = q_io_get_stats(h1->env->loop->io)->turns;
-    h1->is_tainted = q_stream_has_unasked(stream_of(h1));
     h1->asks_close = request->asks_close;
     h1->release = request->release;
     h1->release_context = request->release_context;
@@ -480,6 +484,13 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     h1->is_sending = true;
     q_stream_send(stream_of(h1), parts, request->body.len > 0 ? 2 : 1);
     receive(h1, Q_STREAM_RECV_ANY);
+    if (h1->tls != NULL) {
+        note_hold(h1);
+    }
+}
+
+static bool h1_is_fit(const struct q_conn *conn) {
+    return !q_stream_has_unasked(stream_of(q_container_of(conn, struct q_h1_conn, conn)));
 }
 
 static void h1_resume(struct q_conn *conn) {
@@ -542,6 +553,7 @@ static void timer_fired(struct q_timer *timer) {
 }
 
 static const struct q_conn_vtable k_h1_vtable = {
+    .is_fit = h1_is_fit,
     .start = h1_start,
     .resume = h1_resume,
     .feed = h1_feed,

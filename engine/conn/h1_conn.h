@@ -76,7 +76,6 @@ struct q_h1_conn {
     bool asks_close;
     bool is_short_of_memory;
     bool is_redialing; // connecting: the stream closes, to be connected to the next address
-    bool is_tainted;   // busy: bytes lay there before the request was sent
 };
 
 // q_h1_conn_init prepares a connection in place. `env` outlives it.

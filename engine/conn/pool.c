@@ -273,8 +273,9 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
         uint64_t timeout_ns = (lease != NULL ? lease : lease_of(q_list_first(&entry->waiters)))->connect_timeout_ns;
         struct q_error error = open_connection(pool, entry, timeout_ns);
         if (q_error_is(error)) {
-            if (pool->conns.live == 0) {
-                return error;
+            bool is_want_of_room = error.code == Q_ERR_NO_MEMORY || error.code == Q_ERR_FD_LIMIT;
+            if (pool->conns.live == 0 || !is_want_of_room) {
+                return error; // it would be the same again
             }
             be_hungry(pool, entry); // out of slots or memory: whoever closes next makes room
             return Q_OK;
@@ -337,9 +338,19 @@ static enum q_lease_result refuse(struct q_error error, struct q_error *out_erro
     return Q_LEASE_FAILED;
 }
 
+// The latest idle connection on which nothing has come. Others end.
+static struct q_list_node *first_fit(struct q_pool_origin *entry) {
+    struct q_list_node *node;
+    while ((node = q_list_first(&entry->idle)) != NULL &&
+           !q_conn_is_fit(q_container_of(node, struct q_conn, idle_link))) {
+        q_conn_close(q_container_of(node, struct q_conn, idle_link));
+    }
+    return node;
+}
+
 static enum q_lease_result lease_from(struct q_pool *pool, struct q_pool_origin *entry, struct q_lease *lease,
                                       struct q_conn **out_conn, struct q_error *out_error) {
-    struct q_list_node *node = q_list_first(&entry->idle);
+    struct q_list_node *node = first_fit(entry);
     if (node != NULL && lease->wants_fresh) {
         q_conn_close(q_container_of(node, struct q_conn, idle_link)); // its room is for the fresh one
     } else if (node != NULL) {

@@ -113,6 +113,7 @@ void q_tls_client_params(const struct q_tls_client *client, struct q_handle cont
         .context = ready->context,
         .verify_name = policy->verify_name.len > 0 ? policy->verify_name : name,
         .verify = &ready->verify,
+        .handshake_ns = Q_TLS_HANDSHAKE_NS,
     };
     switch ((enum q_tls_sni)policy->sni) {
     case Q_TLS_SNI_HOST: out->server_name = peer->is_address ? (struct q_slice){0} : name; break;

@@ -8,6 +8,9 @@
 #include "engine/tls/contexts.h"
 #include "engine/tls/tls_stream.h"
 
+// Between the TCP connection and the last of our flights. Two round trips to the far side of the world take one second.
+#define Q_TLS_HANDSHAKE_NS (10 * Q_NS_PER_S)
+
 struct q_tls_client {
     struct q_tls_env env;
     struct q_contexts contexts;

@@ -103,8 +103,9 @@ static bool take_chunk(struct q_tls_pipe *pipe) {
     if (pipe->num_out == Q_TLS_PIPE_CHUNKS) {
         return false;
     }
-    // A server that does not read keeps it as long as it likes, as it does half heads.
-    struct q_chunk *chunk = q_chunk_take(pipe->pool, Q_CHUNK_FOR_HEAD);
+    // A server that does not read keeps it as long as it likes. One is enough to go on, as half a head is; more are like
+    // what hosts keep.
+    struct q_chunk *chunk = q_chunk_take(pipe->pool, pipe->num_out == 0 ? Q_CHUNK_FOR_HEAD : Q_CHUNK_FOR_HOST);
     if (chunk == NULL) {
         return false;
     }

@@ -441,7 +441,8 @@ static bool tls_has_unasked(const struct q_stream *stream) {
             return true;
         }
     }
-    return q_stream_has_unasked(tls->below);
+    // The beginning of a record lies with the library. What it is going to be nobody knows before the rest of it is there.
+    return tls->pipe.header_len > 0 || q_stream_has_unasked(tls->below);
 }
 
 static void tls_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {

@@ -190,6 +190,12 @@ bool q_tls_stream_peer_certificate(const struct q_tls_stream *tls, size_t index,
 // q_tls_stream_staple gives the server's OCSP response, unread and unjudged, or an empty slice. Likewise until close.
 struct q_slice q_tls_stream_staple(const struct q_tls_stream *tls);
 
+// q_tls_stream_has_sent tells whether something of the send that is under way, if one is, has been sealed: before that
+// nothing that comes can be an answer to it.
+static inline bool q_tls_stream_has_sent(const struct q_tls_stream *tls) {
+    return !tls->is_sending || tls->sent_len + tls->flying_len > 0;
+}
+
 // q_tls_stream_verdict gives what was found of the server's certificates in a handshake that has failed or is asking, NULL
 // when they were not looked at. Until close.
 const struct q_verify_verdict *q_tls_stream_verdict(const struct q_tls_stream *tls);

@@ -97,6 +97,34 @@ static void tickets_behind_an_answer_are_not_unasked(void **state) {
     end(rig);
 }
 
+// What a record that has begun is going to be nobody knows: were it thought a ticket, the rest of it could become the answer
+// to a request that was sent meanwhile.
+static void a_record_that_has_begun_is_unasked(void **state) {
+    static const int k_versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    enum { RECORD_LEN_MIN = 5 + 1 + 1 + 16 }; // header, type, octet, tag; more in TLS 1.2
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_versions); i++) {
+        for (size_t cut = 1; cut < RECORD_LEN_MIN; cut++) {
+            struct tls_rig *rig = open_rig(k_versions[i]);
+            tls_rig_say(rig, "abc", 3, 0);
+            tls_rig_recv(rig, 3);
+            tls_rig_run(rig);
+            assert_false(q_stream_has_unasked(&rig->tls.stream));
+            tls_rig_recv(rig, Q_STREAM_RECV_ANY); // as an idle connection does
+            rig->wire.limit = rig->wire.delivered + cut;
+            tls_rig_say(rig, "x", 1, 0);
+            tls_rig_run(rig);
+            assert_int_equal(rig->received_len, 3);
+            assert_true(q_stream_has_unasked(&rig->tls.stream));
+            rig->wire.limit = TLS_RIG_ALL;
+            tls_rig_run(rig);
+            assert_int_equal(rig->received_len, 4);
+            assert_false(q_stream_has_unasked(&rig->tls.stream));
+            end(rig);
+        }
+    }
+}
+
 static void a_session_is_resumed(void **state) {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -286,6 +314,7 @@ static void many_small_records_are_opened_in_passes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sessions_come_while_idle_and_are_no_bytes),
+        cmocka_unit_test(a_record_that_has_begun_is_unasked),
         cmocka_unit_test(tickets_behind_an_answer_are_not_unasked),
         cmocka_unit_test(a_session_is_resumed),
         cmocka_unit_test(key_updates_are_followed_and_answered),

@@ -173,7 +173,7 @@ static void a_part_of_a_record_does_not_hold_the_buffer(void **state) {
     tls_rig_run(rig);
     assert_int_equal(rig->received_len, 16384);
     assert_int_equal(rig->wire_pool.num_out, 0);
-    assert_false(q_stream_has_unasked(&rig->tls.stream));
+    assert_true(q_stream_has_unasked(&rig->tls.stream));
     end(rig);
 }
 
