@@ -100,7 +100,6 @@ static void tickets_behind_an_answer_are_not_unasked(void **state) {
 // What a record that has begun is going to be nobody knows: were it thought a ticket, the rest of it could become the answer
 // to a request that was sent meanwhile.
 static void a_record_that_has_begun_is_unasked(void **state) {
-    static const int k_versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     enum { RECORD_LEN_MIN = 5 + 1 + 1 + 16 }; // header, type, octet, tag; more in TLS 1.2
     (void)state;
     for (size_t i = 0; i < Q_COUNT_OF(k_versions); i++) {
