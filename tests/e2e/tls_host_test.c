@@ -161,6 +161,30 @@ static void a_name_must_be_the_certificates(void **state) {
     host_stop(&host);
 }
 
+// What cannot be told to a server is wrong with the request, and nothing to wait for, whoever else is connected.
+static void a_name_that_tls_cannot_tell_fails_beside_others(void **state) {
+    enum { LABELS = 5, LABEL_LEN = 60 };
+    char url[16 + LABELS * (LABEL_LEN + 1)] = "https://";
+    char slow[HOST_URL_MAX];
+    (void)state;
+    for (int i = 0; i < LABELS; i++) {
+        size_t len = strlen(url);
+        memset(url + len, 'a', LABEL_LEN);
+        url[len + LABEL_LEN] = i + 1 < LABELS ? '.' : '/';
+    }
+    start(QUOIT_ENGINE_THREAD, QUOIT_PORT_EVENTFD);
+    host_get(&host, 0, url_of("/slow/1000000.bin", slow));
+    host_wait_body(&host, 0, 1);
+    struct quoit_request *request = host_request("GET", url);
+    assert_int_equal(quoit_request_connect_to(request, NULL, 0, "127.0.0.1", nginx.nginx.port), QUOIT_OK);
+    host_submit(&host, 1, request);
+    const struct host_record *record = host_wait(&host, 1);
+    assert_int_equal(record->end_type, QUOIT_EVENT_FAILED);
+    assert_int_equal(record->summary.failure.code, QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(host.records[0].num_ends, 0);
+    host_stop(&host);
+}
+
 static void versions_are_the_hosts(void **state) {
     (void)state;
     start(QUOIT_ENGINE_THREAD, QUOIT_PORT_EVENTFD);
@@ -258,6 +282,7 @@ int main(void) {
         cmocka_unit_test(equal_configurations_share_their_connections),
         cmocka_unit_test(without_a_configuration_the_engine_trusts_what_its_environment_says),
         cmocka_unit_test(a_name_must_be_the_certificates),
+        cmocka_unit_test(a_name_that_tls_cannot_tell_fails_beside_others),
         cmocka_unit_test(versions_are_the_hosts),
         cmocka_unit_test(requests_outlive_the_hosts_hold_on_their_configuration),
         cmocka_unit_test(an_engine_ends_with_handshakes_under_way),

@@ -226,10 +226,31 @@ static void behind_a_failed_send_it_swallows_everything(void **state) {
     assert_false(q_tls_pipe_has_out(&rig->pipe));
 }
 
+// Who sends to a server that does not read keeps what hosts may keep, and of the rest one chunk: others can go on.
+static void where_hosts_memory_is_used_up_one_chunk_is_gathered(void **state) {
+    enum { COMMON = 12, RESERVE = 4, HOSTS = COMMON / 4 * 3 };
+    struct rig *rig = *state;
+    struct q_chunk *held[HOSTS];
+    rig->budget.limit = (COMMON + RESERVE) * q_chunk_pool_size(&rig->pool);
+    rig->budget.reserve = RESERVE * q_chunk_pool_size(&rig->pool);
+    for (int i = 0; i < HOSTS; i++) {
+        held[i] = q_chunk_take(&rig->pool, Q_CHUNK_FOR_HOST);
+        assert_non_null(held[i]);
+    }
+    assert_int_equal(q_tls_pipe_make_room(&rig->pipe, 3 * CHUNK), CHUNK);
+    q_chunk_release(held[0]);
+    q_chunk_release(held[1]);
+    assert_int_equal(q_tls_pipe_make_room(&rig->pipe, 3 * CHUNK), 2 * CHUNK); // as far as hosts may
+    for (int i = 2; i < HOSTS; i++) {
+        q_chunk_release(held[i]);
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        CASE(where_hosts_memory_is_used_up_one_chunk_is_gathered),
         CASE(what_is_fed_is_read_and_its_chunk_goes_home),
         CASE(a_pass_is_a_number_of_records),
         CASE(a_flood_without_data_ends),
