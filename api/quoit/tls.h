@@ -18,6 +18,21 @@ extern "C" {
 // quoit_tls is a TLS configuration: a counted pointer.
 struct quoit_tls;
 
+// quoit_der is a piece of DER, as it was on the wire: not checked by anybody, unless what it came with says so. It is
+// valid as long as that.
+struct quoit_der {
+    const void *data;
+    size_t len;
+};
+
+// quoit_certificates is a chain of certificates (X.509, RFC 5280), as the server sent it, its own first. Those behind it
+// may be out of order, superfluous or foreign: what was trusted of them is not told by this. `list` and what it points at
+// are valid as long as what they came with. NULL and 0: none.
+struct quoit_certificates {
+    const struct quoit_der *list;
+    size_t count;
+};
+
 // Where certificates, keys and lists come from. Paths and bytes are given with their length, and copied.
 enum quoit_tls_source {
     QUOIT_TLS_SYSTEM = 0, // trusted certificates alone: SSL_CERT_FILE and SSL_CERT_DIR of an environment that was given,
