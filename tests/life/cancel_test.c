@@ -3,6 +3,7 @@
 #include "tests/life/life.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,6 +27,7 @@ enum state {
     NEW,        // the loop has not seen it
     QUEUED,     // leasing: limits
     CONNECTING, // leasing: a connection is being made
+    SHAKING,    // leasing: it is made, and its peer says nothing in TLS's handshake (by plain HTTP: AWAITING once more)
     SENDING,    // awaiting: the request is not out yet
     AWAITING,
     RECEIVING,
@@ -57,6 +59,7 @@ static struct {
     struct bench_gate never;
     struct bench_gate fed;
     struct bench_scripted *full;
+    struct bench_scripted *mute;
     struct bench_scripted *redirecting;
     struct bench_scripted *switching;
     struct bench_scripted *ending;
@@ -93,6 +96,10 @@ static int set_up(void **state) {
     assert_true(scene.server != NULL && scene.other != NULL && scene.deaf != NULL);
     assert_true(scene.full != NULL && scene.redirecting != NULL && scene.switching != NULL && scene.ending != NULL);
     bench_server_set_accepting(scene.deaf, false);
+    host_route.bare_ports[0] = bench_server_port(scene.deaf);
+    scene.mute = bench_scripted_start_one(k_reads_nothing);
+    assert_non_null(scene.mute);
+    host_route.bare_ports[1] = bench_scripted_port(scene.mute);
     for (int i = 0; i < LIFE_KNOCKS; i++) {
         scene.fillers[i] = life_knock(bench_server_port(scene.deaf));
     }
@@ -104,12 +111,13 @@ static int tear_down(void **state) {
     for (int i = 0; i < LIFE_KNOCKS; i++) {
         close(scene.fillers[i]);
     }
-    for (int i = 0; i < BENCH_SCRIPTED_CONNECTIONS_MAX; i++) {
+    for (int i = 0; i < 2 * BENCH_SCRIPTED_CONNECTIONS_MAX; i++) {
         bench_gate_open(&scene.never); // a pass for each connection
     }
     bench_scripted_stop(scene.ending);
     bench_scripted_stop(scene.switching);
     bench_scripted_stop(scene.redirecting);
+    bench_scripted_stop(scene.mute);
     bench_scripted_stop(scene.full);
     bench_server_stop(scene.deaf);
     bench_server_stop(scene.other);
@@ -147,6 +155,7 @@ static struct quoit_request *request_for(enum state state) {
     char url[HOST_URL_MAX];
     switch (state) {
     case CONNECTING: return host_request("GET", bench_server_url(scene.deaf, "/size/1", url, sizeof url));
+    case SHAKING: return host_request("GET", bench_scripted_url(scene.mute, "/", url, sizeof url));
     case SENDING: {
         struct quoit_request *request = host_request("POST", bench_scripted_url(scene.full, "/", url, sizeof url));
         assert_int_equal(quoit_request_set_body(request, large, sizeof large, note_return, NULL), QUOIT_OK);
@@ -177,13 +186,24 @@ static struct quoit_request *request_for(enum state state) {
     }
 }
 
+// The peer has the connection, so the handshake has begun.
+static void until_taken(unsigned num_before) {
+    for (int left_ms = HOST_WAIT_MS; bench_scripted_accepted(scene.mute) == num_before; left_ms--) {
+        assert_true(left_ms > 0);
+        if (host.engine_mode == QUOIT_ENGINE_HOST_DRIVEN) {
+            assert_true(quoit_engine_tick(host.engine) >= 0);
+        }
+        poll(NULL, 0, 1);
+    }
+}
+
 static void reach(enum state state) {
     static const uint32_t k_stages[STATES] = {
         [QUEUED] = QUOIT_STAGE_QUEUED,       [CONNECTING] = QUOIT_STAGE_CONNECTING,
         [SENDING] = QUOIT_STAGE_SENDING,     [AWAITING] = QUOIT_STAGE_AWAITING,
         [RECEIVING] = QUOIT_STAGE_RECEIVING, [PAUSED] = QUOIT_STAGE_PAUSED,
         [DISCARDING] = QUOIT_STAGE_RECEIVING, [ASKING] = QUOIT_STAGE_ASKING,
-        [UPGRADED] = QUOIT_STAGE_RECEIVING,
+        [UPGRADED] = QUOIT_STAGE_RECEIVING,  [SHAKING] = QUOIT_STAGE_AWAITING,
     };
     if (state == QUEUED) {
         host_submit(&host, BLOCKER, request_for(AWAITING));
@@ -192,13 +212,18 @@ static void reach(enum state state) {
     if (state == NEW) {
         return; // submitted by who cancels it, unless that is a signal handler
     }
+    unsigned num_taken = bench_scripted_accepted(scene.mute);
     host_submit(&host, VICTIM, request_for(state));
+    if (state == SHAKING) {
+        until_taken(num_taken);
+    }
     if (state == ENDED) {
         host_until(&host, host_is_pending, 0);
     } else if (state == FLUSHING) {
         let_it_flush();
     } else {
-        host_until_stage(&host, VICTIM, k_stages[state]);
+        host_until_stage(&host, VICTIM,
+                         state == SHAKING && host_route.tls != NULL ? QUOIT_STAGE_CONNECTING : k_stages[state]);
     }
 }
 
@@ -283,7 +308,8 @@ static void cancel_in(enum state state, enum actor actor) {
         bool has_head = state == RECEIVING || state == PAUSED || state == UPGRADED || state == FLUSHING;
         assert_int_equal(victim->num_heads, has_head);
         if (state != NEW) { // which the loop may have seen meanwhile
-            assert_int_equal(victim->summary.failure.retry_safe, state == QUEUED || state == CONNECTING);
+            bool is_safe = state == QUEUED || state == CONNECTING || (state == SHAKING && host_route.tls != NULL);
+            assert_int_equal(victim->summary.failure.retry_safe, is_safe);
         }
     }
     int32_t again = quoit_cancel(host.engine, victim->handle); // too late, or in the moment before the slot is free
@@ -515,7 +541,8 @@ static void signals_at_any_moment_cancel_and_nothing_is_lost(void **state) {
     (void)state;
     memset(&rain, 0, sizeof rain);
     assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
-    assert_int_equal(life_open(NULL, &rain.engine, &port), 0);
+    struct quoit_engine_options options = {.struct_size = sizeof options, .tls = host_route.tls};
+    assert_int_equal(life_open(&options, &rain.engine, &port), 0);
     struct quoit_request *request =
         host_request("GET", bench_server_url(scene.server, "/size/300", url, sizeof url));
     assert_int_equal(quoit_request_freeze(request), QUOIT_OK);

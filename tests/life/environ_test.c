@@ -147,6 +147,21 @@ static void all_that_is_refused(void) {
     }
 }
 
+// Roots that the host names, and the system's: looked for where the host says, and nowhere else.
+static void configurations_are_made(void) {
+    static const char *const k_named[] = {"SSL_CERT_FILE=/no/such/file", "SSL_CERT_DIR=/no/such/folder", NULL};
+    const char *const *const environments[] = {NULL, k_named};
+    for (size_t i = 0; i < sizeof environments / sizeof environments[0]; i++) {
+        struct quoit_tls *tls = NULL;
+        assert_int_equal(quoit_tls_new(&tls), QUOIT_OK);
+        assert_int_equal(quoit_tls_set_environment(tls, environments[i]), QUOIT_OK);
+        int32_t code = quoit_tls_freeze(tls, NULL);
+        assert_true(i == 0 ? code == QUOIT_OK || code == QUOIT_ERR_TLS_NO_TRUST_STORE : code != QUOIT_OK);
+        assert_true(code == QUOIT_OK || strlen(quoit_tls_detail(tls)) > 0);
+        quoit_tls_release(tls);
+    }
+}
+
 // A create that fails in the kernel looks for the cause.
 static void a_create_that_fails(void) {
     struct rlimit before;
@@ -197,7 +212,7 @@ static void nothing_reads_the_environment_after_the_first_create(void **state) {
     assert_non_null(peers.server);
     struct bench_server *gone = bench_server_start(NULL);
     assert_non_null(gone);
-    peers.closed_port = bench_server_port(gone);
+    peers.closed_port = host_route.bare_ports[0] = bench_server_port(gone);
     bench_server_stop(gone);
     for (size_t i = 0; i < NUM_NONSENSE; i++) {
         scripts[i][0] = (struct bench_step){.kind = BENCH_EXPECT_REQUEST};
@@ -225,6 +240,7 @@ static void nothing_reads_the_environment_after_the_first_create(void **state) {
                    0);
         bench_scripted_stop(peers.scripted);
     }
+    configurations_are_made();
     a_create_that_fails();
     int line = life_shut(first, first_port);
     int num_reads = poison_end();

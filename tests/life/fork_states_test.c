@@ -332,6 +332,7 @@ static void peers_start(const struct bench_step *script) {
     peers.deaf = bench_server_start(&(struct bench_server_options){.backlog = 1});
     assert_true(peers.scripted != NULL && peers.server != NULL && peers.deaf != NULL);
     bench_server_set_accepting(peers.deaf, false);
+    host_route.bare_ports[0] = bench_server_port(peers.deaf);
     for (int i = 0; i < LIFE_KNOCKS; i++) {
         peers.fillers[i] = life_knock(bench_server_port(peers.deaf));
     }

@@ -55,8 +55,11 @@ static void open_engine(enum neglect neglect, uint32_t mode) {
     const struct q_alloc *alloc = q_failalloc_alloc(scene.failalloc);
     scene.allocator =
         (struct quoit_allocator){.allocate = alloc->allocate, .release = alloc->release, .context = alloc->context};
-    struct quoit_engine_options options = {
-        .struct_size = sizeof options, .mode = mode, .memory_max = MEMORY_MAX, .allocator = &scene.allocator};
+    struct quoit_engine_options options = {.struct_size = sizeof options,
+                                           .mode = mode,
+                                           .memory_max = MEMORY_MAX,
+                                           .allocator = &scene.allocator,
+                                           .tls = host_route.tls};
     scene.is_driven = mode == QUOIT_ENGINE_HOST_DRIVEN;
     scene.num_kept = 0;
     scene.num_ends = 0;
@@ -190,6 +193,7 @@ static void neglect_and_end(enum neglect neglect, uint32_t mode, uint64_t drain_
     }
     close_engine(drain_ms);
     bench_server_stop(scene.server);
+    host_route_end();
     assert_int_equal(life_num_fds(), num_fds);
 }
 

@@ -45,7 +45,7 @@ static struct stage {
 #define HOLDS(is) ((is) ? true : (fprintf(stderr, "%d: %s does not hold\n", __LINE__, #is), stage.line = __LINE__, false))
 
 static void stage_begin(uint32_t engine_mode, uint32_t port_mode, quoit_event_fn on_event) {
-    struct quoit_engine_options engine = {.struct_size = sizeof engine, .mode = engine_mode};
+    struct quoit_engine_options engine = {.struct_size = sizeof engine, .mode = engine_mode, .tls = host_route.tls};
     struct quoit_port_options port = {
         .struct_size = sizeof port, .mode = port_mode, .capacity = SMALL_PORT, .on_event = on_event};
     char url[HOST_URL_MAX];

@@ -35,6 +35,7 @@ static int peers_start(void **state) {
     struct bench_server *gone = bench_server_start(NULL);
     peers.server = bench_server_start(NULL);
     assert_true(gone != NULL && peers.server != NULL);
+    host_route.bare_ports[0] = bench_server_port(gone);
     bench_server_url(gone, "/", peers.refused_url, sizeof peers.refused_url);
     bench_server_stop(gone);
     return 0;

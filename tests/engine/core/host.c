@@ -7,6 +7,18 @@
 
 enum { DRAIN_MAX = 64 };
 
+struct host_route host_route;
+
+const char *host_led(const char *url, char out[HOST_URL_MAX]) {
+    return host_route.url != NULL ? host_route.url(url, out) : url;
+}
+
+void host_route_end(void) {
+    if (host_route.end != NULL) {
+        host_route.end();
+    }
+}
+
 static void note_body(struct host *host, struct host_record *record, const struct quoit_data *data) {
     if (data->offset != record->body_len) {
         host->broken = "a piece of the body is not where the last one ended";
@@ -100,6 +112,7 @@ void host_start(struct host *host, const struct quoit_engine_options *engine_opt
     pthread_mutex_init(&host->lock, NULL);
     pthread_cond_init(&host->noted, NULL);
     engine.struct_size = sizeof engine;
+    engine.tls = engine.tls != NULL ? engine.tls : host_route.tls;
     port.struct_size = sizeof port;
     if (port.mode == QUOIT_PORT_INLINE) {
         port.on_event = on_inline_event;
@@ -292,7 +305,8 @@ void host_stop(struct host *host) {
 
 struct quoit_request *host_request(const char *method, const char *url) {
     struct quoit_request *request = NULL;
-    int32_t code = quoit_request_new(method, url, &request);
+    char elsewhere[HOST_URL_MAX];
+    int32_t code = quoit_request_new(method, host_led(url, elsewhere), &request);
     if (code != QUOIT_OK) {
         fail_msg("%s %s: %s", method, url, quoit_error_name(code));
     }

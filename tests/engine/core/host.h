@@ -66,6 +66,23 @@ struct host {
     struct host_record records[HOST_RECORDS_MAX];
 };
 
+// struct host_route is how a whole test is led elsewhere: to https, by whoever links tests/life:led_to_tls. `url` gives the
+// URL to go to in place of one that the test names, `tls` is what engines get that were given none; so a test knows by it
+// that it is led. A test may list ports of servers that must be met as they are. `end` closes what stands before the
+// servers, for a test that counts descriptors. All zero: nothing is changed.
+struct host_route {
+    const char *(*url)(const char *url, char out[HOST_URL_MAX]);
+    const struct quoit_tls *tls;
+    void (*end)(void);
+    uint16_t bare_ports[4];
+};
+
+extern struct host_route host_route;
+
+// host_led gives `url` as host_request would ask for it, in `out` if it differs. host_route_end calls host_route.end.
+const char *host_led(const char *url, char out[HOST_URL_MAX]);
+void host_route_end(void);
+
 // host_start makes the engine and its port; both options may be NULL, and their struct_size is filled in. An inline
 // port's callback is the host's own.
 void host_start(struct host *host, const struct quoit_engine_options *engine_options,

@@ -196,6 +196,7 @@ static void cut_at_every_octet(const char *response, enum bench_step_kind end) {
     size_t len = strlen(response);
     struct quoit_engine_options options = options_with_allocator();
     host_start(&host, &options, NULL);
+    host_route_end();
     // What one connection and its server have of descriptors, once the engine is warm.
     unsigned fds_before = raw_num_fds();
     for (uint32_t cut = 0; cut <= len; cut++) {
@@ -216,6 +217,7 @@ static void cut_at_every_octet(const char *response, enum bench_step_kind end) {
         }
         bench_scripted_stop(server);
         host_until(&host, host_is_open, 0);
+        host_route_end();
         assert_int_equal(raw_num_fds(), fds_before);
     }
     host_stop(&host);
@@ -239,11 +241,15 @@ static void refused_and_killed_servers_leave_nothing_behind(void **state) {
     unsigned fds_engine = raw_num_fds();
     for (uint32_t round = 0; round < 5; round++) {
         struct bench_server *server = server_start("/size/1?silent=1");
+        uint16_t port = bench_server_port(server);
+        host_route.bare_ports[0] = 0;
         for (uint32_t i = 0; i < NUM; i++) {
             host_get(&host, round * 2 * NUM + i, the_url);
         }
         host_until(&host, host_is_open, NUM);
         bench_server_stop(server); // kills what it holds, in whatever state it was
+        host_route_end();
+        host_route.bare_ports[0] = port; // nobody is there, in front or behind
         for (uint32_t i = NUM; i < 2 * NUM; i++) {
             host_get(&host, round * 2 * NUM + i, the_url);
         }
