@@ -1,5 +1,6 @@
 #include "engine/tls/client.h"
 
+#include "engine/tls/calendar.h"
 #include "engine/tls/config.h"
 #include "engine/tls/interned.h"
 #include "engine/tls/tls_internal.h"
@@ -45,6 +46,7 @@ static enum q_build_result build(void *owner, struct q_handle context, const uin
         return Q_BUILD_FAILED;
     }
     q_tls_stream_prepare(made);
+    q_calendar_set(made, client->env.loop->clock);
     ready->context = made;
     set_verify(&ready->verify, config);
     ready->tls = *tls;

@@ -79,7 +79,9 @@ static bool must_ask(const struct q_tls_stream *tls) {
 static void judge(struct q_tls_stream *tls, const SSL *ssl) {
     struct q_tls_shake *shake = tls->shake;
     shake->has_verdict = true;
-    q_verify(tls->params->verify, SSL_get0_peer_certificates(ssl), tls->params->verify_name, &shake->verdict);
+    struct q_verify_policy policy = *tls->params->verify;
+    policy.now_s = policy.now_s != 0 ? policy.now_s : q_clock_calendar(tls->env->loop->clock);
+    q_verify(&policy, SSL_get0_peer_certificates(ssl), tls->params->verify_name, &shake->verdict);
     shake->verify_answer = must_ask(tls) ? Q_TLS_ANSWER_AWAITED : Q_TLS_ANSWER_NONE;
 }
 

@@ -498,6 +498,8 @@ struct q_simhttp *q_simhttp_new(struct q_sim *sim, const char *address, uint16_t
                  &(struct q_sim_listener){.delay_ns = options->accept_delay_ns,
                                           .peer = &k_http_peer,
                                           .context = server,
+                                          .filter = options->filter,
+                                          .filter_context = options->filter_context,
                                           .send_buffer = options->send_buffer,
                                           .receive_buffer = options->receive_buffer});
     return server;

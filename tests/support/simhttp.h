@@ -40,6 +40,8 @@ struct q_simhttp_options {
     unsigned idle_close_percent; // after so many of the responses, the server closes at a random moment soon after
     uint64_t accept_delay_ns;
     size_t send_buffer, receive_buffer; // as in struct q_sim_listener
+    const struct q_sim_filter *filter; // as in struct q_sim_listener
+    void *filter_context;
     const struct q_simhttp_raw *raws;   // what /raw/N sends; stays the caller's
     size_t num_raws;
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "tests/support/simkernel_internal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -187,6 +188,12 @@ static uint64_t sim_clock_now(const struct q_clock *clock) {
     const struct q_sim *sim = q_container_of(clock, const struct q_sim, clock);
     return sim->is_clock_held ? sim->held_ns : sim->now_ns;
 }
+
+static int64_t calendar_at(uint64_t now_ns) { return INT64_C(1735689600) + (int64_t)(now_ns / Q_NS_PER_S); }
+
+static int64_t sim_clock_calendar(const struct q_clock *clock) { return calendar_at(sim_clock_now(clock)); }
+
+int64_t q_sim_calendar(const struct q_sim *sim) { return calendar_at(sim->now_ns); }
 
 void q_sim_jump(struct q_sim *sim, uint64_t by_ns) { sim->now_ns += by_ns; }
 
@@ -453,6 +460,37 @@ static void sys_unmap(struct q_sys_uring *sys, void *ptr, size_t size) {
     sim_violation(sim, "unmap of %zu bytes that were not mapped so", size);
 }
 
+// Addresses.
+
+void sim_address_make(struct sockaddr_storage *out, const char *text, uint16_t port) {
+    memset(out, 0, sizeof *out);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        return;
+    }
+    int parsed = inet_pton(AF_INET6, text, &v6->sin6_addr);
+    Q_CHECK(parsed == 1);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+}
+
+bool sim_address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b) {
+    if (a->ss_family != b->ss_family) {
+        return false;
+    }
+    if (a->ss_family == AF_INET) {
+        const struct sockaddr_in *x = (const struct sockaddr_in *)a;
+        const struct sockaddr_in *y = (const struct sockaddr_in *)b;
+        return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+    }
+    const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)a;
+    const struct sockaddr_in6 *y = (const struct sockaddr_in6 *)b;
+    return x->sin6_port == y->sin6_port && memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
+}
+
 // Life.
 
 struct q_sim *q_sim_new(const struct q_sim_options *options) {
@@ -460,7 +498,7 @@ struct q_sim *q_sim_new(const struct q_sim_options *options) {
     sim->options = *options;
     sim->now_ns = options->start_ns != 0 ? options->start_ns : UINT64_C(3600) * Q_NS_PER_S;
     sim->owner = pthread_self();
-    sim->clock.now_ns = sim_clock_now;
+    sim->clock = (struct q_clock){.now_ns = sim_clock_now, .calendar_s = sim_clock_calendar};
     q_random_seed(&sim->random, options->seed);
     q_list_init(&sim->rings);
     q_list_init(&sim->futex_waiting);

@@ -102,6 +102,9 @@ void q_sim_free(struct q_sim *sim);
 struct q_sys_uring *q_sim_sys(struct q_sim *sim);
 const struct q_clock *q_sim_clock(struct q_sim *sim);
 
+// q_sim_calendar gives the clock's seconds since 1970: 2025-01-01 at time 0, and on from there.
+int64_t q_sim_calendar(const struct q_sim *sim);
+
 uint64_t q_sim_now(const struct q_sim *sim);
 uint64_t q_sim_seed(const struct q_sim *sim);
 bool q_sim_is_plain(const struct q_sim *sim);

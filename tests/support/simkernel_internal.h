@@ -200,6 +200,8 @@ struct q_sim {
     size_t num_mappings, mappings_capacity;
     struct q_list futex_waiting;
 
+    void (*tap)(void *context, const struct q_sim_conn *conn, bool is_to_client, const char *data, size_t len);
+    void *tap_context;
     struct sim_endpoint *endpoints;
     size_t num_endpoints;
     struct q_sim_conn **conns;
@@ -225,6 +227,8 @@ struct sim_file *sim_number_get(struct q_sim *sim, int fd);
 struct sim_file *sim_file_new(struct q_sim *sim, enum sim_file_kind kind);           // one reference
 void sim_file_drop(struct q_sim *sim, struct sim_file *file);
 void sim_file_wake(struct sim_file *file, uint32_t events);
+void sim_address_make(struct sockaddr_storage *out, const char *text, uint16_t port);
+bool sim_address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 bool sim_owner_is_caller(const struct q_sim *sim);
 
 // simkernel_ring.c

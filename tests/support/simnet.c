@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "tests/support/simkernel_internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -30,6 +29,7 @@ struct q_sim_conn {
     struct sim_sock *sock; // NULL once the client's last reference is gone
     struct sim_sock *maker; // the same, kept for its options
     void *user;
+    void *own;   // the filter's
     bool closed; // on_closed was called
 
     // Client to peer.
@@ -47,6 +47,9 @@ struct q_sim_conn {
     bool out_scheduled;
     bool ended;         // the peer queued FIN or RST: nothing may follow
     bool deaf;          // the peer closed: bytes for it are answered with RST
+    uint64_t queued;    // bytes in all
+    uint64_t mark;      // of them, up to the last of the peer's own
+    uint64_t taken;     // of them, received by the client
     struct sim_bytes down; // the client's receive buffer
     size_t down_capacity;
     bool down_fin;      // the client has the peer's FIN
@@ -61,38 +64,9 @@ static uint64_t latency(struct q_sim *sim) { return q_sim_between(sim, 0, 200 * 
 
 // Listeners.
 
-static void make_address(struct sockaddr_storage *out, const char *text, uint16_t port) {
-    memset(out, 0, sizeof *out);
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        return;
-    }
-    int parsed = inet_pton(AF_INET6, text, &v6->sin6_addr);
-    Q_CHECK(parsed == 1);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-}
-
-static bool same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b) {
-    if (a->ss_family != b->ss_family) {
-        return false;
-    }
-    if (a->ss_family == AF_INET) {
-        const struct sockaddr_in *x = (const struct sockaddr_in *)a;
-        const struct sockaddr_in *y = (const struct sockaddr_in *)b;
-        return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
-    }
-    const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)a;
-    const struct sockaddr_in6 *y = (const struct sockaddr_in6 *)b;
-    return x->sin6_port == y->sin6_port && memcmp(&x->sin6_addr, &y->sin6_addr, sizeof x->sin6_addr) == 0;
-}
-
 static struct sim_endpoint *find_endpoint(struct q_sim *sim, const struct sockaddr_storage *address) {
     for (size_t i = 0; i < sim->num_endpoints; i++) {
-        if (same_address(&sim->endpoints[i].address, address)) {
+        if (sim_address_equal(&sim->endpoints[i].address, address)) {
             return &sim->endpoints[i];
         }
     }
@@ -101,7 +75,7 @@ static struct sim_endpoint *find_endpoint(struct q_sim *sim, const struct sockad
 
 void q_sim_listen(struct q_sim *sim, const char *address, uint16_t port, const struct q_sim_listener *options) {
     struct sockaddr_storage wanted;
-    make_address(&wanted, address, port);
+    sim_address_make(&wanted, address, port);
     struct sim_endpoint *endpoint = find_endpoint(sim, &wanted);
     if (endpoint == NULL) {
         sim->endpoints = realloc(sim->endpoints, (sim->num_endpoints + 1) * sizeof *sim->endpoints);
@@ -151,6 +125,9 @@ static void close_if_over(struct q_sim_conn *conn) {
     conn->closed = true;
     if (conn->listener.peer != NULL && conn->listener.peer->on_closed != NULL) {
         conn->listener.peer->on_closed(conn->listener.context, conn);
+    }
+    if (conn->listener.filter != NULL) {
+        conn->listener.filter->closed(conn->own);
     }
     drop_out(conn);
     sim_bytes_free(&conn->up);
@@ -205,6 +182,26 @@ static void peer_resets(struct q_sim_conn *conn) {
     close_if_over(conn);
 }
 
+// Taps and filters.
+
+void q_sim_tap(struct q_sim *sim, void (*tap)(void *context, const struct q_sim_conn *conn, bool is_to_client,
+                                              const char *data, size_t len), void *context) {
+    sim->tap = tap;
+    sim->tap_context = context;
+}
+
+static void tell_tap(const struct q_sim_conn *conn, bool is_to_client, const char *data, size_t len) {
+    if (conn->sim->tap != NULL) {
+        conn->sim->tap(conn->sim->tap_context, conn, is_to_client, data, len);
+    }
+}
+
+void q_sim_conn_pass(struct q_sim_conn *conn, const void *data, size_t len) {
+    if (peer_of(conn)->on_bytes != NULL) {
+        peer_of(conn)->on_bytes(conn->listener.context, conn, data, len);
+    }
+}
+
 // Client to peer.
 
 static void deliver_up(void *context, uint64_t arg) {
@@ -226,8 +223,11 @@ static void deliver_up(void *context, uint64_t arg) {
         if (conn->up.len <= conn->up_capacity * 2 / 3) { // Linux reports room when a third is free
             wake_client(conn, EPOLLOUT);
         }
-        if (peer_of(conn)->on_bytes != NULL) {
-            peer_of(conn)->on_bytes(conn->listener.context, conn, segment, len);
+        tell_tap(conn, false, segment, len);
+        if (conn->listener.filter != NULL) {
+            conn->listener.filter->from_wire(conn->own, segment, len);
+        } else {
+            q_sim_conn_pass(conn, segment, len);
         }
         free(segment);
     }
@@ -235,6 +235,9 @@ static void deliver_up(void *context, uint64_t arg) {
         schedule_up(conn);
     } else if (conn->fin_wanted && !conn->fin_told && !conn->dead) {
         conn->fin_told = true;
+        if (conn->listener.filter != NULL) {
+            conn->listener.filter->fin(conn->own);
+        }
         if (peer_of(conn)->on_fin != NULL) {
             peer_of(conn)->on_fin(conn->listener.context, conn);
         }
@@ -268,6 +271,7 @@ static bool deliver_item(struct q_sim_conn *conn) {
             return false; // the client's next receive makes room and comes back here
         }
         len = (size_t)q_sim_between(conn->sim, 1, len, len);
+        tell_tap(conn, true, item->bytes.data + item->bytes.start, len);
         sim_bytes_add(&conn->down, item->bytes.data + item->bytes.start, len);
         sim_bytes_take(&item->bytes, NULL, len);
         wake_client(conn, EPOLLIN);
@@ -329,11 +333,23 @@ static struct out_item *out_add(struct q_sim_conn *conn, enum out_kind kind) {
     return item;
 }
 
-void q_sim_conn_send(struct q_sim_conn *conn, const void *data, size_t len) {
+void q_sim_wire_send(struct q_sim_conn *conn, const void *data, size_t len) {
     struct out_item *item = len > 0 ? out_add(conn, OUT_BYTES) : NULL;
     if (item != NULL) {
         sim_bytes_add(&item->bytes, data, len);
+        conn->queued += len;
     }
+}
+
+static bool is_listening(const struct q_sim_conn *conn) { return !conn->ended && !conn->dead && !conn->closed; }
+
+void q_sim_conn_send(struct q_sim_conn *conn, const void *data, size_t len) {
+    if (conn->listener.filter == NULL) {
+        q_sim_wire_send(conn, data, len);
+    } else if (len > 0 && is_listening(conn)) {
+        conn->listener.filter->from_peer(conn->own, data, len);
+    }
+    conn->mark = conn->queued;
 }
 
 void q_sim_conn_delay(struct q_sim_conn *conn, uint64_t delay_ns) {
@@ -343,10 +359,17 @@ void q_sim_conn_delay(struct q_sim_conn *conn, uint64_t delay_ns) {
     }
 }
 
-void q_sim_conn_fin(struct q_sim_conn *conn) {
+void q_sim_wire_fin(struct q_sim_conn *conn) {
     if (out_add(conn, OUT_FIN) != NULL) {
         conn->ended = true;
     }
+}
+
+void q_sim_conn_fin(struct q_sim_conn *conn) {
+    if (conn->listener.filter != NULL && is_listening(conn)) {
+        conn->listener.filter->end(conn->own);
+    }
+    q_sim_wire_fin(conn);
 }
 
 void q_sim_conn_close(struct q_sim_conn *conn) {
@@ -385,6 +408,9 @@ bool q_sim_conn_is_alive(const struct q_sim_conn *conn) { return !conn->closed; 
 uint64_t q_sim_conn_received(const struct q_sim_conn *conn) { return conn->received; }
 
 size_t q_sim_conn_unread(const struct q_sim_conn *conn) {
+    if (conn->listener.filter != NULL) {
+        return conn->mark > conn->taken ? (size_t)(conn->mark - conn->taken) : 0;
+    }
     size_t unread = conn->down.len;
     for (const struct out_item *item = conn->out_first; item != NULL; item = item->next) {
         unread += item->bytes.len;
@@ -462,6 +488,9 @@ static void finish_connect(struct sim_sock *sock, int result, const struct q_sim
     sock->connect_result = result;
     if (result == 0) {
         sock->conn = conn_new(sock, listener);
+        if (listener->filter != NULL) {
+            sock->conn->own = listener->filter->open(listener->filter_context, sock->conn);
+        }
         if (peer_of(sock->conn)->on_open != NULL) {
             peer_of(sock->conn)->on_open(listener->context, sock->conn);
         }
@@ -542,6 +571,7 @@ int sim_sock_receive(struct sim_sock *sock, void *out, size_t len) {
     }
     if (conn->down.len > 0) {
         size_t taken = sim_bytes_take(&conn->down, out, len);
+        conn->taken += taken;
         if (conn->out_first != NULL) {
             schedule_out(conn, latency(conn->sim));
         }

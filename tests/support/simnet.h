@@ -27,6 +27,17 @@ struct q_sim_peer {
     void (*on_closed)(void *context, struct q_sim_conn *conn); // once, last: free what user data you set
 };
 
+// What may stand between a peer and the wire, as TLS does. The peer's calls and callbacks are then about what is inside; the
+// filter's are about the wire. It passes on by q_sim_conn_pass, and sends by q_sim_wire_send. All members are there.
+struct q_sim_filter {
+    void *(*open)(void *context, struct q_sim_conn *conn);         // gives what the others get; before the peer's on_open
+    void (*from_wire)(void *own, const char *data, size_t len);    // the client has sent it
+    void (*from_peer)(void *own, const char *data, size_t len);    // the peer sends it
+    void (*end)(void *own);    // the peer ends its stream to the client: FIN follows, unless it is on the wire already
+    void (*fin)(void *own);    // the client will send no more; the peer's on_fin follows
+    void (*closed)(void *own); // behind the peer's on_closed: free it
+};
+
 enum q_sim_answer {
     Q_SIM_ACCEPT,
     Q_SIM_REFUSE,      // ECONNREFUSED; what an address without listener does
@@ -39,6 +50,8 @@ struct q_sim_listener {
     uint64_t delay_ns;   // before the answer to a connect
     const struct q_sim_peer *peer;
     void *context;
+    const struct q_sim_filter *filter; // NULL: none
+    void *filter_context;
     size_t send_buffer;  // bytes that the client can send ahead of the peer; 0: 256 KiB, or drawn in random mode
     size_t receive_buffer; // bytes that the peer can send ahead of the client; 0: the same
 };
@@ -61,6 +74,16 @@ void q_sim_conn_reset_now(struct q_sim_conn *conn);
 // q_sim_conn_pause makes the peer stop reading (the client's sends then block when the buffer is full), or go on.
 void q_sim_conn_pause(struct q_sim_conn *conn, bool paused);
 
+// What a filter does: bytes for the peer, bytes for the client, and the end of the latter without what the filter itself
+// says about an end.
+void q_sim_conn_pass(struct q_sim_conn *conn, const void *data, size_t len);
+void q_sim_wire_send(struct q_sim_conn *conn, const void *data, size_t len);
+void q_sim_wire_fin(struct q_sim_conn *conn);
+
+// q_sim_tap has all that arrives on any wire told, in both directions, as it is there.
+void q_sim_tap(struct q_sim *sim, void (*tap)(void *context, const struct q_sim_conn *conn, bool is_to_client,
+                                              const char *data, size_t len), void *context);
+
 // A value of the peer's own. Set it in on_open, free it in on_closed.
 void q_sim_conn_set_user(struct q_sim_conn *conn, void *user);
 void *q_sim_conn_user(const struct q_sim_conn *conn);
@@ -68,7 +91,8 @@ void *q_sim_conn_user(const struct q_sim_conn *conn);
 struct q_sim *q_sim_conn_sim(const struct q_sim_conn *conn);
 uint64_t q_sim_conn_id(const struct q_sim_conn *conn);       // 1 for the first of a run
 bool q_sim_conn_is_alive(const struct q_sim_conn *conn);     // on_closed has not been called
-size_t q_sim_conn_unread(const struct q_sim_conn *conn);     // bytes that the client has not yet received
+size_t q_sim_conn_unread(const struct q_sim_conn *conn);     // bytes that the client has not yet received; behind a
+                                                             // filter: up to the last that the peer itself has sent
 uint64_t q_sim_conn_received(const struct q_sim_conn *conn); // bytes that the peer has read
 
 // q_sim_conn_option gives the value of a socket option that the client set, or `absent`.
