@@ -1,5 +1,7 @@
 #include "engine/net/hosts.h"
 
+#include "engine/net/words.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,35 +13,6 @@ struct q_hosts_entry {
     uint32_t line;       // keeps the file's order among equal names
     bool is_v6;
 };
-
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
-
-// Cuts the next word off `rest`; empty when there is none.
-static struct q_slice next_word(struct q_slice *rest) {
-    while (rest->len > 0 && is_blank(rest->ptr[0])) {
-        *rest = q_slice_from(*rest, 1);
-    }
-    size_t len = 0;
-    while (len < rest->len && !is_blank(rest->ptr[len])) {
-        len++;
-    }
-    struct q_slice word = q_slice_make(rest->ptr, len);
-    *rest = q_slice_from(*rest, len);
-    return word;
-}
-
-// Cuts the next line off `rest`, without its comment.
-static struct q_slice next_line(struct q_slice *rest) {
-    const char *end = memchr(rest->ptr, '\n', rest->len);
-    size_t len = end == NULL ? rest->len : (size_t)(end - rest->ptr);
-    struct q_slice line = q_slice_make(rest->ptr, len);
-    *rest = q_slice_from(*rest, len + 1);
-    const char *comment = memchr(line.ptr, '#', line.len);
-    if (comment != NULL) {
-        line.len = (size_t)(comment - line.ptr);
-    }
-    return line;
-}
 
 static int compare_names(struct q_slice a, struct q_slice b) {
     size_t common = a.len < b.len ? a.len : b.len;
@@ -68,13 +41,13 @@ static struct q_hosts_entry make_entry(struct q_slice name, const struct q_addre
 static size_t walk(struct q_slice text, struct q_hosts_entry *entries) {
     size_t count = 0;
     for (uint32_t line_number = 0; text.len > 0; line_number++) {
-        struct q_slice line = next_line(&text);
-        struct q_slice word = next_word(&line);
+        struct q_slice line = q_next_line(&text);
+        struct q_slice word = q_next_word(&line);
         struct q_address address;
         if (!q_address_parse(word, 0, &address)) {
             continue; // empty, or a form that we do not read (an address with a zone): not ours to complain
         }
-        for (word = next_word(&line); word.len > 0; word = next_word(&line)) {
+        for (word = q_next_word(&line); word.len > 0; word = q_next_word(&line)) {
             if (entries != NULL) {
                 entries[count] = make_entry(word, &address, line_number);
             }

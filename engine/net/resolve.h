@@ -36,7 +36,7 @@ struct q_resolve_answer {
     uint8_t family;                 // Q_RESOLVE_V4 or Q_RESOLVE_V6
     bool is_last;                   // nothing more comes for this request
     bool is_stale;                  // from memory, past their time, since no server answers (RFC 8767)
-    // Phase RESOLVE, retry_safe. In the last answer of a request that got no address at all: why the whole of it failed.
+    // Phase RESOLVE, retry_safe. In the last answer of a request that got no address at all: why all of it failed.
     struct q_error error;
 };
 
@@ -64,8 +64,8 @@ struct q_names {
 };
 
 // q_resolve_ask asks for the addresses of `name`, which is copied: lower case, no literal, with or without the root's
-// final dot. `port` only tells which of the host's own static addresses hold. `request->events` is set by the caller; the
-// request is not asked already (checked). It fails only by an answer.
+// final dot. `port` only tells which of the host's own static addresses hold. `request->events` is set by the caller;
+// the request is not asked already (checked). It fails only by an answer.
 static inline void q_resolve_ask(struct q_names *names, struct q_resolve *request, struct q_slice name, uint16_t port,
                                  unsigned families) {
     names->v->ask(names, request, name, port, families);
