@@ -12,6 +12,7 @@ Judged = collections.namedtuple("Judged", "bar verdict figure rounds")
 CURL = ["curl-poll", "curl-socket"]
 CURL_256K = ["curl-poll-256k", "curl-socket-256k"]
 SAME_RECEIVE = "bare-SAME"  # the bare client with the engine's own receive strategy
+SAME_RECEIVE_TLS = "bare-tls-SAME"
 WAKE = ["wake-futex", "wake-eventfd"]
 
 
@@ -35,11 +36,24 @@ def bars():
     yield Bar("a submit that wakes, the request's life included, to the bare wake-up", "wake", both, "wake-submit", WAKE, 1.2)
 
 
+def tls_bars():
+    """TLS 1.3. New connections: full handshakes, with verification by a CA file of one certificate."""
+    cpu = "cpu_us_per_request"
+    yield Bar("CPU per TLS request to the bare TLS client's", "tls-1KiB-64", cpu, "quoit", ["bare-tls"], 1.25)
+    yield Bar("CPU per TLS request to libcurl's better loop", "tls-1KiB-64", cpu, "quoit", CURL, 1 / 1.5)
+    yield Bar("CPU per new TLS connection to the bare TLS client's", "tls-fresh-64", cpu, "quoit", ["bare-tls"], 1.1)
+    yield Bar("CPU per new TLS connection to libcurl's better loop", "tls-fresh-64", cpu, "quoit", CURL, 0.7)
+    yield Bar("CPU per GB by TLS to the bare TLS client's, receiving alike", "tls-16MiB-8", "cpu_s_per_gb", "quoit",
+              [SAME_RECEIVE_TLS], 1.1)
+    yield Bar("user memory of an idle TLS connection", "tls-idle-10000", "bytes_per_connection", "quoit", None, 8192)
+
+
 def reference_bars():
     """That nobody wins against a slow reference."""
     for connections in (1, 16, 64, 256, 4096):
         yield Bar("bare client's CPU per request to raw epoll's", "1KiB-%d" % connections, "cpu_us_per_request", "bare",
                   ["epoll"], 1.1)
+    yield Bar("bare TLS client's CPU per request to wrk's", "tls-1KiB-64", "cpu_us_per_request", "bare-tls", ["wrk"], 1.0)
 
 
 def column(rounds, client, metric):
@@ -62,8 +76,7 @@ def judge(bar, rounds):
     if bar.less is not None:
         values = figures.differences(values, column(rounds, bar.less, bar.metric))
     if bar.against is not None:
-        same = "bare-" + receive_of(rounds)
-        against = [same if client == SAME_RECEIVE else client for client in bar.against]
+        against = [client.replace("SAME", receive_of(rounds)) for client in bar.against]
         references = figures.least_of([column(rounds, client, bar.metric) for client in against])
         bar = bar._replace(against=against)
         values = figures.ratios(values, references)
@@ -73,4 +86,4 @@ def judge(bar, rounds):
 
 def judge_all(measured):
     """`measured`: {scenario's name: rounds}. Only of scenarios that were run."""
-    return [judge(bar, measured[bar.scenario]) for bar in list(bars()) + list(reference_bars()) if bar.scenario in measured]
+    return [judge(bar, measured[bar.scenario]) for bar in [*bars(), *tls_bars(), *reference_bars()] if bar.scenario in measured]

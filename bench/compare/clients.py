@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import subprocess
+import tempfile
 import time
 
 import machine
@@ -41,7 +42,7 @@ class Bench:
         self.programs, self.seconds, self.warmup_s, self.rings = programs, seconds, warmup_s, rings
         self.capabilities_off = capabilities_off
         self.server_core, self.client_core = server_core, client_core
-        self.url = None
+        self.urls, self.authorities = {}, {}  # by scenarios' `tls`
 
     def pin(self, core):
         def prepare():
@@ -50,28 +51,46 @@ class Bench:
         return prepare
 
 
-class Server:
-    """The embedded server on its core. It ends with this object, and with this process whatever becomes of it."""
+class Servers:
+    """The embedded server on its core, once for each kind that is asked for: None is plain, the others are scenarios' `tls`.
+    They end with this object, and with this process whatever becomes of it. Those that are not asked anything sleep."""
 
-    def __init__(self, bench):
-        self.bench = bench
+    def __init__(self, bench, kinds):
+        self.bench, self.kinds = bench, kinds
+        self.processes = []
+
+    def start(self, kind):
+        command = [self.bench.programs["server"], "--stdin", "1", "--max-connections", "65536"]
+        if kind is not None:
+            self.bench.authorities[kind] = os.path.join(self.folder.name, kind + ".pem")
+            command += ["--tls-authority", self.bench.authorities[kind], "--tls-version", "13"]
+            command += ["--tls-tickets", "0"] if kind == "full" else []
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                   preexec_fn=self.bench.pin(self.bench.server_core))
+        self.processes.append(process)
+        url = process.stdout.readline().strip().rstrip("/")
+        if not url.startswith("%s://127.0.0.1:" % ("http" if kind is None else "https")):
+            raise Failed("the server did not start")
+        self.bench.urls[kind] = url
 
     def __enter__(self):
-        self.process = subprocess.Popen(
-            [self.bench.programs["server"], "--stdin", "1", "--max-connections", "65536"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, preexec_fn=self.bench.pin(self.bench.server_core))
-        self.bench.url = self.process.stdout.readline().strip().rstrip("/")
-        if not self.bench.url.startswith("http://127.0.0.1:"):
+        self.folder = tempfile.TemporaryDirectory()
+        try:
+            for kind in self.kinds:
+                self.start(kind)
+        except BaseException:
             self.__exit__()
-            raise Failed("the server did not start")
+            raise
         return self
 
     def __exit__(self, *ignored):
-        try:
-            self.process.communicate(timeout=10)  # closes its standard input, at which it ends
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        for process in self.processes:
+            try:
+                process.communicate(timeout=10)  # closes its standard input, at which it ends
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.folder.cleanup()
 
 
 # --- command lines -------------------------------------------------------------------------------------------------
@@ -80,11 +99,18 @@ def number(value):
     return "%g" % value
 
 
+def url_of(bench, scenario):
+    return "%s/size/%d" % (bench.urls[scenario.tls], scenario.size)
+
+
 def own_command(bench, scenario, program, extra):
     command = [bench.programs[program]] + extra
     if scenario.kind == "wake":
         return command + ["-n", str(bench.rings), "--producer-cpu", str(bench.server_core), "--loop-cpu", str(bench.client_core)]
-    url = "%s/size/%d" % (bench.url, scenario.size)
+    url = url_of(bench, scenario)
+    if scenario.tls is not None:
+        command += ["--cacert", bench.authorities[scenario.tls], "--tls-version", "13"]
+        command += ["--resume"] if scenario.tls == "tickets" and program != "quoit" else []
     if program == "quoit":
         command += ["--json", "-", "--caps-off", str(bench.capabilities_off)]
     if scenario.kind == "idle":
@@ -101,17 +127,26 @@ def wrk_command(bench, scenario):
                "%ds" % math.ceil(bench.seconds), "--timeout", "30s"]
     if scenario.kind == "fresh":
         command += ["-H", "Connection: close"]
-    return command + ["%s/size/%d" % (bench.url, scenario.size)]
+    return command + [url_of(bench, scenario)]
 
 
 def h2load_command(bench, scenario):
     return [bench.programs["h2load"], "--h1", "-t", "1", "-c", str(scenario.connections), "-D",
-            "%dms" % int(bench.seconds * 1000), "%s/size/%d" % (bench.url, scenario.size)]
+            "%dms" % int(bench.seconds * 1000), url_of(bench, scenario)]
 
 
 # --- what they say -------------------------------------------------------------------------------------------------
 
-def read_own(text, kind):
+def check_tls(result, tls):
+    """The client spoke TLS where it was to, and resumed every session or none. libcurl does not tell how many."""
+    told = result.get("tls")
+    if (told is not None) != (tls is not None):
+        raise Failed("it speaks %s" % (told or "no TLS"))
+    if tls is not None and result.get("peer") != "curl" and (result["resumed"] > 0) != (tls == "tickets"):
+        raise Failed("%d sessions were resumed" % result["resumed"])
+
+
+def read_own(text, kind, tls=None):
     try:
         result = json.loads(text)
     except ValueError:
@@ -121,13 +156,16 @@ def read_own(text, kind):
         raise Failed("its JSON lacks %s" % ", ".join(missing))
     if result["errors"] or result.get("valid") is False:
         raise Failed("it tells of errors: %s" % json.dumps(result["errors"]))
-    if kind in ("load", "fresh") and result["requests"] <= 0:
-        raise Failed("it made no request")
+    if kind in ("load", "fresh"):
+        if result["requests"] <= 0:
+            raise Failed("it made no request")
+        check_tls(result, tls)
     if kind == "idle":
-        # The engine's allocator knows what is allocated, and what of that are shared buffers; of a peer its heap tells.
+        # The engine's allocator knows what is allocated, and what of that are shared buffers; of a peer, and of what a TLS
+        # library holds, the heap tells.
         if "allocated_bytes_per_connection" in result:
-            result["bytes_per_connection"] = (result["allocated_bytes_per_connection"] -
-                                              result["buffer_bytes_per_connection"])
+            whole = "allocated_bytes_per_connection" if tls is None else "heap_bytes_per_connection"
+            result["bytes_per_connection"] = result[whole] - result["buffer_bytes_per_connection"]
         else:
             result["bytes_per_connection"] = result["heap_bytes_per_connection"]
     return result
@@ -205,7 +243,7 @@ def run(bench, scenario, name):
     elif program == "h2load":
         result = external(*read_h2load(out), cpu_s, scenario.size)
     else:
-        result = read_own(out, scenario.kind)
+        result = read_own(out, scenario.kind, scenario.tls)
     if scenario.kind != "wake":  # its producer works on the other core
         result["others_share"] = max(0.0, others_s / wall_s)
     return result

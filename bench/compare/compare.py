@@ -31,7 +31,7 @@ import machine  # noqa: E402
 import report  # noqa: E402
 import scenarios  # noqa: E402
 
-OUR_PROGRAMS = ["server", "quoit", "bare", "epoll", "curl", "wake"]
+OUR_PROGRAMS = ["server", "quoit", "bare", "bare-tls", "epoll", "curl", "wake"]
 QUICK_SECONDS, QUICK_WARMUP_S, QUICK_RINGS = 0.2, 0.05, 200
 SECONDS, WARMUP_S, RINGS_PER_SECOND = 1.0, 0.3, 5000
 DESCRIPTORS_BESIDE = 100  # of a client with a connection each: its loop, its libraries, standard streams
@@ -60,7 +60,7 @@ def parse(arguments):
 
 
 def find_programs(options):
-    programs = {name: os.path.abspath(getattr(options, "program_" + name)) for name in OUR_PROGRAMS}
+    programs = {name: os.path.abspath(getattr(options, "program_" + name.replace("-", "_"))) for name in OUR_PROGRAMS}
     for name, package in (("wrk", "wrk"), ("h2load", "nghttp2-client")):
         programs[name] = shutil.which(name)
         if programs[name] is None:
@@ -139,7 +139,7 @@ def main(arguments):
     document = {"machine": machine.facts(server_core, client_core, tree), "quick": options.quick, "runs": options.runs,
                 "repeats": options.repeats, "seconds": options.seconds, "warmup_s": bench.warmup_s,
                 "capabilities_off": options.caps_off, "left_out": left_out, "failures": []}
-    with clients.Server(bench):
+    with clients.Servers(bench, {scenario.tls for scenario in chosen}):
         measured = run_all(bench, chosen, options.runs, options.repeats, document["failures"])
     judged = bars.judge_all(measured)
     document["scenarios"] = [dict(scenario._asdict(), results=measured[scenario.name]) for scenario in chosen]

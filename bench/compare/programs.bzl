@@ -2,6 +2,7 @@
 
 _PROGRAMS = {
     "bare": "//bench/peers:bare",
+    "bare-tls": "//bench/peers:bare_tls",
     "curl": "//bench/peers:curl",
     "epoll": "//bench/peers:epoll",
     "quoit": "//bench/driver:quoit-bench",

@@ -37,7 +37,8 @@ def references_of(scenario, rounds):
         return [("x futex", "wake-futex")]
     if scenario.name.startswith("threads"):
         return [("x inline", "quoit")]
-    bare = "bare" if "bare" in scenario.clients else "bare-" + bars.receive_of(rounds)
+    bare = "bare" if scenario.tls is None else "bare-tls"
+    bare = bare if bare in scenario.clients else "%s-%s" % (bare, bars.receive_of(rounds))
     return [("x " + bare, bare), ("x epoll", "epoll"), ("x wrk", "wrk"), ("x curl-poll", "curl-poll")]
 
 
@@ -46,7 +47,8 @@ def extra_columns(scenario):
         return [("call us", "call_us", "%.2f"), ("loop's CPU us", "loop_cpu_us", "%.2f")]
     if scenario.kind == "idle":
         return [("RSS bytes/connection", "rss_bytes_per_connection", "%.0f")]
-    return [("of it user us", "user_us_per_request", "%.2f"), ("requests/s", "rps", "%.0f"),
+    extra = [("resumed", "resumed", "%.0f")] if scenario.tls == "tickets" else []
+    return extra + [("of it user us", "user_us_per_request", "%.2f"), ("requests/s", "rps", "%.0f"),
             ("others on the core", "others_share", "%.2f")]
 
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "bench/load/load.h"
+#include "bench/server/cert.h"
 #include "bench/server/server.h"
 
 enum {
@@ -34,26 +35,39 @@ struct row {
     unsigned window;      // of each client
     uint64_t num_requests;
     bool upload;
+    bool tls;
 };
 
 static const struct row k_rows[] = {
-    {"empty body", {"/size/0"}, {0}, 16, 120000, false},
-    {"1 KiB", {"/size/1024"}, {1024}, 16, 120000, false},
-    {"1 KiB, one at a time", {"/size/1024"}, {1024}, 1, 40000, false},
-    {"64 KiB", {"/size/65536"}, {65536}, 8, 20000, false},
-    {"1 MiB", {"/size/1048576"}, {1048576}, 4, 2000, false},
-    {"chunked, 1 KiB in 100 B", {"/size/1024?chunked=100"}, {1024}, 16, 60000, false},
-    {"chunked, 1 MiB in 4 KiB", {"/size/1048576?chunked=4096&trailers=1"}, {1048576}, 4, 1000, false},
-    {"upload and echo, 16 KiB", {"/echo"}, {UPLOAD_LEN}, 8, 20000, true},
+    {"empty body", {"/size/0"}, {0}, 16, 120000, false, false},
+    {"1 KiB", {"/size/1024"}, {1024}, 16, 120000, false, false},
+    {"1 KiB, one at a time", {"/size/1024"}, {1024}, 1, 40000, false, false},
+    {"64 KiB", {"/size/65536"}, {65536}, 8, 20000, false, false},
+    {"1 MiB", {"/size/1048576"}, {1048576}, 4, 2000, false, false},
+    {"chunked, 1 KiB in 100 B", {"/size/1024?chunked=100"}, {1024}, 16, 60000, false, false},
+    {"chunked, 1 MiB in 4 KiB", {"/size/1048576?chunked=4096&trailers=1"}, {1048576}, 4, 1000, false, false},
+    {"upload and echo, 16 KiB", {"/echo"}, {UPLOAD_LEN}, 8, 20000, true, false},
     {"delays of 0 to 20 ms",
      {"/size/1024?delay_ms=5", "/size/1024", "/size/1024?delay_ms=20", "/size/4096?chunked=1024&gap_ms=1"},
      {1024, 1024, 1024, 4096},
      16,
      6000,
+     false,
      false},
-    {"server closes each time", {"/size/1024?close=1", "/size/1024?close=2"}, {1024, 1024}, 8, 8000, false},
+    {"server closes each time", {"/size/1024?close=1", "/size/1024?close=2"}, {1024, 1024}, 8, 8000, false, false},
+    {"TLS, 1 KiB", {"/size/1024"}, {1024}, 16, 120000, false, true},
+    {"TLS, 1 MiB", {"/size/1048576"}, {1048576}, 4, 2000, false, true},
+    {"TLS, upload, 16 KiB", {"/echo"}, {UPLOAD_LEN}, 8, 20000, true, true},
+    {"TLS, a handshake each", {"/size/1024?close=1"}, {1024}, 8, 4000, false, true},
 };
 enum { NUM_ROWS = sizeof k_rows / sizeof k_rows[0] };
+
+// struct servers: the plain one, and the one that speaks TLS by a certificate that was made for it at start.
+struct servers {
+    struct bench_server *plain;
+    struct bench_server *tls;
+    struct quoit_tls *trust; // its authority, and nobody else
+};
 
 // --- progress ---
 
@@ -143,10 +157,11 @@ static void print_row(const char *name, const struct load_result *result, uint64
 
 // run_row plays one line of the table and adds it to `total`; the CPU time is what the process used less what the
 // server did.
-static void run_row(struct load *load, const struct bench_server *server, unsigned index, uint64_t limit_ms,
+static void run_row(struct load *load, const struct servers *servers, unsigned index, uint64_t limit_ms,
                     struct load_result *total, uint64_t *total_cpu_ns) {
     static struct load_result result; // a histogram is too large for a stack
     const struct row *row = &k_rows[index];
+    const struct bench_server *server = row->tls ? servers->tls : servers->plain;
     struct load_target targets[4] = {{0}};
     char urls[4][URL_MAX];
     struct load_scenario scenario = {.name = row->name,
@@ -193,12 +208,12 @@ static void print_engine(struct quoit_engine engine, uint64_t num_requests) {
 }
 
 // run_all plays the table on an engine of its own; it returns the number of errors.
-static uint64_t run_all(const struct bench_server *server, uint64_t limit_ms) {
+static uint64_t run_all(const struct servers *servers, uint64_t limit_ms) {
     static struct load_result total;
     uint64_t total_cpu_ns = 0;
     struct quoit_engine engine;
     struct quoit_failure failure;
-    struct quoit_engine_options options = {.struct_size = sizeof options};
+    struct quoit_engine_options options = {.struct_size = sizeof options, .tls = servers->trust};
     int32_t code = quoit_engine_create(&options, &engine, &failure);
     if (code != QUOIT_OK) {
         fprintf(stderr, "demo: no engine: %s: %s\n", quoit_error_name(code), quoit_error_sentence(code));
@@ -211,7 +226,7 @@ static uint64_t run_all(const struct bench_server *server, uint64_t limit_ms) {
     }
     print_head();
     for (unsigned i = 0; i < NUM_ROWS; i++)
-        run_row(load, server, i, limit_ms, &total, &total_cpu_ns);
+        run_row(load, servers, i, limit_ms, &total, &total_cpu_ns);
     printf("%s", k_line);
     print_row("all", &total, total_cpu_ns);
     print_engine(engine, total.submitted);
@@ -223,6 +238,53 @@ static uint64_t run_all(const struct bench_server *server, uint64_t limit_ms) {
     return total.errors;
 }
 
+// --- the servers ---
+
+static void stop_servers(struct servers *servers) {
+    bench_server_stop(servers->plain);
+    bench_server_stop(servers->tls);
+    quoit_tls_release(servers->trust);
+}
+
+// make_trust makes the configuration that trusts `authority`.
+static struct quoit_tls *make_trust(const char *authority) {
+    struct quoit_tls *trust = NULL;
+    int32_t code = quoit_tls_new(&trust);
+    if (code == QUOIT_OK)
+        code = quoit_tls_set_roots(trust, QUOIT_TLS_MEMORY, authority, strlen(authority));
+    if (code == QUOIT_OK)
+        code = quoit_tls_freeze(trust, NULL);
+    if (code == QUOIT_OK)
+        return trust;
+    fprintf(stderr, "demo: no trust: %s: %s\n", quoit_error_name(code), quoit_error_sentence(code));
+    quoit_tls_release(trust);
+    return NULL;
+}
+
+// start_servers starts both; false: what is wrong has been said.
+static bool start_servers(struct servers *out) {
+    struct bench_cert cert;
+    *out = (struct servers){.plain = bench_server_start(NULL)};
+    if (!out->plain) {
+        perror("demo: the embedded server cannot listen");
+        return false;
+    }
+    if (!bench_cert_make(&cert)) {
+        fprintf(stderr, "demo: no certificate can be made\n");
+    } else {
+        struct bench_server_options options = {.tls_cert = cert.cert, .tls_key = cert.key};
+        out->tls = bench_server_start(&options);
+        if (!out->tls)
+            perror("demo: the embedded server cannot listen for TLS");
+        out->trust = make_trust(cert.authority);
+        bench_cert_free(&cert);
+    }
+    if (out->tls && out->trust)
+        return true;
+    stop_servers(out);
+    return false;
+}
+
 int main(int argc, char **argv) {
     double seconds = 1.2;
     if (argc == 3 && strcmp(argv[1], "--seconds") == 0)
@@ -231,18 +293,17 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: demo [--seconds S]\n");
         return 2;
     }
-    struct bench_server *server = bench_server_start(NULL);
+    struct servers servers;
     struct utsname system;
-    char url[URL_MAX];
-    if (!server) {
-        perror("demo: the embedded server cannot listen");
+    char url[URL_MAX], tls_url[URL_MAX];
+    if (!start_servers(&servers))
         return 1;
-    }
     uname(&system);
-    printf("Quoit %s, Linux %s, %d threads on one engine, plain HTTP/1.1 to %s in this process\n\n", quoit_version(),
-           system.release, NUM_CLIENTS, bench_server_url(server, "/", url, sizeof url));
-    uint64_t errors = run_all(server, (uint64_t)(seconds * 1000));
-    bench_server_stop(server);
+    printf("Quoit %s, Linux %s, %d threads on one engine, HTTP/1.1 to %s and %s in this process\n\n", quoit_version(),
+           system.release, NUM_CLIENTS, bench_server_url(servers.plain, "/", url, sizeof url),
+           bench_server_url(servers.tls, "/", tls_url, sizeof tls_url));
+    uint64_t errors = run_all(&servers, (uint64_t)(seconds * 1000));
+    stop_servers(&servers);
     if (errors > 0) {
         printf("\n%" PRIu64 " errors\n", errors);
         return 1;

@@ -28,6 +28,7 @@ static void release(void *unused, void *memory, size_t size) {
 struct memory {
     double rss;
     double allocated;
+    double heap;    // what libc has given out: what is allocated and what other libraries have
     double buffers; // a part of `allocated`
     uint64_t connections;
 };
@@ -64,6 +65,11 @@ static double resident_bytes(void) {
     return fields == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
+static double heap_bytes(void) {
+    struct mallinfo2 info = mallinfo2();
+    return (double)(info.uordblks + info.hblkhd);
+}
+
 static int32_t set_up(struct host *host) {
     static const struct quoit_allocator allocator = {.allocate = allocate, .release = release};
     unsigned connections = host->options->connections;
@@ -76,6 +82,7 @@ static int32_t set_up(struct host *host) {
         .waiters_per_origin_max = connections,
         .idle_timeout_ms = 600000,
         .allocator = &allocator,
+        .tls = host->options->tls,
     };
     struct quoit_port_options port = {
         .struct_size = sizeof port,
@@ -112,6 +119,7 @@ static void look(struct host *host, struct memory *out) {
     *out = (struct memory){
         .rss = resident_bytes(),
         .allocated = (double)atomic_load(&allocated),
+        .heap = heap_bytes(),
         .buffers = (double)info.buffer_bytes,
         .connections = info.connections_open,
     };
@@ -127,9 +135,11 @@ static int tell(const struct host *host, const struct memory *one, const struct 
     }
     fprintf(out,
             "{\"connections\":%llu,\"errors\":{},\"valid\":%s,\"allocated_bytes_per_connection\":%.1f,"
-            "\"buffer_bytes_per_connection\":%.1f,\"rss_bytes_per_connection\":%.1f,\"rss_bytes\":%.0f}\n",
+            "\"heap_bytes_per_connection\":%.1f,\"buffer_bytes_per_connection\":%.1f,"
+            "\"rss_bytes_per_connection\":%.1f,\"rss_bytes\":%.0f}\n",
             (unsigned long long)all->connections, is_good ? "true" : "false", (all->allocated - one->allocated) / more,
-            (all->buffers - one->buffers) / more, (all->rss - one->rss) / more, all->rss);
+            (all->heap - one->heap) / more, (all->buffers - one->buffers) / more,
+            (all->rss - one->rss) / more, all->rss);
     if (out != stdout) {
         fclose(out);
     }

@@ -62,6 +62,14 @@ static void leave(struct lane *lane) {
     }
 }
 
+static void note_tls(struct lane_counts *counts, const struct quoit_summary *summary) {
+    if (summary->tls_version != 0) {
+        counts->tls_version = summary->tls_version;
+        counts->tls_cipher = summary->tls_cipher;
+        counts->tls_resumed += summary->tls_resumed && !summary->reused;
+    }
+}
+
 static void end(struct lane *lane, const struct quoit_event *event) {
     struct lane_counts *counts = &lane->counts;
     uint64_t now_ns = lane_now_ns();
@@ -72,6 +80,7 @@ static void end(struct lane *lane, const struct quoit_event *event) {
     if (event->type == QUOIT_EVENT_FAILED) {
         count_error(counts, event->u.summary.failure.code);
     } else {
+        note_tls(counts, &event->u.summary);
         counts->bad_status += event->u.summary.status >= 400;
         if (lane->begun_ns[slot] >= lane->warm_ns) {
             histogram_add(&counts->latency_ns, now_ns - lane->begun_ns[slot]);

@@ -29,6 +29,9 @@ struct lane_counts {
     uint64_t begin_ns;
     uint64_t end_ns;
     uint16_t http_version; // of the last response
+    uint16_t tls_version;  // likewise (enum quoit_tls_version); 0: no TLS
+    uint16_t tls_cipher;
+    uint64_t tls_resumed;  // requests that were the first on a connection whose session was taken up again
     struct histogram latency_ns;
 };
 

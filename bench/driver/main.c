@@ -26,6 +26,32 @@ static bool is_ok(int32_t code) {
     return code == QUOIT_OK;
 }
 
+// Makes options->tls, when there is something to be said in it.
+static bool make_tls(struct options *options) {
+    struct quoit_tls *tls = NULL;
+    struct quoit_failure failure = {0};
+    if (options->cacert == NULL && options->tls_version == 0) {
+        return true;
+    }
+    int32_t code = quoit_tls_new(&tls);
+    if (code == QUOIT_OK && options->cacert != NULL) {
+        code = quoit_tls_set_roots(tls, QUOIT_TLS_FILE, options->cacert, strlen(options->cacert));
+    }
+    if (code == QUOIT_OK) {
+        code = quoit_tls_set_versions(tls, options->tls_version, options->tls_version);
+    }
+    code = code == QUOIT_OK ? quoit_tls_freeze(tls, &failure) : code;
+    if (code != QUOIT_OK) {
+        const char *detail = tls != NULL ? quoit_tls_detail(tls) : "";
+        fprintf(stderr, "quoit-bench: %s: %s%s%s\n", quoit_error_name(code), quoit_error_sentence(code),
+                detail[0] != 0 ? ": " : "", detail);
+        quoit_tls_release(tls);
+        return false;
+    }
+    options->tls = tls;
+    return true;
+}
+
 static bool make_all(const struct options *options, struct worker *workers) {
     bool is_good = true;
     for (unsigned i = 0; i < options->engines && is_good; i++) {
@@ -118,6 +144,23 @@ static bool run(const struct options *options, struct worker *workers, struct re
     return true;
 }
 
+// A run under load, from its memory to its report.
+static int run_load(const struct options *options) {
+    struct worker *workers = calloc(options->engines, sizeof *workers);
+    struct report *report = calloc(1, sizeof *report);
+    if (workers == NULL || report == NULL) {
+        return EXIT_FAILED;
+    }
+    report->options = options;
+    if (!run(options, workers, report)) {
+        return EXIT_FAILED; // engines that run end with the process
+    }
+    int code = tell(report);
+    free(workers);
+    free(report);
+    return code;
+}
+
 int main(int argc, char **argv) {
     struct options options;
     const char *problem = options_parse(argc, argv, &options);
@@ -125,20 +168,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "quoit-bench: %s\n%s", problem, k_options_usage);
         return EXIT_USAGE;
     }
-    if (options.is_idle) {
-        return idle_run(&options);
-    }
-    struct worker *workers = calloc(options.engines, sizeof *workers);
-    struct report *report = calloc(1, sizeof *report);
-    if (workers == NULL || report == NULL) {
+    if (!make_tls(&options)) {
         return EXIT_FAILED;
     }
-    report->options = &options;
-    if (!run(&options, workers, report)) {
-        return EXIT_FAILED; // engines that run end with the process
-    }
-    int code = tell(report);
-    free(workers);
-    free(report);
+    int code = options.is_idle ? idle_run(&options) : run_load(&options);
+    quoit_tls_release(options.tls);
     return code;
 }

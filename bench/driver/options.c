@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/quoit.h"
+
 const char k_options_usage[] =
     "usage: quoit-bench [-c CONNECTIONS] [-t ENGINES] [-d SECONDS | -n REQUESTS] [OPTION]... URL...\n"
     "  -c CONNECTIONS       of all engines together, each with one request at a time (default 64)\n"
@@ -18,6 +20,8 @@ const char k_options_usage[] =
     "  --mode inline|port   events on the engine's thread, or by a port and a thread that drains it (default inline)\n"
     "  --caps-off MASK      engine features to do without (enum quoit_capability)\n"
     "  --spin US            look for work so long before each sleep\n"
+    "  --cacert FILE        trust who is in there (PEM) for https, in place of the system's\n"
+    "  --tls-version 12|13  speak this version alone\n"
     "  --json FILE          write the result as JSON (\"-\": to standard output, in place of the table)\n"
     "  --allow-errors       failed requests do not fail the run\n";
 
@@ -96,6 +100,16 @@ static const char *set_capabilities_off(struct options *options, const char *val
     return is_good ? NULL : "--caps-off wants a number";
 }
 
+static const char *set_cacert(struct options *options, const char *value) {
+    options->cacert = value;
+    return NULL;
+}
+
+static const char *set_tls_version(struct options *options, const char *value) {
+    options->tls_version = strcmp(value, "12") == 0 ? QUOIT_TLS_1_2 : strcmp(value, "13") == 0 ? QUOIT_TLS_1_3 : 0;
+    return options->tls_version > 0 ? NULL : "--tls-version is 12 or 13";
+}
+
 static const char *set_json(struct options *options, const char *value) {
     options->json = value;
     return NULL;
@@ -105,6 +119,7 @@ static const struct option k_options[] = {
     {"-c", set_connections}, {"-t", set_engines},  {"-d", set_seconds},
     {"-n", set_requests},    {"--mode", set_mode}, {"--caps-off", set_capabilities_off}, {"--spin", set_spin},
     {"--json", set_json},    {"--warmup", set_warmup}, {"--producers", set_producers},
+    {"--cacert", set_cacert}, {"--tls-version", set_tls_version},
 };
 
 static const struct {

@@ -12,6 +12,8 @@ enum {
     OPTIONS_CONNECTIONS_MAX = 65536, // of each engine; as many requests are in flight
 };
 
+struct quoit_tls;
+
 struct options {
     unsigned connections; // of all engines together
     unsigned engines;
@@ -25,6 +27,9 @@ struct options {
     bool allows_errors;
     uint32_t capabilities_off;
     uint32_t spin_us;
+    const char *cacert;    // PEM file of those who are trusted, for https; NULL: the system's
+    uint32_t tls_version;  // alone (enum quoit_tls_version); 0: any
+    struct quoit_tls *tls; // made of the two by main; NULL: the engine's own
     const char *json; // NULL: none; "-": standard output
     const char *urls[OPTIONS_URLS_MAX];
     unsigned num_urls;

@@ -55,6 +55,9 @@ static void add_lane(struct lane_counts *to, const struct lane_counts *from) {
     to->begin_ns = is_first || from->begin_ns < to->begin_ns ? from->begin_ns : to->begin_ns;
     to->end_ns = from->end_ns > to->end_ns ? from->end_ns : to->end_ns;
     to->http_version = from->http_version > 0 ? from->http_version : to->http_version;
+    to->tls_version = from->tls_version > 0 ? from->tls_version : to->tls_version;
+    to->tls_cipher = from->tls_version > 0 ? from->tls_cipher : to->tls_cipher;
+    to->tls_resumed += from->tls_resumed;
     add_errors(to, from);
     histogram_merge(&to->latency_ns, &from->latency_ns);
 }
@@ -114,6 +117,19 @@ static const char *version_text(uint16_t http_version) {
     return http_version == 11 ? "1.1" : http_version == 10 ? "1.0" : "none";
 }
 
+static const char *tls_text(uint16_t version) {
+    return version == QUOIT_TLS_1_3 ? "1.3" : version == QUOIT_TLS_1_2 ? "1.2" : "none";
+}
+
+static void write_tls(const struct lane_counts *counts, FILE *out) {
+    if (counts->tls_version == 0) {
+        fputs("\"tls\":null,", out);
+    } else {
+        fprintf(out, "\"tls\":{\"version\":\"%s\",\"cipher\":\"0x%04x\"},\"resumed\":%" PRIu64 ",",
+                tls_text(counts->tls_version), counts->tls_cipher, counts->tls_resumed);
+    }
+}
+
 void report_write_table(const struct report *report, FILE *out) {
     const struct lane_counts *counts = &report->counts;
     struct figures it = figures_of(report);
@@ -134,6 +150,10 @@ void report_write_table(const struct report *report, FILE *out) {
             share((it.user_us + it.system_us) / 1e6, it.bytes_in / 1e9));
     fprintf(out, "kernel entries %.3f a request\n", share((double)report->info.enters, (double)counts->requests));
     fprintf(out, "connections    %" PRIu64 " opened\n", report->info.connections_opened);
+    if (counts->tls_version != 0) {
+        fprintf(out, "TLS            %s, cipher suite 0x%04x, %" PRIu64 " sessions taken up again\n",
+                tls_text(counts->tls_version), counts->tls_cipher, counts->tls_resumed);
+    }
     fprintf(out, "memory         %ld KiB at most\n", report->max_rss_kib);
 }
 
@@ -172,6 +192,7 @@ void report_write_json(const struct report *report, FILE *out) {
             "\"cpu_s_per_gb\":%.5f,\"max_rss_kib\":%ld,\"http_version\":\"%s\",\"valid\":true,",
             share(cpu_us, it.requests), share(it.user_us, it.requests), share(it.system_us, it.requests),
             share(cpu_us / 1e6, it.bytes_in / 1e9), report->max_rss_kib, version_text(counts->http_version));
+    write_tls(counts, out);
     write_engine(report, out);
     fputs("}\n", out);
 }

@@ -30,6 +30,7 @@ static int32_t make_engine(struct worker *worker, unsigned num_slots, struct quo
         .requests_max = requests,
         .connections_max = num_slots,
         .connections_per_origin_max = num_slots,
+        .tls = worker->options->tls,
     };
     return quoit_engine_create(&options, &worker->engine, out_failure);
 }

@@ -35,6 +35,11 @@ struct io_uring_sqe *bare_ring_receive(struct bare_ring *ring, unsigned slot, ui
 // names the first alone, and the others are those behind it.
 void bare_ring_give_back(struct bare_ring *ring, const struct io_uring_cqe *cqe);
 
+// bare_ring_buffer gives the memory of a buffer.
+static inline const uint8_t *bare_ring_buffer(const struct bare_ring *ring, unsigned id) {
+    return (const uint8_t *)ring->memory + (size_t)id * ring->buffer_bytes;
+}
+
 // bare_ring_publish shows the kernel what was given back, in one store.
 void bare_ring_publish(struct bare_ring *ring);
 

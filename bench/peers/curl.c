@@ -63,6 +63,21 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context) {
 
 // --- requests ---
 
+static void set_tls(const struct peer_options *options, CURL *handle) {
+    if (options->cacert != NULL) {
+        curl_easy_setopt(handle, CURLOPT_CAINFO, options->cacert);
+        curl_easy_setopt(handle, CURLOPT_CAPATH, NULL); // nobody else
+    }
+    if (options->tls_version > 0) {
+        bool is_12 = options->tls_version == 12;
+        curl_easy_setopt(handle, CURLOPT_SSLVERSION, is_12 ? CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2
+                                                           : (long)CURL_SSLVERSION_TLSv1_3);
+    }
+    // What the others speak comes first; a library that cannot be told so stays as it is.
+    curl_easy_setopt(handle, CURLOPT_TLS13_CIPHERS, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
+    curl_easy_setopt(handle, CURLOPT_SSL_SESSIONID_CACHE, options->resumes ? 1L : 0L);
+}
+
 static CURL *make_handle(struct client *client) {
     CURL *handle = curl_easy_init();
     if (handle == NULL) {
@@ -77,6 +92,7 @@ static CURL *make_handle(struct client *client) {
     if (client->options.buffer_bytes > 0) {
         curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, (long)client->options.buffer_bytes);
     }
+    set_tls(&client->options, handle);
     if (client->options.is_fresh) {
         curl_easy_setopt(handle, CURLOPT_FORBID_REUSE, 1L);
         curl_easy_setopt(handle, CURLOPT_HTTPHEADER, client->close);
@@ -196,6 +212,9 @@ int main(int argc, char **argv) {
     char how[64];
     snprintf(how, sizeof how, "%s-%u", client.options.loop == PEER_LOOP_POLL ? "poll" : "socket",
              client.options.buffer_bytes > 0 ? client.options.buffer_bytes : (unsigned)CURL_MAX_WRITE_SIZE);
+    if (strncmp(client.options.url, "https:", strlen("https:")) == 0) {
+        client.meter.tls = curl_version_info(CURLVERSION_NOW)->ssl_version;
+    }
     peer_meter_idle_begin(&client.meter);
     peer_meter_begin(&client.meter, &client.options);
     run(&client);

@@ -98,6 +98,14 @@ bool peer_meter_goes_on(struct peer_meter *meter) {
     return false;
 }
 
+// The end of the line.
+static void print_tls(const struct peer_meter *meter) {
+    if (meter->tls != NULL) {
+        printf(",\"tls\":\"%s\",\"resumed\":%" PRIu64, meter->tls, meter->num_resumed);
+    }
+    printf("}\n");
+}
+
 static double share(double value, double of) { return of > 0 ? value / of : 0; }
 
 void peer_meter_report(struct peer_meter *meter, const char *peer, const char *how) {
@@ -112,10 +120,11 @@ void peer_meter_report(struct peer_meter *meter, const char *peer, const char *h
     double system_us = (double)(to->system_ns - from->system_ns) / 1e3;
     printf("{\"peer\":\"%s\",\"how\":\"%s\",\"connections\":%u,\"requests\":%.0f,\"errors\":{},\"bytes_in\":%.0f,"
            "\"duration_s\":%.6f,\"rps\":%.1f,\"cpu_us_per_request\":%.4f,\"user_us_per_request\":%.4f,"
-           "\"system_us_per_request\":%.4f,\"cpu_s_per_gb\":%.5f,\"max_rss_kib\":%ld}\n",
+           "\"system_us_per_request\":%.4f,\"cpu_s_per_gb\":%.5f,\"max_rss_kib\":%ld",
            peer, how, meter->options->connections, requests, bytes, seconds, share(requests, seconds),
            share(user_us + system_us, requests), share(user_us, requests), share(system_us, requests),
            share((user_us + system_us) / 1e6, bytes / 1e9), usage.ru_maxrss);
+    print_tls(meter);
 }
 
 void peer_meter_report_idle(struct peer_meter *meter, const char *peer, const char *how) {
@@ -124,6 +133,7 @@ void peer_meter_report_idle(struct peer_meter *meter, const char *peer, const ch
     double rss = (double)resident_bytes() - (double)meter->rss_before;
     double heap = (double)heap_bytes() - (double)meter->heap_before;
     printf("{\"peer\":\"%s\",\"how\":\"%s\",\"connections\":%.0f,\"errors\":{},\"rss_bytes_per_connection\":%.1f,"
-           "\"heap_bytes_per_connection\":%.1f}\n",
+           "\"heap_bytes_per_connection\":%.1f",
            peer, how, connections, rss / connections, heap / connections);
+    print_tls(meter);
 }

@@ -28,7 +28,9 @@ struct peer_meter {
     uint64_t end_ns;
     struct peer_mark first;
     struct peer_mark last;
-    size_t rss_before; // --idle
+    const char *tls;      // what TLS is made by, or what was agreed on; NULL: nothing of it is told
+    uint64_t num_resumed; // TLS sessions, if they are counted
+    size_t rss_before;    // --idle
     size_t heap_before;
 };
 

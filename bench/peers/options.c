@@ -7,9 +7,10 @@
 
 static const char *const k_receives[] = {"single", "multishot", "bundle"};
 static const char *const k_loops[] = {"poll", "socket"};
+static const char *const k_versions[] = {"12", "13"};
 
-static const char k_usage[] = "usage: %s -c CONNECTIONS (-n REQUESTS | -d SECONDS) [OPTION]... http://ADDRESS:PORT/PATH\n"
-                              "       %s --idle CONNECTIONS http://ADDRESS:PORT/PATH\n"
+static const char k_usage[] = "usage: %s -c CONNECTIONS (-n REQUESTS | -d SECONDS) [OPTION]... http[s]://ADDRESS:PORT/PATH\n"
+                              "       %s --idle CONNECTIONS http[s]://ADDRESS:PORT/PATH\n"
                               "  -c CONNECTIONS    each with one request at a time\n"
                               "  -d SECONDS        behind a warm-up that is not counted\n"
                               "  -n REQUESTS       all of them counted\n"
@@ -18,7 +19,10 @@ static const char k_usage[] = "usage: %s -c CONNECTIONS (-n REQUESTS | -d SECOND
                               "  --receive HOW     single, multishot or bundle (default multishot; io_uring alone)\n"
                               "  --loop WHICH      poll or socket (default poll; libcurl alone)\n"
                               "  --buffer BYTES    of one receive\n"
-                              "  --buffers NUMBER  how many such buffers are shared; a power of two (io_uring alone)\n";
+                              "  --buffers NUMBER  how many such buffers are shared; a power of two (io_uring alone)\n"
+                              "  --cacert FILE     of those who are trusted, for https (bare_tls and libcurl alone)\n"
+                              "  --tls-version N   12 or 13\n"
+                              "  --resume          take up TLS sessions again\n";
 
 static _Noreturn void refuse(const struct peer_options *options, const char *problem) {
     fprintf(stderr, "%s: %s\n", options->program, problem);
@@ -73,6 +77,13 @@ static void take(struct peer_options *options, const char *name, const char *val
         options->buffer_bytes = (unsigned)number(options, value, 1 << 20);
     } else if (strcmp(name, "--buffers") == 0) {
         options->num_buffers = (unsigned)number(options, value, 1 << 15);
+    } else if (strcmp(name, "--cacert") == 0) {
+        if (value == NULL) {
+            refuse(options, "a file is missing");
+        }
+        options->cacert = value;
+    } else if (strcmp(name, "--tls-version") == 0) {
+        options->tls_version = 12 + word(options, value, k_versions, sizeof k_versions / sizeof k_versions[0]);
     } else {
         refuse(options, "there is no such option");
     }
@@ -86,6 +97,8 @@ void peer_options_parse(struct peer_options *out, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--fresh") == 0) {
             out->is_fresh = true;
+        } else if (strcmp(argv[i], "--resume") == 0) {
+            out->resumes = true;
         } else if (argv[i][0] == '-') {
             take(out, argv[i], argv[i + 1]); // argv ends with NULL
             i++;

@@ -36,6 +36,9 @@ struct peer_options {
     enum peer_loop loop;
     unsigned buffer_bytes; // 0: the peer's default
     unsigned num_buffers;  // likewise; a power of two
+    const char *cacert;    // PEM file of those who are trusted, for https
+    unsigned tls_version;  // 12 or 13; 0: the best that both ends speak
+    bool resumes;          // TLS sessions are taken up again
     const char *url;
 };
 

@@ -2,7 +2,7 @@
 // ends or it gets SIGINT or SIGTERM, then prints its counters.
 //
 //     server [--address A] [--port N] [--threads N] [--max-connections N] [--backlog N] [--idle-close-ms N]
-//            [--tls-cert FILE --tls-key FILE [--tls-version 12|13] [--tls-tickets 0]]
+//            [--tls-cert FILE --tls-key FILE | --tls-authority FILE] [--tls-version 12|13] [--tls-tickets 0]
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -14,7 +14,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "bench/server/cert.h"
 #include "bench/server/server.h"
+
+// What the program is asked for beside the server's own options.
+struct asked {
+    struct bench_server_options options;
+    const char *authority; // where the authority of a certificate that is made goes
+    bool ends_with_stdin;
+};
 
 enum { PEM_MAX = 1 << 20 };
 
@@ -29,9 +37,12 @@ static char *read_pem(const char *path) {
     return text;
 }
 
-// parse_tls takes the options of TLS; the files are read by main.
-static bool parse_tls(struct bench_server_options *options, const char *name, const char *value) {
-    if (strcmp(name, "--tls-cert") == 0)
+// parse_tls takes the options of TLS; the files are read later.
+static bool parse_tls(struct asked *asked, const char *name, const char *value) {
+    struct bench_server_options *options = &asked->options;
+    if (strcmp(name, "--tls-authority") == 0)
+        asked->authority = value;
+    else if (strcmp(name, "--tls-cert") == 0)
         options->tls_cert = value;
     else if (strcmp(name, "--tls-key") == 0)
         options->tls_key = value;
@@ -46,14 +57,15 @@ static bool parse_tls(struct bench_server_options *options, const char *name, co
     return true;
 }
 
-static bool parse_options(struct bench_server_options *options, bool *out_stdin, int argc, char **argv) {
+static bool parse_options(struct asked *asked, int argc, char **argv) {
+    struct bench_server_options *options = &asked->options;
     for (int i = 1; i + 1 < argc; i += 2) {
         char *end = NULL;
         unsigned long number = strtoul(argv[i + 1], &end, 10);
         bool is_number = end != argv[i + 1] && *end == '\0';
         if (strcmp(argv[i], "--address") == 0)
             options->address = argv[i + 1];
-        else if (parse_tls(options, argv[i], argv[i + 1]))
+        else if (parse_tls(asked, argv[i], argv[i + 1]))
             continue;
         else if (!is_number)
             return false;
@@ -68,11 +80,11 @@ static bool parse_options(struct bench_server_options *options, bool *out_stdin,
         else if (strcmp(argv[i], "--idle-close-ms") == 0)
             options->idle_close_ms = number;
         else if (strcmp(argv[i], "--stdin") == 0)
-            *out_stdin = number != 0;
+            asked->ends_with_stdin = number != 0;
         else
             return false;
     }
-    return argc % 2 == 1 && !options->tls_cert == !options->tls_key;
+    return argc % 2 == 1 && !options->tls_cert == !options->tls_key && !(options->tls_cert && asked->authority);
 }
 
 // wait_for_end blocks until a signal, or, if asked to watch it, the end of standard input.
@@ -89,10 +101,8 @@ static void wait_for_end(const sigset_t *signals, bool watch_stdin) {
     close(signal_fd);
 }
 
-// start reads the files that `options` name, and starts the server with what is in them.
-static struct bench_server *start(struct bench_server_options *options) {
-    if (!options->tls_cert)
-        return bench_server_start(options);
+// start_with_files starts the server with what is in the files that `options` name.
+static struct bench_server *start_with_files(struct bench_server_options *options) {
     struct bench_server *server = NULL;
     char *cert = read_pem(options->tls_cert);
     char *key = cert ? read_pem(options->tls_key) : NULL;
@@ -107,13 +117,43 @@ static struct bench_server *start(struct bench_server_options *options) {
     return server;
 }
 
+static bool write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "we");
+    bool is_written = file && fputs(text, file) >= 0;
+    return file && fclose(file) == 0 && is_written;
+}
+
+// start_with_own starts the server with a certificate made now; who is to trust it finds its authority in a file.
+static struct bench_server *start_with_own(struct asked *asked) {
+    struct bench_server *server = NULL;
+    struct bench_cert made;
+    if (!bench_cert_make(&made)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    asked->options.tls_cert = made.cert;
+    asked->options.tls_key = made.key;
+    if (write_text(asked->authority, made.authority))
+        server = bench_server_start(&asked->options);
+    int error = errno;
+    bench_cert_free(&made);
+    errno = error;
+    return server;
+}
+
+static struct bench_server *start(struct asked *asked) {
+    if (asked->authority)
+        return start_with_own(asked);
+    return asked->options.tls_cert ? start_with_files(&asked->options) : bench_server_start(&asked->options);
+}
+
 int main(int argc, char **argv) {
-    struct bench_server_options options = {0};
-    bool watch_stdin = false;
-    if (!parse_options(&options, &watch_stdin, argc, argv)) {
+    struct asked asked = {0};
+    if (!parse_options(&asked, argc, argv)) {
         fprintf(stderr, "usage: server [--address A] [--port N] [--threads N] [--max-connections N] [--backlog N] "
                         "[--idle-close-ms N] [--stdin 1: end with standard input]\n"
-                        "              [--tls-cert FILE --tls-key FILE [--tls-version 12|13] [--tls-tickets 0]]\n");
+                        "              [--tls-cert FILE --tls-key FILE | --tls-authority FILE: for a certificate made now]\n"
+                        "              [--tls-version 12|13] [--tls-tickets 0]\n");
         return 2;
     }
     sigset_t signals;
@@ -121,7 +161,7 @@ int main(int argc, char **argv) {
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    struct bench_server *server = start(&options);
+    struct bench_server *server = start(&asked);
     if (!server) {
         perror("server: cannot start");
         return 1;
@@ -129,7 +169,7 @@ int main(int argc, char **argv) {
     char url[256];
     printf("%s\n", bench_server_url(server, "/", url, sizeof url));
     fflush(stdout);
-    wait_for_end(&signals, watch_stdin);
+    wait_for_end(&signals, asked.ends_with_stdin);
     struct bench_server_counters counters;
     bench_server_counters(server, &counters);
     bench_server_stop(server);

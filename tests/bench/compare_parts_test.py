@@ -102,6 +102,20 @@ class Bars(unittest.TestCase):
             it = verdict_of(rounds, "16MiB-8", "quoit", ["bare-" + receive])
             self.assertEqual(it.figure.median, ratio)
 
+    def test_tls_bulk_is_compared_with_the_bare_tls_client_that_receives_alike(self):
+        rounds = [results(quoit=4, bare_tls_single=4, bare_tls_bundle=2)]
+        rounds[0]["quoit"]["engine"] = {"receive": "bundle"}
+        self.assertEqual(verdict_of(rounds, "tls-16MiB-8", "quoit", ["bare-tls-bundle"]).figure.median, 2.0)
+
+    def test_the_tls_bars_are_what_was_agreed(self):
+        self.assertEqual({(bar.scenario, bar.what, tuple(bar.against or ()), round(bar.most, 3)) for bar in bars.tls_bars()},
+                         {("tls-1KiB-64", "quoit", ("bare-tls",), 1.25),
+                          ("tls-1KiB-64", "quoit", ("curl-poll", "curl-socket"), 0.667),
+                          ("tls-fresh-64", "quoit", ("bare-tls",), 1.1),
+                          ("tls-fresh-64", "quoit", ("curl-poll", "curl-socket"), 0.7),
+                          ("tls-16MiB-8", "quoit", ("bare-tls-SAME",), 1.1),
+                          ("tls-idle-10000", "quoit", (), 8192)})
+
     def test_memory_is_compared_with_a_number(self):
         for octets, verdict in ((1024, figures.HELD), (1025, figures.MISSED)):
             self.assertEqual(verdict_of([{"quoit": {"bytes_per_connection": octets}}], "idle-10000", "quoit", None).verdict,
@@ -124,10 +138,10 @@ class Bars(unittest.TestCase):
 
     def test_every_bar_is_of_a_scenario_and_of_clients_that_exist(self):
         every = {scenario.name: scenario for scenario in scenarios.full()[0]}
-        for bar in list(bars.bars()) + list(bars.reference_bars()):
+        for bar in [*bars.bars(), *bars.tls_bars(), *bars.reference_bars()]:
             of_it = every[bar.scenario].clients
             for client in [bar.what] + [bar.less or bar.what] + (bar.against or []):
-                if client != bars.SAME_RECEIVE:
+                if client not in (bars.SAME_RECEIVE, bars.SAME_RECEIVE_TLS):
                     self.assertIn(client, of_it)
 
     def test_what_is_left_out_is_said(self):

@@ -42,6 +42,7 @@ class Compare(unittest.TestCase):
             self.check_results(scenario, scenario["results"][0])
             self.assertIn("## %s\n" % scenario["name"], markdown)
         self.assertIn("wake", {bar["scenario"] for bar in document["bars"]})
+        self.assertEqual({scenario["tls"] for scenario in document["scenarios"]}, {None, "full", "tickets"})
         for bar in document["bars"]:
             self.assertIn(bar["verdict"], ("held", "within the spread", "missed"))
             self.assertIsInstance(bar["median"], float)
@@ -52,7 +53,7 @@ class Compare(unittest.TestCase):
         self.assertEqual(set(results), set(scenario["clients"]))
         for client, result in results.items():
             with self.subTest(scenario=scenario["name"], client=client):
-                if client in ("bare-bundle", "wake-futex") and result is None:
+                if client in ("bare-bundle", "bare-tls-bundle", "wake-futex") and result is None:
                     continue  # an older kernel
                 self.assertGreater(result[scenario["metric"]] if scenario["kind"] != "idle" else 1, 0)
                 if scenario["kind"] in ("load", "fresh"):
@@ -87,7 +88,8 @@ class Compare(unittest.TestCase):
 
     def test_scenarios_are_chosen_by_name(self):
         names = compare("--list").stdout.split()
-        for name in ("1KiB-1", "1KiB-4096", "64KiB-64", "16MiB-8", "fresh-64", "threads-64", "wake", "idle-10000"):
+        for name in ("1KiB-1", "1KiB-4096", "64KiB-64", "16MiB-8", "fresh-64", "threads-64", "wake", "idle-10000", "tls-1KiB-1",
+                     "tls-1KiB-256", "tls-16MiB-8", "tls-fresh-64", "tls-resumed-64", "tls-idle-10000"):
             self.assertIn(name, names)
         self.assertNotIn("16MiB-4096", names)
         self.assertEqual(compare("--list", "--scenario", "1KiB-6*").stdout.split(), ["1KiB-64"])

@@ -18,7 +18,8 @@ has_every_row() {
     cat "$TEST_TMPDIR/table"
     local row
     for row in 'empty body' '1 KiB' '1 KiB, one at a time' '64 KiB' '1 MiB' 'chunked, 1 KiB in 100 B' \
-        'chunked, 1 MiB in 4 KiB' 'upload and echo, 16 KiB' 'delays of 0 to 20 ms' 'server closes each time' 'all'; do
+        'chunked, 1 MiB in 4 KiB' 'upload and echo, 16 KiB' 'delays of 0 to 20 ms' 'server closes each time' \
+        'TLS, 1 KiB' 'TLS, 1 MiB' 'TLS, upload, 16 KiB' 'TLS, a handshake each' 'all'; do
         grep -q "^ *$row  " "$TEST_TMPDIR/table" || { echo "no row: $row"; return 1; }
     done
     grep -q '^Each request had exactly one terminal event' "$TEST_TMPDIR/table"

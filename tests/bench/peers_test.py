@@ -159,7 +159,7 @@ class Peers(unittest.TestCase):
                     ran = run((program,), *arguments)
                     self.assertEqual((ran.code, ran.out), (2, b""))
                     self.assertIn(b"usage: ", ran.text)
-        for url in ("https://127.0.0.1/", "http://localhost/", "http://1.2.3.4.5/", "http://127.0.0.1:99999/"):
+        for url in ("https://127.0.0.1/", "ftp://127.0.0.1/", "http:/127.0.0.1/", "http://localhost/", "http://1.2.3.4.5/", "http://127.0.0.1:99999/"):
             self.assertEqual(run((EPOLL,), "-c", "1", "-n", "1", url).code, 1)
 
 
