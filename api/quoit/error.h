@@ -51,6 +51,8 @@ enum quoit_error {
     QUOIT_ERR_CONNECT_FAILED = 313, // connecting failed
     QUOIT_ERR_SOCKET_FAILED = 314, // a socket could not be made
     QUOIT_ERR_BIND_FAILED = 315, // the request's local address could not be bound
+    QUOIT_ERR_NO_LOCAL_PORT = 316, // no local port is free towards the peer
+    QUOIT_ERR_OPTION_REFUSED = 317, // the kernel refused an option of the request's socket
     QUOIT_ERR_CONNECTION_RESET = 400, // the peer reset the connection
     QUOIT_ERR_CONNECTION_CLOSED = 401, // the peer closed the connection before it answered
     QUOIT_ERR_CONNECTION_FAILED = 402, // the connection failed

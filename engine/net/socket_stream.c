@@ -31,6 +31,7 @@ static struct q_error connect_error(int os_errno) {
     case ENFILE: code = Q_ERR_FD_LIMIT; break;
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT: code = Q_ERR_SOCKET_FAILED; break;
+    case EADDRNOTAVAIL: code = Q_ERR_NO_LOCAL_PORT; break; // of a connect: a bind's failure has a name of its own
     default: break;
     }
     struct q_error error = q_error_os(code, Q_PHASE_CONNECT, os_errno);
@@ -51,6 +52,12 @@ static void prepare_to_connect(struct q_socket_stream *socket) {
     socket->u.connecting = (struct q_socket_connecting){.op = {.done = connect_done}};
 }
 
+static void become_open(struct q_socket_stream *socket) {
+    socket->state = Q_SOCKET_OPEN;
+    socket->was_opened = true;
+    socket->u.open = (struct q_socket_open){.recv_op = {.done = recv_done}, .send_op = {.done = send_done}};
+}
+
 static void connect_done(struct q_io_op *op) {
     struct q_socket_stream *socket = q_container_of(op, struct q_socket_stream, u.connecting.op);
     if (socket->state != Q_SOCKET_CONNECTING) {
@@ -61,9 +68,7 @@ static void connect_done(struct q_io_op *op) {
         error = connect_error(-op->result);
         error.code = op->has_bind_failed ? Q_ERR_BIND_FAILED : error.code;
     } else {
-        socket->state = Q_SOCKET_OPEN;
-        socket->was_opened = true;
-        socket->u.open = (struct q_socket_open){.recv_op = {.done = recv_done}, .send_op = {.done = send_done}};
+        become_open(socket);
     }
     socket->stream.events->on_connected(&socket->stream, error);
 }
@@ -161,8 +166,13 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
         .local = is_bound ? &socket->u.connecting.local.u.any : NULL,
         .local_len = is_bound ? socket->u.connecting.local.len : 0,
         .options = k_tcp_options,
-        .num_options = is_tcp ? Q_COUNT_OF(k_tcp_options) - !is_bound : 0, // a unix socket knows none of them
+        .num_options = Q_COUNT_OF(k_tcp_options) - !is_bound,
     };
+    if (socket->u.connecting.options != NULL) {
+        socket->u.connecting.params.options = socket->u.connecting.options;
+        socket->u.connecting.params.num_options = socket->u.connecting.num_options;
+    }
+    socket->u.connecting.params.num_options *= is_tcp; // a unix socket knows none of them
     q_io_connect(socket->io, socket->slot, &socket->u.connecting.op, &socket->u.connecting.params);
     return Q_OK;
 }
@@ -231,6 +241,30 @@ void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const
 void q_socket_stream_bind(struct q_socket_stream *socket, const struct q_address *local) {
     Q_CHECK(socket->state == Q_SOCKET_NEW);
     socket->u.connecting.local = *local;
+}
+
+void q_socket_stream_set_options(struct q_socket_stream *socket, const struct q_io_option *options, uint32_t num_options) {
+    Q_CHECK(socket->state == Q_SOCKET_NEW);
+    socket->u.connecting.options = options;
+    socket->u.connecting.num_options = num_options;
+}
+
+void q_socket_stream_adopt(struct q_socket_stream *socket, struct q_io_slot slot) {
+    Q_CHECK(socket->state == Q_SOCKET_NEW);
+    socket->slot = slot;
+    socket->is_sending = false;
+    socket->has_send_failed = false;
+    become_open(socket);
+}
+
+struct q_io_slot q_socket_stream_give(struct q_socket_stream *socket) {
+    Q_CHECK(socket->state == Q_SOCKET_OPEN && !socket->u.open.recv_op.busy && !socket->u.open.send_op.busy);
+    struct q_io_slot slot = socket->slot;
+    socket->state = Q_SOCKET_NEW;
+    socket->slot = (struct q_io_slot){0};
+    socket->was_opened = false;
+    prepare_to_connect(socket);
+    return slot;
 }
 
 bool q_socket_is_quiet(const struct q_socket_stream *socket) { return socket->state == Q_SOCKET_NEW; }

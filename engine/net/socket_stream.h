@@ -15,6 +15,8 @@ struct q_socket_connecting {
     struct q_io_op op;
     struct q_io_connect params;
     struct q_address local; // len 0: whichever the kernel takes
+    const struct q_io_option *options; // of TCP sockets; NULL: the defaults
+    uint32_t num_options;
 };
 
 struct q_socket_open {
@@ -48,6 +50,18 @@ void q_socket_stream_init(struct q_socket_stream *socket, struct q_io *io, const
 // q_socket_stream_bind makes the next connects, up to the first that succeeds, come from `local`, whose port is 0: the
 // kernel takes one. Not connected.
 void q_socket_stream_bind(struct q_socket_stream *socket, const struct q_address *local);
+
+// q_socket_stream_set_options has the next connects, up to the first that succeeds, set these options on TCP sockets instead
+// of the defaults. The options outlive the connects. Not connected.
+void q_socket_stream_set_options(struct q_socket_stream *socket, const struct q_io_option *options, uint32_t num_options);
+
+// q_socket_stream_adopt opens a stream on a slot whose socket is connected, which is the stream's from here on. No event
+// follows. Not connected.
+void q_socket_stream_adopt(struct q_socket_stream *socket, struct q_io_slot slot);
+
+// q_socket_stream_give takes the slot out of an open stream on which nothing is in flight, and leaves it as if never
+// connected.
+struct q_io_slot q_socket_stream_give(struct q_socket_stream *socket);
 
 // q_socket_is_quiet tells whether nothing of the stream is in flight, so that its memory may go.
 bool q_socket_is_quiet(const struct q_socket_stream *socket);

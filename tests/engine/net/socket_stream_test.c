@@ -291,7 +291,8 @@ static void a_failed_connect_is_typed_and_safe_to_retry(void **state) {
                    {EMFILE, Q_ERR_FD_LIMIT},
                    {ENFILE, Q_ERR_FD_LIMIT},
                    {EAFNOSUPPORT, Q_ERR_SOCKET_FAILED},
-                   {EADDRNOTAVAIL, Q_ERR_CONNECT_FAILED}};
+                   {EADDRNOTAVAIL, Q_ERR_NO_LOCAL_PORT},
+                   {EACCES, Q_ERR_CONNECT_FAILED}};
     for (size_t i = 0; i < Q_COUNT_OF(k_cases); i++) {
         struct puppet puppet;
         struct ear ear;
@@ -362,11 +363,56 @@ static void a_bound_socket_takes_its_port_late_and_its_failure_has_a_name(void *
         }
         puppet.connect->has_bind_failed = is_bound;
         end(&puppet.connect, -EADDRNOTAVAIL);
-        assert_int_equal(ear.error.code, is_bound ? Q_ERR_BIND_FAILED : Q_ERR_CONNECT_FAILED);
+        assert_int_equal(ear.error.code, is_bound ? Q_ERR_BIND_FAILED : Q_ERR_NO_LOCAL_PORT);
         assert_int_equal(ear.error.os_errno, EADDRNOTAVAIL);
         assert_int_equal(ear.error.retry_safe, 1);
         finish(&puppet, &ear);
     }
+}
+
+static void a_connected_slot_goes_from_one_stream_to_another(void **state) {
+    (void)state;
+    struct puppet puppet;
+    struct ear ear;
+    static struct ear heir;
+    begin_open(&puppet, &ear);
+    struct q_io_slot slot = q_socket_stream_give(&ear.socket);
+    assert_int_equal(slot.index, 5);
+    assert_true(q_socket_is_quiet(&ear.socket));
+    q_socket_stream_init(&heir.socket, &puppet.io, &k_events);
+    q_socket_stream_adopt(&heir.socket, slot);
+    assert_false(q_socket_is_quiet(&heir.socket));
+    send_parts(&heir, "abc", "", "d");
+    end(&puppet.send, 4);
+    assert_int_equal(heir.sent, 1);
+    assert_int_equal(heir.sent_len, 4);
+    finish(&puppet, &heir);
+    assert_int_equal(ear.closed, 0);
+    assert_false(q_error_is(q_stream_connect(&ear.socket.stream, &the_address))); // as if it had never connected
+    end(&puppet.connect, 0);
+    assert_int_equal(ear.connected, 2);
+    finish(&puppet, &ear);
+    assert_true(q_socket_is_quiet(&heir.socket));
+}
+
+static void options_of_its_own_take_the_place_of_the_defaults(void **state) {
+    (void)state;
+    static const struct q_io_option k_own[] = {{.level = SOL_SOCKET, .name = SO_KEEPALIVE, .value = 0}};
+    struct puppet puppet = {.io = {.v = &k_puppet}};
+    struct ear ear = {0};
+    the_address = loopback(80);
+    q_socket_stream_init(&ear.socket, &puppet.io, &k_events);
+    q_socket_stream_set_options(&ear.socket, k_own, 1);
+    assert_false(q_error_is(q_stream_connect(&ear.socket.stream, &the_address)));
+    assert_ptr_equal(puppet.params->options, k_own);
+    assert_int_equal(puppet.params->num_options, 1);
+    end(&puppet.connect, 0);
+    finish(&puppet, &ear);
+    ear.closed = 0;
+    assert_false(q_error_is(q_stream_connect(&ear.socket.stream, &the_address))); // up to the first that succeeds
+    assert_true(puppet.params->num_options > 1);
+    end(&puppet.connect, 0);
+    finish(&puppet, &ear);
 }
 
 static void a_unix_socket_gets_none(void **state) {
@@ -633,6 +679,8 @@ int main(void) {
         cmocka_unit_test(without_a_slot_nothing_is_begun),
         cmocka_unit_test(every_tcp_socket_gets_its_options),
         cmocka_unit_test(a_bound_socket_takes_its_port_late_and_its_failure_has_a_name),
+        cmocka_unit_test(a_connected_slot_goes_from_one_stream_to_another),
+        cmocka_unit_test(options_of_its_own_take_the_place_of_the_defaults),
         cmocka_unit_test(a_unix_socket_gets_none),
         cmocka_unit_test(a_close_while_connecting_silences_the_connect),
         cmocka_unit_test(a_close_silences_what_is_under_way),
