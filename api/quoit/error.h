@@ -121,6 +121,7 @@ enum quoit_error {
     QUOIT_ERR_TIMEOUT_LOW_SPEED = 725, // the answer came slower than the request's bound
     QUOIT_ERR_TIMEOUT_ANSWER = 726, // the host took longer to answer a question than its bound
     QUOIT_ERR_TIMEOUT_TLS = 727, // the TLS handshake took longer than its bound
+    QUOIT_ERR_TIMEOUT_RESOLVE = 728, // looking up the name took longer than its bound
     QUOIT_ERR_CANCELED = 800, // the host canceled the request
     QUOIT_ERR_CLOSED = 801, // the engine is closing or closed
     QUOIT_ERR_FORCE_32_BITS = 0x7fffffff,

@@ -118,6 +118,7 @@ Q_ERROR(TIMEOUT_IDLE,          724, 1, "the server was silent in the middle of i
 Q_ERROR(TIMEOUT_LOW_SPEED,     725, 1, "the answer came slower than the request's bound")
 Q_ERROR(TIMEOUT_ANSWER,        726, 0, "the host took longer to answer a question than its bound")
 Q_ERROR(TIMEOUT_TLS,           727, 1, "the TLS handshake took longer than its bound")
+Q_ERROR(TIMEOUT_RESOLVE,       728, 1, "looking up the name took longer than its bound")
 Q_ERROR(CANCELED,              800, 0, "the host canceled the request")
 Q_ERROR(CLOSED,                801, 0, "the engine is closing or closed")
 // clang-format on

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <liburing.h>
+#include "engine/loop/uring_abi.h"
 
 #define BOTH Q_RESOLVE_BOTH
 #define V4   Q_RESOLVE_V4
