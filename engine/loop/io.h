@@ -94,6 +94,7 @@ struct q_io_connect {
     socklen_t local_len;
     const struct q_io_option *options;
     uint32_t num_options;
+    bool is_datagram; // UDP; else a stream
 };
 
 struct q_io_stats {

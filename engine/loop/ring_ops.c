@@ -86,12 +86,14 @@ void q_ring_finish(struct ring_slot *slot, enum ring_slot_op which, int32_t resu
     q_list_push_back(out_done, &op->link);
 }
 
+static int type_of(const struct q_io_connect *params) { return params->is_datagram ? SOCK_DGRAM : SOCK_STREAM; }
+
 // Kernels before 6.7, and before 6.11 when it is to be bound: the socket has a number, but only between these lines, on
 // the loop thread.
 static int make_socket_by_number(struct q_ring *ring, struct q_io_slot name, const struct q_io_connect *params,
                                  bool *out_bind_failed) {
     struct q_sys_uring *sys = ring->sys;
-    int fd = sys->socket(sys, params->address->sa_family, SOCK_STREAM, 0);
+    int fd = sys->socket(sys, params->address->sa_family, type_of(params), 0);
     int result = fd;
     for (uint32_t i = 0; i < params->num_options && result >= 0; i++) {
         const struct q_io_option *option = &params->options[i];
@@ -113,7 +115,7 @@ static int make_socket_by_number(struct q_ring *ring, struct q_io_slot name, con
 
 static void chain_socket(struct q_ring *ring, struct q_io_slot name, const struct q_io_connect *params) {
     struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_SOCKET, name);
-    io_uring_prep_socket_direct(sqe, params->address->sa_family, SOCK_STREAM, 0, name.index, 0);
+    io_uring_prep_socket_direct(sqe, params->address->sa_family, type_of(params), 0, name.index, 0);
     sqe->flags |= IOSQE_IO_LINK;
     for (uint32_t i = 0; i < params->num_options; i++) {
         const struct q_io_option *option = &params->options[i];

@@ -87,6 +87,10 @@ static void recv_done(struct q_io_op *op) {
         socket->stream.events->on_received(&socket->stream, chunk, q_slice_make(chunk->data, (size_t)op->result));
         return;
     }
+    if (op->result == 0 && socket->is_datagram) {
+        socket->stream.events->on_ended(&socket->stream, Q_OK);
+        return;
+    }
     int os_errno = -op->result;
     if (op->result == 0 && !op->is_fin && (socket->is_sending || socket->has_send_failed)) {
         // The kernel tells of a reset once. If it told the send, maybe hidden behind the count of a part, then this only
@@ -158,7 +162,7 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
     socket->state = Q_SOCKET_CONNECTING;
     socket->is_sending = false;
     socket->has_send_failed = false;
-    bool is_tcp = address->u.any.sa_family != AF_UNIX;
+    bool is_tcp = address->u.any.sa_family != AF_UNIX && !socket->is_datagram;
     bool is_bound = is_tcp && socket->u.connecting.local.len > 0;
     socket->u.connecting.params = (struct q_io_connect){
         .address = &address->u.any,
@@ -167,6 +171,7 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
         .local_len = is_bound ? socket->u.connecting.local.len : 0,
         .options = k_tcp_options,
         .num_options = Q_COUNT_OF(k_tcp_options) - !is_bound,
+        .is_datagram = socket->is_datagram,
     };
     if (socket->u.connecting.options != NULL) {
         socket->u.connecting.params.options = socket->u.connecting.options;
@@ -265,6 +270,11 @@ struct q_io_slot q_socket_stream_give(struct q_socket_stream *socket) {
     socket->was_opened = false;
     prepare_to_connect(socket);
     return slot;
+}
+
+void q_socket_stream_datagram(struct q_socket_stream *socket) {
+    Q_CHECK(socket->state == Q_SOCKET_NEW);
+    socket->is_datagram = true;
 }
 
 bool q_socket_is_quiet(const struct q_socket_stream *socket) { return socket->state == Q_SOCKET_NEW; }

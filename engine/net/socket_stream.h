@@ -39,6 +39,7 @@ struct q_socket_stream {
     } u;
     uint8_t state; // enum q_socket_state
     bool was_opened;
+    bool is_datagram;
     bool is_sending; // until on_sent
     bool has_send_failed;
 };
@@ -62,6 +63,10 @@ void q_socket_stream_adopt(struct q_socket_stream *socket, struct q_io_slot slot
 // q_socket_stream_give takes the slot out of an open stream on which nothing is in flight, and leaves it as if never
 // connected.
 struct q_io_slot q_socket_stream_give(struct q_socket_stream *socket);
+
+// q_socket_stream_datagram makes it a UDP socket that talks to one peer: each send is a datagram, on_received brings one,
+// and on_ended without an error one that was empty. What others send is never brought: the kernel drops it. Not connected.
+void q_socket_stream_datagram(struct q_socket_stream *socket);
 
 // q_socket_is_quiet tells whether nothing of the stream is in flight, so that its memory may go.
 bool q_socket_is_quiet(const struct q_socket_stream *socket);
