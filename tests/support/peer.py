@@ -169,6 +169,7 @@ def end(process):
     for stream in (process.stdout, process.stderr):
         if stream:
             stream.close()
+    assert b"cannot be preloaded" not in pieces.get("err", b""), pieces["err"]
     has_report = process.stderr is not None and pieces["err"].endswith(b"}\n")
     return Ran(process.returncode, pieces["out"], report_of(pieces["err"]) if has_report else None, pieces["err"],
                usage.ru_maxrss)
