@@ -135,6 +135,9 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_crls(struct quoit_tls *tls, uint3
 
 // What is on or off.
 enum quoit_tls_switch {
+    QUOIT_TLS_TICKETS = 1, // sessions that servers give are kept, by engine, and resumed by later connections of equal
+                           // configurations to the same host and port: a shorter handshake, without a new look at the
+                           // server's key (its certificates are looked at again). On.
     QUOIT_TLS_GREASE = 4, // reserved values in our hello, which keep servers honest (RFC 8701); off
 };
 

@@ -44,7 +44,7 @@ static void forget_exchange(struct q_h1_conn *h1) {
 
 static void drop_tls(struct q_h1_conn *h1) {
     if (h1->tls != NULL) {
-        q_tls_client_leave(h1->env->tls, h1->tls->context);
+        q_tls_client_leave(h1->env->tls, h1->tls->user.context);
         q_alloc_free(h1->env->tls->env.alloc, h1->tls, sizeof *h1->tls);
         h1->tls = NULL;
     }
@@ -570,20 +570,43 @@ void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env) {
     h1->socket.stream.above = h1;
 }
 
-struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer) {
-    static const struct q_tls_events k_no_questions = {0};
+// --- sessions of TLS -------------------------------------------------------------------------------------------------
+
+static struct q_h1_tls *h1_tls_of(struct q_tls_stream *stream) { return q_container_of(stream, struct q_h1_tls, stream); }
+
+static struct q_tls_client *client_of(struct q_tls_stream *stream) { return h1_of_stream(&stream->stream)->env->tls; }
+
+static struct ssl_session_st *take_session(struct q_tls_stream *stream) {
+    const struct q_h1_tls *tls = h1_tls_of(stream);
+    return q_tls_client_take_session(client_of(stream), &tls->user, tls->params.verify_name);
+}
+
+static void keep_session(struct q_tls_stream *stream, struct ssl_session_st *session) {
+    q_tls_client_keep_session(client_of(stream), &h1_tls_of(stream)->user, session);
+}
+
+static void drop_session(struct q_tls_stream *stream, const struct ssl_session_st *session) {
+    q_tls_client_drop_session(client_of(stream), &h1_tls_of(stream)->user, session);
+}
+
+static const struct q_tls_events k_tls_events = {
+    .on_session = keep_session, .take_session = take_session, .on_session_useless = drop_session};
+
+struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer,
+                                struct q_slice audience) {
     struct q_tls_client *client = h1->env->tls;
     struct q_h1_tls *made = q_alloc_new(client->env.alloc, sizeof *made);
     if (made == NULL) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS);
     }
-    struct q_error error = q_tls_client_enter(client, tls, &made->context);
+    struct q_error error = q_tls_client_enter(client, tls, &made->user.context);
     if (q_error_is(error)) {
         q_alloc_free(client->env.alloc, made, sizeof *made);
         return error;
     }
-    q_tls_client_params(client, made->context, peer, &made->params);
-    q_tls_stream_init(&made->stream, &client->env, &h1->socket.stream, &k_stream_events, &k_no_questions);
+    made->user.audience = audience;
+    q_tls_client_params(client, made->user.context, peer, &made->params);
+    q_tls_stream_init(&made->stream, &client->env, &h1->socket.stream, &k_stream_events, &k_tls_events);
     q_tls_stream_set(&made->stream, &made->params);
     made->stream.stream.above = h1;
     h1->tls = made;

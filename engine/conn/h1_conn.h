@@ -34,7 +34,7 @@ struct q_h1_dial {
 struct q_h1_tls {
     struct q_tls_stream stream; // above the socket
     struct q_tls_params params;
-    struct q_handle context; // of which the connection is a user
+    struct q_tls_user user;  // of a context
     struct q_conn_tls facts; // once connected
 };
 
@@ -86,8 +86,10 @@ void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env);
 void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local);
 
 // q_h1_conn_secure has the connection speak TLS with `peer`, by the interned config `tls`, which the caller holds until the
-// connection is closed. Before q_h1_conn_connect. Errors: NO_MEMORY; the connection is as it was.
-Q_MUST_USE struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer);
+// connection is closed. Sessions are kept and taken by `audience` (origin.h), which stays until then. Before
+// q_h1_conn_connect. Errors: NO_MEMORY; the connection is as it was.
+Q_MUST_USE struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer,
+                                           struct q_slice audience);
 
 // q_h1_conn_connect dials the addresses one after the other until one answers or `deadline_ns` has passed; on_ready or
 // on_connect_failed follows. `addresses` stays valid until then. An error now means that nothing was begun.

@@ -35,6 +35,7 @@ struct q_error q_origin_build(struct q_origin *out, const struct q_alloc *alloc,
     Q_CHECK((size_t)(at - key) == size);
     out->alloc = alloc;
     out->key = q_slice_make(key, size);
+    out->audience_len = size;
     out->port = url->port;
     out->scheme = url->scheme;
     out->host_kind = url->host_kind;
@@ -65,7 +66,7 @@ static void adopt(struct q_origin *origin, char *key, const char *end) {
 }
 
 struct q_error q_origin_set_local(struct q_origin *origin, const struct q_endpoint *local) {
-    Q_CHECK(origin->local.family == Q_ENDPOINT_NONE && local->port == 0);
+    Q_CHECK(origin->local.family == Q_ENDPOINT_NONE && local->port == 0 && q_tls_is_none(origin->tls));
     uint8_t field[1 + sizeof local->ip] = {(uint8_t)local->family};
     memcpy(field + 1, local->ip, sizeof local->ip);
     char *key = longer_key(origin, field_size(sizeof field));
@@ -73,6 +74,7 @@ struct q_error q_origin_set_local(struct q_origin *origin, const struct q_endpoi
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_SUBMIT);
     }
     adopt(origin, key, put_field(key + origin->key.len, KEY_LOCAL, field, sizeof field));
+    origin->audience_len = origin->key.len;
     origin->local = *local;
     return Q_OK;
 }
@@ -87,6 +89,7 @@ struct q_error q_origin_set_peer(struct q_origin *origin, const struct q_origin_
     char *end = put_field(key + origin->key.len, KEY_PEER, start, sizeof start);
     end = put_field(end, KEY_PEER_HOST, copy.host.ptr, (uint32_t)copy.host.len);
     adopt(origin, key, end);
+    origin->audience_len = origin->key.len;
     origin->peer = copy;
     origin->peer.host.ptr = end - copy.host.len;
     return Q_OK;

@@ -22,6 +22,7 @@ struct q_origin_peer {
 struct q_origin {
     const struct q_alloc *alloc; // owns the key
     struct q_slice key;
+    size_t audience_len; // of the key, up to how TLS is spoken
     struct q_slice host; // inside the key; of http+unix the socket's name, percent-encoded
     uint16_t port;
     uint8_t scheme;    // enum q_scheme
@@ -47,6 +48,12 @@ Q_MUST_USE struct q_error q_origin_set_peer(struct q_origin *origin, const struc
 // key; once. The caller holds the config as long as the origin is there. Fails with NO_MEMORY, and leaves the origin as it
 // was.
 Q_MUST_USE struct q_error q_origin_set_tls(struct q_origin *origin, struct q_handle tls);
+
+// q_origin_audience gives that part of the key which says whom one talks to, from where and by which way, and not how TLS is
+// spoken: what sessions of TLS are kept by, besides the config that was used. It lies inside the key.
+static inline struct q_slice q_origin_audience(const struct q_origin *origin) {
+    return q_slice_make(origin->key.ptr, origin->audience_len);
+}
 
 // q_origin_move lets `origin` live in `key`, which has room for all of its key; the old memory stays whose it was.
 void q_origin_move(struct q_origin *origin, char *key);

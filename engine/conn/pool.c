@@ -157,7 +157,7 @@ static struct q_error secure(struct q_h1_conn *h1, const struct q_origin *origin
         return Q_OK;
     }
     struct q_tls_peer peer = {.name = origin->host, .is_address = origin->host_kind != Q_HOST_NAME};
-    return q_h1_conn_secure(h1, origin->tls, &peer);
+    return q_h1_conn_secure(h1, origin->tls, &peer, q_origin_audience(origin));
 }
 
 static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin *entry, uint64_t connect_timeout_ns) {

@@ -18,10 +18,11 @@ SAME(Q_TLS_1_3, QUOIT_TLS_1_3);
 SAME(Q_TLS_SNI_HOST, QUOIT_TLS_SNI_HOST);
 SAME(Q_TLS_SNI_NAME, QUOIT_TLS_SNI_NAME);
 SAME(Q_TLS_SNI_OFF, QUOIT_TLS_SNI_OFF);
+SAME(Q_TLS_TICKETS, QUOIT_TLS_TICKETS);
 SAME(Q_TLS_GREASE, QUOIT_TLS_GREASE);
 
 // Of enum q_tls_switch, those that hosts may turn: what does not work from end to end is not theirs.
-#define HOSTS_SWITCHES ((uint32_t)QUOIT_TLS_GREASE)
+#define HOSTS_SWITCHES ((uint32_t)(QUOIT_TLS_TICKETS | QUOIT_TLS_GREASE))
 
 static const int32_t k_bad = Q_ERR_INVALID_ARGUMENT;
 

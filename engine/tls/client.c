@@ -10,6 +10,13 @@
 #define CONTEXTS_IDLE_NS   (300 * Q_NS_PER_S) // a rotated certificate is not served for ever by who stopped asking
 #define CONTEXT_FAILURE_NS 0                  // building fails for want of memory alone
 
+// A ticket serves one connection; as many as a host opens to one server at once, when it does not open a crowd. A session
+// with a common chain is some 5 KiB, so that of 1024 servers one is kept.
+#define SESSIONS_KEPT       1024
+#define SESSIONS_BYTES      (5 << 20)
+#define PEER_SESSIONS_KEPT  16
+#define PEER_SESSIONS_BYTES (256 << 10)
+
 // A context's value.
 struct ready {
     SSL_CTX *context;
@@ -73,10 +80,18 @@ bool q_tls_client_init(struct q_tls_client *client, const struct q_alloc *alloc,
         *client = (struct q_tls_client){0};
         return false;
     }
+    static const struct q_sessions_options k_sessions = {.max = SESSIONS_KEPT,
+                                                         .peer_max = PEER_SESSIONS_KEPT,
+                                                         .bytes_max = SESSIONS_BYTES,
+                                                         .peer_bytes_max = PEER_SESSIONS_BYTES};
+    q_sessions_init(&client->sessions, alloc, loop, &k_sessions);
     return true;
 }
 
-void q_tls_client_deinit(struct q_tls_client *client) { q_contexts_deinit(&client->contexts); }
+void q_tls_client_deinit(struct q_tls_client *client) {
+    q_sessions_deinit(&client->sessions);
+    q_contexts_deinit(&client->contexts);
+}
 
 struct q_error q_tls_client_enter(struct q_tls_client *client, struct q_handle tls, struct q_handle *out_context) {
     struct q_context_waiter nobody = {0}; // a build is over when it returns
@@ -122,4 +137,56 @@ void q_tls_client_params(const struct q_tls_client *client, struct q_handle cont
     case Q_TLS_SNI_NAME: out->server_name = policy->sni_name; break;
     case Q_TLS_SNI_OFF: break;
     }
+}
+
+// --- sessions --------------------------------------------------------------------------------------------------------
+
+static const struct ready *ready_of(const struct q_tls_client *client, const struct q_tls_user *user) {
+    return q_contexts_value(&client->contexts, user->context);
+}
+
+static struct q_sessions_peer peer_of(const struct ready *ready, const struct q_tls_user *user) {
+    return (struct q_sessions_peer){.digest = q_tls_config_digest(q_tls_config_of(ready->tls)),
+                                    .audience = user->audience};
+}
+
+static bool has_tickets(const struct ready *ready) {
+    return (q_tls_config_policy(q_tls_config_of(ready->tls))->switches & Q_TLS_TICKETS) != 0;
+}
+
+struct ssl_session_st *q_tls_client_take_session(struct q_tls_client *client, const struct q_tls_user *user,
+                                                 struct q_slice verify_name) {
+    const struct ready *ready = ready_of(client, user);
+    struct q_sessions_peer peer = peer_of(ready, user);
+    SSL_SESSION *session = has_tickets(ready) ? q_sessions_take(&client->sessions, &peer) : NULL;
+    if (session == NULL) {
+        return NULL;
+    }
+    struct q_verify_verdict verdict;
+    q_verify(&ready->verify, SSL_SESSION_get0_peer_certificates(session), verify_name, &verdict);
+    if (!q_error_is(verdict.error)) {
+        return session;
+    }
+    SSL_SESSION_free(session);
+    if (verdict.error.code != Q_ERR_NO_MEMORY) {
+        q_sessions_drop_peer(&client->sessions, &peer); // the others have the same certificates, mostly
+    }
+    return NULL;
+}
+
+void q_tls_client_keep_session(struct q_tls_client *client, const struct q_tls_user *user,
+                               struct ssl_session_st *session) {
+    const struct ready *ready = ready_of(client, user);
+    if (!has_tickets(ready)) {
+        SSL_SESSION_free(session); // they come unasked
+        return;
+    }
+    struct q_sessions_peer peer = peer_of(ready, user);
+    q_sessions_keep(&client->sessions, &peer, session, 0);
+}
+
+void q_tls_client_drop_session(struct q_tls_client *client, const struct q_tls_user *user,
+                               const struct ssl_session_st *session) {
+    struct q_sessions_peer peer = peer_of(ready_of(client, user), user);
+    q_sessions_drop(&client->sessions, &peer, session);
 }

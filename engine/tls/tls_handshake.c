@@ -1,3 +1,4 @@
+#include "engine/tls/sessions.h"
 #include "engine/tls/tls_stream_internal.h"
 
 #include <openssl/err.h>
@@ -167,9 +168,16 @@ static int on_session(SSL *ssl, SSL_SESSION *session) {
     return 1;
 }
 
+static void tell_time(const SSL *ssl, struct timeval *out) {
+    (void)ssl; // NULL: the library does not say on whose behalf it asks
+    *out = (struct timeval){.tv_sec = (time_t)Q_SESSIONS_CLOCK_S};
+}
+
 void q_tls_stream_prepare(struct ssl_ctx_st *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(context, on_session);
+    SSL_CTX_set_session_psk_dhe_timeout(context, Q_SESSIONS_LIFE_S); // the server's word counts, up to this
+    SSL_CTX_set_current_time_cb(context, tell_time);
 }
 
 // --- the session -----------------------------------------------------------------------------------------------------
@@ -222,6 +230,7 @@ struct q_error q_tls_shake_begin(struct q_tls_stream *tls) {
 void q_tls_shake_drop(struct q_tls_stream *tls) {
     struct q_tls_shake *shake = tls->shake;
     if (shake != NULL) {
+        SSL_SESSION_free(shake->session);
         q_alloc_free(tls->env->alloc, shake->sign_input, shake->sign_input_len + 1);
         q_alloc_free(tls->env->alloc, shake, sizeof *shake);
         tls->shake = NULL;
@@ -234,8 +243,27 @@ static bool is_asking(const struct q_tls_shake *shake) {
     return shake->verify_answer == Q_TLS_ANSWER_AWAITED || shake->sign_answer == Q_TLS_ANSWER_AWAITED;
 }
 
+// Asked for as late as can be: what was taken for a connection that never stands would be lost.
+static void take_session(struct q_tls_stream *tls) {
+    if (tls->params->session == NULL && tls->events->take_session != NULL) {
+        tls->shake->session = tls->events->take_session(tls);
+    }
+    if (tls->shake->session != NULL) {
+        (void)SSL_set_session(tls->ssl, tls->shake->session); // cannot fail before the handshake
+    }
+}
+
+// Behind a handshake, whatever became of it.
+static void note_use_of_session(struct q_tls_stream *tls, bool is_of_use) {
+    const SSL_SESSION *session = tls->shake->session;
+    if (session != NULL && !is_of_use && tls->events->on_session_useless != NULL) {
+        tls->events->on_session_useless(tls, session);
+    }
+}
+
 void q_tls_shake_fail(struct q_tls_stream *tls, struct q_error error) {
     error.retry_safe = 1; // nothing of the owner's was sealed
+    note_use_of_session(tls, false);
     tls->state = Q_TLS_FAILED;
     q_loop_disarm(tls->env->loop, &tls->timer);
     q_loop_unpost(&tls->task);
@@ -277,6 +305,7 @@ static void finish(struct q_tls_stream *tls) {
     tls->short_of_out_ns = 0;
     q_tls_pipe_had_data(&tls->pipe); // what is counted from here on is something else
     q_loop_disarm(tls->env->loop, &tls->timer);
+    note_use_of_session(tls, SSL_session_reused(tls->ssl));
     q_tls_shake_drop(tls);
     tls->stream.events->on_connected(&tls->stream, Q_OK);
     if (tls->state == Q_TLS_OPEN) {
@@ -327,6 +356,7 @@ void q_tls_shake_go_on(struct q_tls_stream *tls) {
 void q_tls_shake_start(struct q_tls_stream *tls) {
     tls->state = Q_TLS_HANDSHAKING;
     tls->begun_ns = tls->env->loop->now_ns;
+    take_session(tls);
     if (tls->params->handshake_ns != 0) {
         tls->shake->deadline_ns = tls->begun_ns + tls->params->handshake_ns;
         arm_bound(tls);

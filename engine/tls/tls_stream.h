@@ -22,7 +22,7 @@
 //
 // The gate. Not one byte of the owner's is sealed, and no client certificate is signed with, before the server's
 // certificates were found good (verify.h), by the host as well if it has a say. A resumed session was judged when it was
-// made, under the same policy: who gives a session sees to that.
+// made, under the same policy: who gives a session sees to that (client.h does, and looks at its certificates again).
 //
 // Questions. A handshake that needs the host's decision (certificates, or a signature by a key that the host keeps) tells
 // on_question and stands still until q_tls_stream_answer_*; the handshake's bound stands still too.
@@ -91,6 +91,13 @@ struct q_tls_events {
     // The server gave a session, for one use when it is of TLS 1.3; one reference passes to the receiver. Called from
     // inside the library: nothing of the stream's may be called here.
     void (*on_session)(struct q_tls_stream *tls, struct ssl_session_st *session);
+
+    // The stream below stands: which session is to be resumed, when params name none? One reference passes to the stream.
+    // NULL: none.
+    struct ssl_session_st *(*take_session)(struct q_tls_stream *tls);
+
+    // The session that was taken was of no use: the server did not resume it, or the handshake failed.
+    void (*on_session_useless)(struct q_tls_stream *tls, const struct ssl_session_st *session);
 };
 
 // Facts of an open stream.
@@ -114,6 +121,7 @@ enum q_tls_answer { Q_TLS_ANSWER_NONE, Q_TLS_ANSWER_AWAITED, Q_TLS_ANSWER_YES, Q
 // What only a handshake needs; memory of its own, freed when it is over.
 struct q_tls_shake {
     struct q_verify_verdict verdict;
+    struct ssl_session_st *session; // that was taken; one reference
     uint8_t *sign_input;
     size_t sign_input_len;
     uint8_t signature[Q_TLS_SIGNATURE_MAX];
@@ -159,8 +167,8 @@ struct q_tls_stream {
     bool wants_shutdown;
 };
 
-// q_tls_stream_prepare sets what a context must have for streams: where its sessions go, and no cache of its own. Once, by
-// whoever makes the context, before the first stream.
+// q_tls_stream_prepare sets what a context must have for streams: where its sessions go, no cache of its own, and a clock that
+// stands still (sessions.h). Once, by whoever makes the context, before the first stream.
 void q_tls_stream_prepare(struct ssl_ctx_st *context);
 
 // q_tls_stream_key_method is for contexts whose client key the host keeps: each signature becomes a question.

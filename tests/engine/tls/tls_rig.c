@@ -338,7 +338,23 @@ static const struct q_stream_events k_events = {
     .on_closed = on_closed,
 };
 
-static const struct q_tls_events k_tls_events = {.on_question = on_question, .on_session = on_session};
+static struct ssl_session_st *take_session(struct q_tls_stream *tls) {
+    struct tls_rig *rig = rig_of_tls(tls);
+    SSL_SESSION *session = rig->offer;
+    rig->offer = NULL;
+    return session;
+}
+
+static void on_session_useless(struct q_tls_stream *tls, const struct ssl_session_st *session) {
+    struct tls_rig *rig = rig_of_tls(tls);
+    tell(rig, 'U');
+    rig->useless = session;
+}
+
+static const struct q_tls_events k_tls_events = {.on_question = on_question,
+                                                 .on_session = on_session,
+                                                 .take_session = take_session,
+                                                 .on_session_useless = on_session_useless};
 
 void tls_rig_send(struct tls_rig *rig, const char *text, size_t len) {
     struct iovec part = {.iov_base = (char *)(uintptr_t)text, .iov_len = len};
@@ -556,6 +572,7 @@ void tls_rig_free(struct tls_rig *rig) {
     assert_int_equal(rig->pool.num_out, 0);
     assert_int_equal(rig->wire_pool.num_out, 0);
     SSL_SESSION_free(rig->session);
+    SSL_SESSION_free(rig->offer);
     SSL_free(rig->server);
     SSL_CTX_free(rig->server_context);
     SSL_CTX_free(rig->client_context);

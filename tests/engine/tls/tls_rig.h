@@ -30,7 +30,7 @@ struct tls_rig_options {
 };
 
 // What the owner was told, in order, as letters: C on_connected, R on_received, E on_ended, S on_sent, X on_closed,
-// Q on_question, T on_session.
+// Q on_question, T on_session, U on_session_useless.
 #define TLS_RIG_LOG_MAX 4096
 
 struct tls_rig {
@@ -94,6 +94,8 @@ struct tls_rig {
     struct q_verify_verdict question_verdict;
     SSL_SESSION *session;   // the last that came
     size_t num_sessions;
+    SSL_SESSION *offer;     // for the stream to take, one reference; goes with it
+    const SSL_SESSION *useless; // the last that was told to be
 
     // The server.
     char *server_got;
