@@ -1,7 +1,7 @@
 // Clock: the seam for time. Nanoseconds on a clock that never goes back; its zero is arbitrary. The real clock reads
-// CLOCK_MONOTONIC; the simulator's clock is a variable. A clock may have a calendar too, by which certificates and
-// sessions expire; the real one leaves it to the system's, which goes as it is set. Thread-free: the real clock may be
-// read by any thread.
+// CLOCK_MONOTONIC; the simulator's clock is a variable. A clock may have a calendar too, by which certificates
+// expire; the real one leaves it to the system's, which goes as it is set. Thread-free: the real clock may be read by any
+// thread.
 #ifndef QUOIT_ENGINE_BASE_CLOCK_H
 #define QUOIT_ENGINE_BASE_CLOCK_H
 

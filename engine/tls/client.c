@@ -1,6 +1,5 @@
 #include "engine/tls/client.h"
 
-#include "engine/tls/calendar.h"
 #include "engine/tls/config.h"
 #include "engine/tls/interned.h"
 #include "engine/tls/tls_internal.h"
@@ -53,7 +52,6 @@ static enum q_build_result build(void *owner, struct q_handle context, const uin
         return Q_BUILD_FAILED;
     }
     q_tls_stream_prepare(made);
-    q_calendar_set(made, client->env.loop->clock);
     ready->context = made;
     set_verify(&ready->verify, config);
     ready->tls = *tls;
@@ -163,7 +161,9 @@ struct ssl_session_st *q_tls_client_take_session(struct q_tls_client *client, co
         return NULL;
     }
     struct q_verify_verdict verdict;
-    q_verify(&ready->verify, SSL_SESSION_get0_peer_certificates(session), verify_name, &verdict);
+    struct q_verify_policy policy = ready->verify;
+    policy.now_s = q_clock_calendar(client->env.loop->clock);
+    q_verify(&policy, SSL_SESSION_get0_peer_certificates(session), verify_name, &verdict);
     if (!q_error_is(verdict.error)) {
         return session;
     }

@@ -32,6 +32,36 @@ static struct q_error failing(struct tls_rig *rig) {
     return rig->connect_error;
 }
 
+// --- days ------------------------------------------------------------------------------------------------------------
+
+static int64_t the_day;
+
+static int64_t tell_day(const struct q_clock *clock) {
+    (void)clock;
+    return the_day;
+}
+
+static void certificates_expire_on_the_day_of_the_clock(void **state) {
+    static const struct {
+        int64_t day;
+        int32_t code;
+    } k_days[] = {{Q_CERTS_2020 - 1, Q_ERR_TLS_CERT_NOT_YET_VALID},
+                  {Q_CERTS_2020, 0},
+                  {Q_CERTS_2050 - 1, 0},
+                  {Q_CERTS_2050, Q_ERR_TLS_CERT_EXPIRED}};
+    (void)state;
+    for (size_t i = 0; i < sizeof k_days / sizeof k_days[0]; i++) {
+        struct tls_rig *rig = tls_rig_new(&(struct tls_rig_options){0});
+        rig->policy.now_s = 0;
+        the_day = k_days[i].day;
+        rig->clock.calendar_s = tell_day;
+        tls_rig_connect(rig);
+        tls_rig_run(rig);
+        assert_int_equal(rig->connect_error.code, k_days[i].code);
+        end(rig);
+    }
+}
+
 // --- kinds -----------------------------------------------------------------------------------------------------------
 
 static int32_t kind_of_leaf(uint16_t version, struct q_certs_spec spec) {
@@ -439,6 +469,7 @@ static void without_memory_the_handshake_waits_and_then_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(certificates_expire_on_the_day_of_the_clock),
         cmocka_unit_test(a_refused_certificate_has_a_kind_and_ends_it_before_the_last_flight),
         cmocka_unit_test(the_server_hears_why),
         cmocka_unit_test(what_is_no_tls_has_kinds_too),
