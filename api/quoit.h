@@ -139,6 +139,12 @@ struct quoit_engine_options {
 QUOIT_API QUOIT_MUST_USE int32_t quoit_engine_create(const struct quoit_engine_options *options,
                                                      struct quoit_engine *out, struct quoit_failure *out_failure);
 
+// quoit_engine_tls_detail tells what more there is to say about TLS_NO_TRUST_STORE, or another error of the certificates that
+// the engine was to find by itself: the places that were looked at, and why each did not serve, as in
+// "/etc/ssl/certs/ca-certificates.crt (ENOENT), ...". "" when nothing is missing, and with a stale handle. Never NULL; valid
+// until quoit_engine_destroy. Any thread.
+QUOIT_API const char *quoit_engine_tls_detail(struct quoit_engine engine);
+
 // quoit_engine_close begins the end: no new request is taken; those that are pending may finish for `drain_ms`
 // milliseconds, then they are aborted with QUOIT_ERR_CLOSED (0: at once). Each pending request still gets its one
 // terminal event; then each port gets QUOIT_EVENT_CLOSED as its last event. A second call can only shorten the drain.
@@ -290,6 +296,11 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_local_address(struct quoit_re
 // their configurations is equal, and never otherwise. Builder's thread.
 // Errors: INVALID_ARGUMENT, NOT_FROZEN (`tls`), FROZEN (`request`), FORKED (`tls` was frozen by the parent process).
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_tls(struct quoit_request *request, const struct quoit_tls *tls);
+
+// quoit_request_set_tls_report has DONE, and each FAILED of a connection that spoke TLS, come with quoit_summary.tls_report
+// (1); 0, the default: only failures that are about TLS itself do. It costs memory of the event, and none of the connection.
+// Builder's thread. Errors: INVALID_ARGUMENT, FROZEN.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_set_tls_report(struct quoit_request *request, int32_t on);
 
 // quoit_request_connect_to has connections for `host` and `port` go to `connect_host` and `connect_port` instead: to try
 // a server before its name is moved, or a name that resolves elsewhere. What is sent stays (target, Host, SNI), and so do
@@ -504,6 +515,11 @@ struct quoit_summary {
     uint8_t tls_resumed;         // 1: the connection took up a session of an earlier one
     uint8_t reserved2[3];
     uint64_t tls_handshake_ns;   // that its handshake took, maybe for an earlier request; 0: no TLS
+    const struct quoit_tls_report *tls_report; // of a failed handshake, of a connection that ended with an alert, and where
+                                 // quoit_request_set_tls_report asked for it: of the connection that was used last. Of
+                                 // TLS_NO_TRUST_STORE: the places that were looked at. NULL: none, or no memory for it.
+                                 // Valid as long as the event.
+    char tls_alpn[32];           // the protocol that was agreed upon in its handshake (ALPN, RFC 7301), with a NUL; "" none
 };
 
 struct quoit_event {

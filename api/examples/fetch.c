@@ -168,7 +168,20 @@ static void take_data(struct fetch *fetch, const struct quoit_data *data) {
     }
 }
 
+// What is told of a failure beside its code; it goes with the event.
+static void keep_report(struct json_result *result, const struct quoit_tls_report *report) {
+    result->message = report->message[0] == '\0' ? NULL : strdup(report->message);
+    if (report->depth >= 0) {
+        result->subject = strdup(report->subject);
+        result->issuer = strdup(report->issuer);
+        result->tls_depth = report->depth;
+    }
+}
+
 static void take_end(struct fetch *fetch, const struct quoit_summary *summary) {
+    if (summary->tls_report != NULL && fetch->result.failure.code == QUOIT_OK) {
+        keep_report(&fetch->result, summary->tls_report);
+    }
     fail(fetch, summary->failure);
     if (fetch->result.status == 0) {
         fetch->result.status = summary->status; // of a redirect that could not be followed: its head is not told
@@ -178,6 +191,7 @@ static void take_end(struct fetch *fetch, const struct quoit_summary *summary) {
     fetch->result.tls_cipher = summary->tls_cipher;
     fetch->result.tls_resumed = summary->tls_resumed;
     fetch->result.tls_handshake_ns = summary->tls_handshake_ns;
+    memcpy(fetch->result.tls_alpn, summary->tls_alpn, sizeof fetch->result.tls_alpn);
     memcpy(fetch->result.spent_ns, summary->spent_ns, sizeof fetch->result.spent_ns);
     quoit_engine_close(fetch->engine, 0);
 }
@@ -245,6 +259,9 @@ static int finish(struct fetch *fetch, int failed) {
     bool is_told = line != NULL && deadline_write(STDERR_FILENO, line, len, STDERR_GRACE_MS);
     free(line);
     free(fetch->result.headers);
+    free(fetch->result.message);
+    free(fetch->result.subject);
+    free(fetch->result.issuer);
     return fetch->result.failure.code != QUOIT_OK ? failed : is_told ? 0 : EXIT_FAILED;
 }
 

@@ -76,17 +76,34 @@ char *json_headers(const struct quoit_headers *headers) {
     return text;
 }
 
-static void write_failure(FILE *out, const struct quoit_failure *failure) {
+static void write_text(FILE *out, const char *text) { write_string(out, text, strlen(text)); }
+
+// What was found wrong with a certificate of the server's.
+static void write_certificate(FILE *out, const struct json_result *result) {
+    if (result->subject == NULL || result->issuer == NULL) {
+        return;
+    }
+    fprintf(out, ",\"certificate\":{\"depth\":%d,\"subject\":", result->tls_depth);
+    write_text(out, result->subject);
+    fputs(",\"issuer\":", out);
+    write_text(out, result->issuer);
+    fputc('}', out);
+}
+
+static void write_failure(FILE *out, const struct json_result *result) {
+    const struct quoit_failure *failure = &result->failure;
     if (failure->code == QUOIT_OK) {
         fputs("null", out);
         return;
     }
-    fprintf(out, "\"%s\",\"message\":\"%s\",\"phase\":\"%s\",\"os_error\":\"%s\",\"retry_safe\":%s",
-            quoit_error_name(failure->code), quoit_error_sentence(failure->code), quoit_phase_name(failure->phase),
+    fprintf(out, "\"%s\",\"message\":", quoit_error_name(failure->code));
+    write_text(out, result->message != NULL ? result->message : quoit_error_sentence(failure->code));
+    fprintf(out, ",\"phase\":\"%s\",\"os_error\":\"%s\",\"retry_safe\":%s", quoit_phase_name(failure->phase),
             quoit_errno_name(failure->os_errno), failure->retry_safe ? "true" : "false");
     if (failure->alert != 0) {
         fprintf(out, ",\"alert\":%u", failure->alert);
     }
+    write_certificate(out, result);
 }
 
 static void write_ms(FILE *out, uint64_t ns) {
@@ -99,6 +116,10 @@ static void write_tls(FILE *out, const struct json_result *result) {
         fprintf(out, ",\"tls\":{\"version\":\"1.%d\",\"cipher\":\"0x%04x\",\"resumed\":%s,\"handshake_ms\":",
                 result->tls_version - QUOIT_TLS_1_2 + 2, result->tls_cipher, result->tls_resumed ? "true" : "false");
         write_ms(out, result->tls_handshake_ns);
+        if (result->tls_alpn[0] != '\0') {
+            fputs(",\"alpn\":", out);
+            write_text(out, result->tls_alpn);
+        }
         fputc('}', out);
     }
 }
@@ -140,7 +161,7 @@ char *json_line(const struct json_result *result, size_t *out_len) {
         fprintf(out, "\"%d.%d\"", result->http_version / 10, result->http_version % 10);
     }
     fprintf(out, ",\"headers\":%s,\"error\":", result->headers == NULL ? "[]" : result->headers);
-    write_failure(out, &result->failure);
+    write_failure(out, result);
     write_remote(out, &result->remote);
     write_tls(out, result);
     write_timings(out, result->spent_ns);

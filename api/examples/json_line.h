@@ -19,6 +19,11 @@ struct json_result {
     uint16_t tls_cipher;
     uint8_t tls_resumed;
     uint64_t tls_handshake_ns;
+    char tls_alpn[32];
+    char *message; // more than the error's own sentence; NULL: that one
+    char *subject; // of the certificate that it is about, with its issuer and depth; NULL: of none
+    char *issuer;
+    int tls_depth;
 };
 
 // json_headers gives the fields as the text of a JSON array of pairs, in order; free() it. NULL when out of memory.

@@ -33,6 +33,21 @@ struct quoit_certificates {
     size_t count;
 };
 
+// quoit_tls_report is what is known of a server's certificates, and of what was found wrong. It, and all that it points at,
+// is valid as long as the event that it came with. Texts are printable ASCII, and never NULL; what stands in a certificate is
+// the server's word.
+struct quoit_tls_report {
+    struct quoit_certificates certificates; // that the server sent; of a resumed session, had sent when it was made. None
+                                            // when it sent none, or when 4 MiB of them are out in events
+    struct quoit_der staple; // the server's OCSP response (RFC 6960), which nobody has read or checked; QUOIT_TLS_STAPLE
+    const char *message;     // of a failure: what went wrong, in a sentence that says more than quoit_error_sentence, as
+                             // which certificate it was and until when it was valid; else ""
+    const char *subject;     // of the certificate that the failure is about ("CN=a.example,O=A", RFC 4514), cut at 255; ""
+    const char *issuer;      // likewise, of who signed it
+    int32_t depth;           // of that certificate: 0 is the server's own, 1 the one that signed it; -1: it is about none
+    uint32_t reserved;
+};
+
 // Where certificates, keys and lists come from. Paths and bytes are given with their length, and copied.
 enum quoit_tls_source {
     QUOIT_TLS_SYSTEM = 0, // trusted certificates alone: SSL_CERT_FILE and SSL_CERT_DIR of an environment that was given,
@@ -138,6 +153,8 @@ enum quoit_tls_switch {
     QUOIT_TLS_TICKETS = 1, // sessions that servers give are kept, by engine, and resumed by later connections of equal
                            // configurations to the same host and port: a shorter handshake, without a new look at the
                            // server's key (its certificates are looked at again). On.
+    QUOIT_TLS_STAPLE = 8, // the server is asked for its OCSP response (RFC 6066 section 8); off. Its bytes are the host's to
+                          // judge: see quoit_tls_report.staple
     QUOIT_TLS_GREASE = 4, // reserved values in our hello, which keep servers honest (RFC 8701); off
 };
 

@@ -14,6 +14,7 @@
 #include "engine/base/slots.h"
 #include "engine/buf/chunk.h"
 #include "engine/net/address.h"
+#include "engine/tls/report.h"
 #include "engine/wire/h1_reader.h"
 
 struct q_conn;
@@ -30,9 +31,12 @@ struct q_conn_request {
     unsigned reader_flags; // enum q_h1_request_flags
     struct q_slice upgrade; // the protocol that the request asks for, valid until the head is there; empty: none
     bool asks_close;       // the request says Connection: close
+    bool asks_report;      // its user wants to know the server's certificates when it is over
     void (*release)(void *context, struct q_loop *loop); // NULL: they outlive the connection
     void *release_context;
 };
+
+#define Q_CONN_ALPN_MAX 32 // of a protocol's name, its NUL included; what is offered is shorter
 
 // How a connection speaks TLS; all zeros: it does not.
 struct q_conn_tls {
@@ -40,6 +44,7 @@ struct q_conn_tls {
     uint16_t version; // 0x0304
     uint16_t cipher;  // as IANA has it
     bool is_resumed;
+    char alpn[Q_CONN_ALPN_MAX]; // the protocol that was agreed upon, with its NUL; "" none
 };
 
 // How far an exchange got on this connection. Valid in on_end and on_failed.
@@ -51,6 +56,7 @@ struct q_conn_progress {
     struct q_endpoint remote;
     bool has_response_begun; // a byte of the response was seen
     struct q_conn_tls tls;
+    struct q_tls_report *report; // that was asked for, or of TLS's own failure; one hold passes to the user. NULL: none
 };
 
 // What a connection tells its user. Those that return bool may refuse for the moment, for lack of room: the

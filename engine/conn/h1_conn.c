@@ -45,6 +45,7 @@ static void forget_exchange(struct q_h1_conn *h1) {
 static void drop_tls(struct q_h1_conn *h1) {
     if (h1->tls != NULL) {
         q_tls_client_leave(h1->env->tls, h1->tls->user.context);
+        q_tls_report_drop(h1->tls->report);
         q_alloc_free(h1->env->tls->env.alloc, h1->tls, sizeof *h1->tls);
         h1->tls = NULL;
     }
@@ -100,6 +101,16 @@ static void note_facts(struct q_h1_tls *tls) {
                                      .version = facts.version_number,
                                      .cipher = facts.cipher_number,
                                      .is_resumed = facts.is_resumed};
+    if (facts.alpn.len > 0 && facts.alpn.len < sizeof tls->facts.alpn) {
+        memcpy(tls->facts.alpn, facts.alpn.ptr, facts.alpn.len);
+    }
+}
+
+// What the server said of itself goes with the stream.
+static void note_failure(struct q_h1_conn *h1, struct q_error error) {
+    if (h1->tls != NULL && error.phase == Q_PHASE_TLS && h1->tls->report == NULL) {
+        h1->tls->report = q_tls_report_of_stream(&h1->env->tls->reports, &h1->tls->stream, error);
+    }
 }
 
 static void on_connected(struct q_stream *stream, struct q_error error) {
@@ -113,6 +124,7 @@ static void on_connected(struct q_stream *stream, struct q_error error) {
         return;
     }
     h1->u.dial.error = error;
+    note_failure(h1, error);
     // Who is there and cannot be trusted, or speaks no TLS, is not another one at another address.
     if (error.phase == Q_PHASE_TLS || h1->u.dial.index + 1 >= h1->u.dial.addresses->count) {
         give_up_connecting(h1, error);
@@ -179,6 +191,13 @@ static struct q_conn_progress progress_of(const struct q_h1_conn *h1) {
     };
 }
 
+// Behind what is asked for stands what an alert says: servers tell by one that they miss a client certificate.
+static void add_report(const struct q_h1_conn *h1, struct q_error error, struct q_conn_progress *progress) {
+    if (h1->tls != NULL && (h1->asks_report || error.alert != 0)) {
+        progress->report = q_tls_report_of_stream(&h1->env->tls->reports, &h1->tls->stream, error);
+    }
+}
+
 static void fail(struct q_h1_conn *h1, struct q_error error) {
     struct q_conn_user *user = h1->user;
     struct q_conn_progress progress = progress_of(h1);
@@ -187,6 +206,7 @@ static void fail(struct q_h1_conn *h1, struct q_error error) {
     }
     // Sending was refused before the kernel had taken a byte: the peer cannot have seen anything.
     error.retry_safe = progress.bytes_out == 0 && !h1->is_sending && !progress.has_response_begun;
+    add_report(h1, error, &progress);
     begin_closing(h1);
     user->events->on_failed(user, error, &progress);
 }
@@ -197,6 +217,7 @@ static void finish(struct q_h1_conn *h1, bool at_boundary) {
                        !q_error_is(h1->send_error) && h1->input.len == 0 && !q_stream_has_unasked(stream_of(h1));
     struct q_conn_progress progress = progress_of(h1);
     progress.has_response_begun = true;
+    add_report(h1, Q_OK, &progress);
     forget_exchange(h1);
     if (!is_reusable) {
         begin_closing(h1);
@@ -468,6 +489,7 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
     conn->uses++;
     h1->since.started_turn = q_io_get_stats(h1->env->loop->io)->turns;
     h1->asks_close = request->asks_close;
+    h1->asks_report = request->asks_report;
     h1->release = request->release;
     h1->release_context = request->release_context;
     h1->send_error = Q_OK;
@@ -520,6 +542,7 @@ static void h1_abandon(struct q_conn *conn, struct q_conn_progress *out_progress
     struct q_h1_conn *h1 = h1_of_conn(conn);
     Q_CHECK(conn->state == Q_CONN_BUSY);
     *out_progress = progress_of(h1);
+    add_report(h1, Q_OK, out_progress);
     begin_closing(h1);
 }
 

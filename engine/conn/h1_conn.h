@@ -36,6 +36,7 @@ struct q_h1_tls {
     struct q_tls_params params;
     struct q_tls_user user;  // of a context
     struct q_conn_tls facts; // once connected
+    struct q_tls_report *report; // of a handshake that failed; one hold
 };
 
 struct q_h1_conn {
@@ -74,6 +75,7 @@ struct q_h1_conn {
     bool has_peer_ended; // upgraded: nothing more comes
     bool is_sending;
     bool asks_close;
+    bool asks_report;
     bool is_short_of_memory;
     bool is_redialing; // connecting: the stream closes, to be connected to the next address
 };

@@ -374,6 +374,7 @@ static enum q_lease_result lease_from(struct q_pool *pool, struct q_pool_origin 
 
 enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, const struct q_origin *origin,
                                  struct q_conn **out_conn, struct q_error *out_error) {
+    lease->report = NULL;
     if (pool->is_closing) {
         return refuse(q_error_make(Q_ERR_CLOSED, Q_PHASE_QUEUE), out_error);
     }
@@ -385,6 +386,7 @@ enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, con
         bool lacks_tls = origin->scheme == Q_SCHEME_HTTPS && q_tls_is_none(origin->tls) && q_tls_is_none(pool->default_tls);
         struct q_error error = lacks_tls ? pool->default_tls_error : resolve(pool, origin, &addresses);
         if (q_error_is(error)) {
+            lease->report = lacks_tls ? pool->default_tls_report : NULL;
             return refuse(error, out_error);
         }
         entry = new_origin(pool, bucket, origin, &addresses);
@@ -480,6 +482,8 @@ static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     // connection has closed.
     struct q_lease *lease = next_in_line(entry);
     if (lease != NULL) {
+        const struct q_h1_tls *tls = q_container_of(conn, struct q_h1_conn, conn)->tls;
+        lease->report = tls == NULL ? NULL : tls->report;
         lease->events->on_failed(lease, error);
     }
 }

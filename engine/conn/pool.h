@@ -28,6 +28,7 @@ struct q_lease {
     struct q_pool_origin *origin; // while waiting
     uint64_t connect_timeout_ns;
     struct q_timer timer;   // of connecting, from when it first counts on an attempt
+    struct q_tls_report *report; // inside on_failed: what is known of the server; borrowed. NULL: nothing
     uint64_t place;         // in the order in which leases began to wait, over all origins
     bool is_dialed;         // it counts on a connection that is being made
     bool wants_fresh;       // no connection that has been idle: those just died under it
@@ -60,6 +61,7 @@ struct q_pool {
     uint64_t hash_key[2];
     struct q_handle default_tls;      // for https origins without a config of their own; held by the pool's owner
     struct q_error default_tls_error; // why there is none
+    struct q_tls_report *default_tls_report; // and what more there is to say; its owner's. NULL: nothing
     uint32_t next_conn_id;
     uint32_t num_hungry;
     uint32_t num_closing; // connections that take up room and are on their way out
@@ -80,7 +82,7 @@ enum q_lease_result { Q_LEASE_NOW, Q_LEASE_WAITING, Q_LEASE_FAILED };
 // Q_LEASE_NOW `out_conn` is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased
 // and on_failed follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
 // `origin` is copied. `lease->events` and `connect_timeout_ns` (for resolving and connecting) are set by the caller.
-// Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED, and default_tls_error.
+// Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED, and default_tls_error (with lease->report).
 Q_MUST_USE enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, const struct q_origin *origin,
                                             struct q_conn **out_conn, struct q_error *out_error);
 

@@ -5,6 +5,7 @@
 #include "engine/base/hook.h"
 #include "engine/conn/feed.h"
 #include "engine/core/options.h"
+#include "engine/tls/config.h"
 #include "engine/tls/default.h"
 #include "engine/tls/interned.h"
 #include "engine/tls/settings.h"
@@ -134,6 +135,11 @@ static struct q_error start(struct q_engine *engine) {
     }
     engine->pool.default_tls = engine->default_tls;
     engine->pool.default_tls_error = engine->default_tls_error;
+    if (engine->default_tls_detail != NULL) {
+        engine->default_tls_report = q_tls_report_of_text(&engine->tls_client.reports, engine->default_tls_error,
+                                                          engine->default_tls_detail);
+        engine->pool.default_tls_report = engine->default_tls_report;
+    }
     engine->event_fd = q_ring_event_fd(engine->ring);
     engine->port_env.io = engine->loop.io;
     engine->port_env.loop = &engine->loop;
@@ -203,8 +209,13 @@ static struct q_error find_default_tls(struct q_engine *engine) {
         return Q_OK;
     }
     uint64_t now_ns = q_clock_now(engine->seams.clock);
-    engine->default_tls_error = q_tls_default(options->environment, now_ns, &engine->default_tls);
-    options->environment = NULL; // likewise
+    char detail[Q_TLS_DETAIL_MAX];
+    engine->default_tls_error = q_tls_default(options->environment, now_ns, &engine->default_tls, detail);
+    engine->default_tls_error.phase = Q_PHASE_TLS; // where a request meets it
+    options->environment = NULL;                   // likewise
+    if (detail[0] != '\0') {
+        engine->default_tls_detail = q_alloc_copy(&engine->alloc, detail, strlen(detail)); // for want of memory: none
+    }
     return engine->default_tls_error.code == Q_ERR_NO_MEMORY ? create_error(Q_ERR_NO_MEMORY) : Q_OK;
 }
 
@@ -281,7 +292,11 @@ static void dismantle(struct q_engine *engine) {
     if (engine->pool.alloc != NULL) {
         q_pool_deinit(&engine->pool);
     }
+    q_tls_report_drop(engine->default_tls_report);
     q_tls_client_deinit(&engine->tls_client);
+    if (engine->default_tls_detail != NULL) {
+        q_alloc_free(&alloc, engine->default_tls_detail, strlen(engine->default_tls_detail) + 1);
+    }
     q_tls_let_go(engine->default_tls);
     q_chunk_pool_deinit(&engine->buffer_pool);
     q_chunk_pool_deinit(&engine->large_pool);

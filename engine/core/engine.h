@@ -72,6 +72,8 @@ struct q_engine {
     struct q_error start_error;
     struct q_handle default_tls;      // one hold; none: there is no trust store here
     struct q_error default_tls_error; // then why
+    char *default_tls_detail;         // and what more there is to say; NULL: nothing
+    struct q_tls_report *default_tls_report; // the loop's: the same for who meets it; NULL: nothing, or no memory for it
 
     // The loop.
     struct q_ring *ring;

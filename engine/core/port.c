@@ -99,6 +99,7 @@ struct q_port_entry *q_port_produce(struct q_port *port, struct q_request *reque
     entry->event.user_data = request == NULL ? 0 : request->user_data;
     entry->chunk = NULL;
     entry->spec = NULL;
+    entry->report = NULL;
     entry->charge = 0;
     entry->is_taken = false;
     port->last = entry;
@@ -120,6 +121,7 @@ static void take_back(void *context, void *ring_entry) {
     if (entry->spec != NULL) {
         q_spec_release_on_loop(entry->spec, port->env->loop);
     }
+    q_tls_report_drop(entry->report);
     if (entry->chunk == NULL || entry->is_taken) {
         return;
     }
@@ -222,6 +224,7 @@ static void drop_entry(void *context, void *ring_entry) {
     if (entry->spec != NULL) {
         q_spec_release(entry->spec);
     }
+    q_tls_report_drop(entry->report);
     if (entry->chunk != NULL && !entry->is_taken) {
         q_chunk_release(entry->chunk);
     }

@@ -38,6 +38,7 @@ struct q_port_entry {
     struct quoit_event event;
     struct q_chunk *chunk; // one hold, or NULL
     struct q_spec *spec;   // that a question points into; one hold, or NULL
+    struct q_tls_report *report; // that a summary points at; one hold, or NULL
     uint64_t charge;       // credit that comes back with it
     bool is_taken;
 };

@@ -266,6 +266,29 @@ static bool on_room(struct q_exchange *exchange) {
 
 static uint64_t on_stop_feeds(struct q_exchange *exchange) { return q_feedword_shut(&q_request_of(exchange)->feeds); }
 
+// Reports are made where the public header is not known.
+#define SAME_PLACE(ours, theirs) \
+    _Static_assert(offsetof(struct q_tls_report_view, ours) == offsetof(struct quoit_tls_report, theirs), #theirs)
+SAME_PLACE(certificates, certificates.list);
+SAME_PLACE(num_certificates, certificates.count);
+SAME_PLACE(staple.ptr, staple.data);
+SAME_PLACE(staple.len, staple.len);
+SAME_PLACE(message, message);
+SAME_PLACE(subject, subject);
+SAME_PLACE(issuer, issuer);
+SAME_PLACE(depth, depth);
+_Static_assert(sizeof(struct q_tls_report_view) == sizeof(struct quoit_tls_report), "nothing of it is missing");
+_Static_assert(offsetof(struct q_slice, ptr) == offsetof(struct quoit_der, data) &&
+                   offsetof(struct q_slice, len) == offsetof(struct quoit_der, len) &&
+                   sizeof(struct q_slice) == sizeof(struct quoit_der), "a list of slices is one of DER");
+
+static void add_report(struct q_port_entry *entry, struct q_tls_report *report) {
+    entry->report = q_tls_report_hold(report);
+    if (report != NULL) {
+        entry->event.u.summary.tls_report = (const struct quoit_tls_report *)(const void *)&report->view;
+    }
+}
+
 static void on_ended(struct q_exchange *exchange, const struct q_exchange_summary *summary) {
     struct q_request *request = q_request_of(exchange);
     struct q_engine *engine = request->engine;
@@ -298,6 +321,9 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .tls_handshake_ns = summary->tls.handshake_ns,
     };
     _Static_assert((int)Q_STAGES <= (int)QUOIT_STAGES, "each stage has its place in a summary");
+    add_report(entry, summary->report);
+    memcpy(entry->event.u.summary.tls_alpn, summary->tls.alpn, sizeof summary->tls.alpn);
+    _Static_assert(sizeof summary->tls.alpn == sizeof entry->event.u.summary.tls_alpn, "both with their NUL");
     memcpy(entry->event.u.summary.spent_ns, summary->spent_ns, sizeof summary->spent_ns);
     if (summary->redirects != NULL) {
         entry->chunk = q_chunk_acquire(summary->redirects_chunk);

@@ -22,11 +22,17 @@ static uint64_t since_start(const struct q_exchange *x) {
 
 // --- actions: what happens on the way from one state to the next. Each may name an event that follows at once. ------
 
+// Takes over a hold, in the place of what was known of an earlier connection.
+static void note_report(struct q_exchange *x, struct q_tls_report *report) {
+    q_tls_report_drop(x->summary.report);
+    x->summary.report = report;
+}
+
 static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
     q_watch_enter(x->watch, Q_STAGE_QUEUED);
     switch (q_pool_lease(x->pool, &x->lease, &x->spec->origin, &x->leased, &x->error)) {
     case Q_LEASE_NOW: return Q_X_EV_LEASED;
-    case Q_LEASE_FAILED: return Q_X_EV_LEASE_FAILED;
+    case Q_LEASE_FAILED: note_report(x, q_tls_report_hold(x->lease.report)); return Q_X_EV_LEASE_FAILED;
     case Q_LEASE_WAITING: break;
     }
     return Q_X_EV_NONE;
@@ -47,6 +53,7 @@ static enum q_exchange_event start_on_connection(struct q_exchange *x) {
         .reader_flags = x->spec->is_head ? Q_H1_REQUEST_HEAD : Q_H1_REQUEST_PLAIN,
         .upgrade = x->spec->upgrade,
         .asks_close = x->spec->asks_close,
+        .asks_report = x->spec->asks_report,
         .release = release_spec, // a hold of the connection's own: its send may outlive this exchange
         .release_context = q_spec_acquire(x->spec),
     };
@@ -113,9 +120,11 @@ static enum q_exchange_event end(struct q_exchange *x) {
     drop_spec(x, &x->spec);
     drop_spec(x, &x->next);
     struct q_chain chain = x->chain; // the sink has the exchange recycled
+    struct q_tls_report *report = x->summary.report;
     x->chain = (struct q_chain){0};
     x->sink->ended(x, &x->summary);
     q_chain_release(&chain);
+    q_tls_report_drop(report);
     return Q_X_EV_NONE;
 }
 
@@ -133,6 +142,7 @@ static void add_progress(struct q_exchange *x, const struct q_conn_progress *pro
     x->summary.local = x->spec->origin.local; // a part of the connection's identity
     x->summary.is_reused = progress->is_reused;
     x->summary.tls = progress->tls;
+    note_report(x, progress->report);
 }
 
 static void abandon(struct q_exchange *x) {
@@ -541,6 +551,7 @@ static void on_leased(struct q_lease *lease, struct q_conn *conn) {
 static void on_lease_failed(struct q_lease *lease, struct q_error error) {
     struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
     x->error = error;
+    note_report(x, q_tls_report_hold(lease->report));
     q_exchange_step(x, Q_X_EV_LEASE_FAILED);
 }
 

@@ -41,6 +41,8 @@ struct q_exchange_summary {
     struct q_endpoint remote;          // of the connection that was used last
     struct q_endpoint local;           // likewise; NONE: not known
     struct q_conn_tls tls;             // likewise
+    struct q_tls_report *report;       // what is known of the server, or of why there was no connection; one hold of the
+                                       // exchange's. NULL: nothing, or nobody asked
     uint32_t num_redirects;            // hops that were followed; those beyond what `redirects` has are not told
     uint32_t connection_id;
     uint32_t attempts;

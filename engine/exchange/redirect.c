@@ -140,6 +140,7 @@ static struct q_error copy_rest(struct q_spec *from, struct q_spec *to, bool dro
         error = q_spec_set_redirects(to, from->redirects_max, from->keeps_scheme);
     }
     to->asks_redirects = from->asks_redirects;
+    to->asks_report = from->asks_report;
     if (!q_error_is(error) && from->upgrade.len > 0) {
         error = q_spec_set_upgrade(to, from->upgrade);
     }

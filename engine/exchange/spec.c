@@ -214,6 +214,14 @@ struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks) {
     return Q_OK;
 }
 
+struct q_error q_spec_ask_report(struct q_spec *spec, bool asks) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    spec->asks_report = asks;
+    return Q_OK;
+}
+
 struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual) {
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);

@@ -52,6 +52,7 @@ struct q_spec {
     uint32_t redirects_max; // 0: none is followed
     bool keeps_scheme;      // a redirect to another scheme is not followed
     bool asks_redirects;    // the host is asked about each
+    bool asks_report;       // the host wants to know the server's certificates
     bool is_routed;         // the detours have been applied to the origin
     struct q_detours detours;
     struct q_handle tls;    // one hold; none: the engine's own way
@@ -83,6 +84,7 @@ Q_MUST_USE struct q_error q_spec_set_local_address(struct q_spec *spec, struct q
 Q_MUST_USE struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule *rule);
 // The spec gets a hold of its own on `tls`; the zero handle: the engine's own way.
 Q_MUST_USE struct q_error q_spec_set_tls(struct q_spec *spec, struct q_handle tls);
+Q_MUST_USE struct q_error q_spec_ask_report(struct q_spec *spec, bool asks);
 Q_MUST_USE struct q_error q_spec_ask_redirects(struct q_spec *spec, bool asks);
 Q_MUST_USE struct q_error q_spec_set_credit(struct q_spec *spec, uint64_t bytes, bool is_manual);
 Q_MUST_USE struct q_error q_spec_set_upgrade(struct q_spec *spec, struct q_slice protocol);

@@ -24,6 +24,17 @@ int32_t quoit_engine_create(const struct quoit_engine_options *options, struct q
     return error.code;
 }
 
+const char *quoit_engine_tls_detail(struct quoit_engine handle) {
+    int32_t code;
+    struct q_engine *engine = q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return "";
+    }
+    const char *detail = engine->default_tls_detail == NULL ? "" : engine->default_tls_detail;
+    q_table_leave(engine->entry);
+    return detail;
+}
+
 int32_t quoit_engine_close(struct quoit_engine handle, uint64_t drain_ms) {
     int32_t code;
     struct q_engine *engine = q_table_enter(handle, &code);

@@ -20,9 +20,12 @@ SAME(Q_TLS_SNI_NAME, QUOIT_TLS_SNI_NAME);
 SAME(Q_TLS_SNI_OFF, QUOIT_TLS_SNI_OFF);
 SAME(Q_TLS_TICKETS, QUOIT_TLS_TICKETS);
 SAME(Q_TLS_GREASE, QUOIT_TLS_GREASE);
+SAME(Q_TLS_STAPLE, QUOIT_TLS_STAPLE);
 
 // Of enum q_tls_switch, those that hosts may turn: what does not work from end to end is not theirs.
-#define HOSTS_SWITCHES ((uint32_t)(QUOIT_TLS_TICKETS | QUOIT_TLS_GREASE))
+#define HOSTS_SWITCHES                                                                                                 \
+    ((uint32_t)(QUOIT_TLS_TICKETS | QUOIT_TLS_GREASE |                                                                 \
+                QUOIT_TLS_STAPLE))
 
 static const int32_t k_bad = Q_ERR_INVALID_ARGUMENT;
 
@@ -192,4 +195,9 @@ int32_t quoit_request_set_tls(struct quoit_request *request, const struct quoit_
         handle = q_tls_settings_handle(tls);
     }
     return code != 0 ? code : q_spec_set_tls(spec, handle).code;
+}
+
+int32_t quoit_request_set_tls_report(struct quoit_request *request, int32_t on) {
+    struct q_spec *spec = (struct q_spec *)(void *)request;
+    return q_spec_is_hosts(spec) ? q_spec_ask_report(spec, on != 0).code : k_bad;
 }

@@ -73,7 +73,7 @@ bool q_tls_client_init(struct q_tls_client *client, const struct q_alloc *alloc,
     static const struct q_contexts_owner k_owner = {.build = build, .destroy = destroy};
     static const struct q_contexts_options k_options = {
         .capacity = CONTEXTS_KEPT, .idle_ns = CONTEXTS_IDLE_NS, .failure_ns = CONTEXT_FAILURE_NS};
-    *client = (struct q_tls_client){.env = {.loop = loop, .chunks = chunks, .alloc = alloc}};
+    *client = (struct q_tls_client){.env = {.loop = loop, .chunks = chunks, .alloc = alloc}, .reports = {.alloc = alloc}};
     if (!q_contexts_init(&client->contexts, alloc, loop, &k_options, &k_owner, client)) {
         *client = (struct q_tls_client){0};
         return false;

@@ -13,6 +13,7 @@
 #define QUOIT_ENGINE_TLS_CLIENT_H
 
 #include "engine/tls/contexts.h"
+#include "engine/tls/report.h"
 #include "engine/tls/sessions.h"
 #include "engine/tls/tls_stream.h"
 
@@ -23,6 +24,7 @@ struct q_tls_client {
     struct q_tls_env env;
     struct q_contexts contexts;
     struct q_sessions sessions;
+    struct q_tls_reports reports; // that are out
 };
 
 // Who is to answer. Slices outlive the connection.

@@ -5,6 +5,7 @@
 #include "engine/tls/interned.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 // What was made last, under the lock.
@@ -39,7 +40,7 @@ static void digest_of(const char *const *environment, uint8_t out[Q_CRYPTO_DIGES
     q_crypto_sha256(both, sizeof both, out);
 }
 
-static struct q_error make(const char *const *environment, struct q_handle *out) {
+static struct q_error make(const char *const *environment, struct q_handle *out, char *detail) {
     struct q_tls_builder *builder;
     struct q_tls_config *config = NULL;
     struct q_error error = q_tls_builder_new(&builder, q_alloc_libc());
@@ -50,6 +51,7 @@ static struct q_error make(const char *const *environment, struct q_handle *out)
     if (!q_error_is(error)) {
         error = q_tls_builder_freeze(builder, &config);
     }
+    (void)snprintf(detail, Q_TLS_DETAIL_MAX, "%s", q_error_is(error) ? q_tls_builder_detail(builder) : "");
     q_tls_builder_destroy(builder);
     return q_error_is(error) ? error : q_tls_intern(config, out);
 }
@@ -66,11 +68,13 @@ static void keep(uint32_t epoch, const uint8_t *environment, uint64_t now_ns, st
     memcpy(the_last.environment, environment, Q_CRYPTO_DIGEST_LEN);
 }
 
-struct q_error q_tls_default(const char *const *environment, uint64_t now_ns, struct q_handle *out) {
+struct q_error q_tls_default(const char *const *environment, uint64_t now_ns, struct q_handle *out,
+                             char *detail) {
     uint8_t digest[Q_CRYPTO_DIGEST_LEN];
     uint32_t epoch = q_epoch_begin();
+    detail[0] = '\0';
     if (epoch == 0 || pthread_mutex_trylock(&the_last.lock) != 0) {
-        return make(environment, out);
+        return make(environment, out, detail);
     }
     digest_of(environment, digest);
     struct q_error error = Q_OK;
@@ -80,7 +84,7 @@ struct q_error q_tls_default(const char *const *environment, uint64_t now_ns, st
         *out = the_last.tls;
         q_tls_hold(*out);
     } else {
-        error = make(environment, out);
+        error = make(environment, out, detail);
         if (!q_error_is(error)) {
             keep(epoch, digest, now_ns, *out);
         }

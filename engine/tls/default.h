@@ -15,7 +15,9 @@
 
 // q_tls_default gives a held handle. SSL_CERT_FILE and SSL_CERT_DIR are taken from `environment`, a NULL-terminated list of
 // "NAME=value" (NULL: an empty one), and take the well-known places' place. `now_ns`: monotonic. Errors: those of
-// q_tls_builder_freeze, of which TLS_NO_TRUST_STORE says that no place had any.
-Q_MUST_USE struct q_error q_tls_default(const char *const *environment, uint64_t now_ns, struct q_handle *out);
+// q_tls_builder_freeze, of which TLS_NO_TRUST_STORE says that no place had any; what more there is to say, as the places that
+// were looked at, is written to `detail` (Q_TLS_DETAIL_MAX bytes; "": nothing).
+Q_MUST_USE struct q_error q_tls_default(const char *const *environment, uint64_t now_ns, struct q_handle *out,
+                                        char *detail);
 
 #endif

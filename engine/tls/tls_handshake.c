@@ -44,6 +44,9 @@ static struct q_error error_of_end(const struct q_tls_stream *tls, enum q_phase 
 struct q_error q_tls_error(struct q_tls_stream *tls, enum q_phase phase) {
     uint32_t packed = ERR_peek_error(); // the first is the cause; what follows it is where it was noticed
     ERR_clear_error();
+    if (tls->shake != NULL && packed != 0) {
+        tls->shake->why = ERR_reason_error_string(packed);
+    }
     if (tls->pipe.is_http) {
         return q_error_make(Q_ERR_TLS_PLAIN_HTTP, phase);
     }

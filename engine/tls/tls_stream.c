@@ -558,3 +558,7 @@ struct q_slice q_tls_stream_staple(const struct q_tls_stream *tls) {
 const struct q_verify_verdict *q_tls_stream_verdict(const struct q_tls_stream *tls) {
     return tls->shake != NULL && tls->shake->has_verdict ? &tls->shake->verdict : NULL;
 }
+
+const char *q_tls_stream_why(const struct q_tls_stream *tls) {
+    return tls->shake != NULL && tls->shake->why != NULL ? tls->shake->why : "";
+}

@@ -133,6 +133,7 @@ struct q_tls_shake {
     bool has_verdict;
     uint64_t deadline_ns;  // 0: none
     uint64_t asked_ns;     // when the question was
+    const char *why;       // the library's word for what went wrong; NULL: none
 };
 
 struct q_tls_stream {
@@ -207,6 +208,9 @@ static inline bool q_tls_stream_has_sent(const struct q_tls_stream *tls) {
 // q_tls_stream_verdict gives what was found of the server's certificates in a handshake that has failed or is asking, NULL
 // when they were not looked at. Until close.
 const struct q_verify_verdict *q_tls_stream_verdict(const struct q_tls_stream *tls);
+
+// q_tls_stream_why gives the library's word for why the handshake has failed, "" when there is none. Constant text.
+const char *q_tls_stream_why(const struct q_tls_stream *tls);
 
 // q_tls_stream_is_quiet tells whether nothing of the stream is under way, so that its memory may go.
 static inline bool q_tls_stream_is_quiet(const struct q_tls_stream *tls) { return tls->state == Q_TLS_NEW; }

@@ -26,6 +26,7 @@ struct look {
     STACK_OF(X509) *certs; // parsed, leaf first
     X509_STORE *no_roots;  // stands in for roots that are not there
     X509_STORE_CTX *path;
+    X509 *about;           // the certificate that a failure is about; NULL: it could not be parsed
 };
 
 static const struct {
@@ -139,6 +140,7 @@ static bool find_path(struct look *look, struct q_verify_verdict *out) {
         return true;
     }
     int reason = X509_STORE_CTX_get_error(look->path);
+    look->about = X509_STORE_CTX_get_current_cert(look->path);
     tell_reason(out, reason == X509_V_OK ? X509_V_ERR_UNSPECIFIED : reason, X509_STORE_CTX_get_error_depth(look->path));
     // The library calls only those signed by themselves that may sign others.
     X509 *leaf = sk_X509_value(look->certs, 0);
@@ -199,12 +201,13 @@ static bool is_signature_weak(const X509 *cert) {
 
 // Of the anchor neither counts, since nothing rests on its signature and its owner was chosen; a leaf that is its own
 // anchor has a key that is used here.
-static bool is_strong(const struct look *look, struct q_verify_verdict *out) {
+static bool is_strong(struct look *look, struct q_verify_verdict *out) {
     const STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(look->path);
     int count = (int)sk_X509_num(path);
     for (int i = 0; i < count; i++) {
         X509 *cert = sk_X509_value(path, (size_t)i);
         bool is_anchor = i == count - 1;
+        look->about = cert;
         if ((!is_anchor || i == 0) && is_key_weak(cert)) {
             tell(out, Q_ERR_TLS_WEAK_KEY, 0, i, SSL_AD_INSUFFICIENT_SECURITY);
             return false;
@@ -276,6 +279,7 @@ static void look_at(struct look *look, const STACK_OF(CRYPTO_BUFFER) *chain, str
     if (!policy->skips_path && (!find_path(look, out) || !is_strong(look, out))) {
         return;
     }
+    look->about = sk_X509_value(look->certs, 0);
     if (!policy->skips_name && !is_name_there(look)) {
         tell(out, Q_ERR_TLS_NAME_MISMATCH, X509_V_ERR_HOSTNAME_MISMATCH, 0, SSL_AD_BAD_CERTIFICATE);
         return;
@@ -292,12 +296,11 @@ void q_verify(const struct q_verify_policy *policy, const struct stack_st_CRYPTO
     struct look look = {.policy = policy, .name = name};
     ERR_clear_error();
     look_at(&look, chain, out);
+    if (q_error_is(out->error)) {
+        q_verify_words(look.about, name, out);
+    }
     ERR_clear_error(); // what the library noted on the way is told by now
     X509_STORE_CTX_free(look.path);
     X509_STORE_free(look.no_roots);
     sk_X509_pop_free(look.certs, X509_free);
-}
-
-const char *q_verify_reason(const struct q_verify_verdict *verdict) {
-    return verdict->reason == 0 ? "" : X509_verify_cert_error_string(verdict->reason);
 }

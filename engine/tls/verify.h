@@ -19,8 +19,7 @@
 #ifndef QUOIT_ENGINE_TLS_VERIFY_H
 #define QUOIT_ENGINE_TLS_VERIFY_H
 
-#include "engine/base/error.h"
-#include "engine/base/slice.h"
+#include "engine/tls/verify_words.h"
 
 #define Q_VERIFY_PIN_LEN 32
 
@@ -43,13 +42,6 @@ struct q_verify_policy {
     bool skips_name; // it may be for any name
 };
 
-struct q_verify_verdict {
-    struct q_error error; // the kind; Q_OK: all that was demanded is there
-    int32_t reason;       // the library's number for it, 0 when the kind says all; see q_verify_reason
-    int32_t depth;        // of the certificate that it is about, the leaf is 0
-    uint8_t alert;        // what TLS tells the server
-};
-
 // q_verify looks at `chain` on behalf of a client that wants to talk to `name`: a host name, or an address without
 // brackets. What is empty matches nothing.
 // Kinds: TLS_CERT_EXPIRED, TLS_CERT_NOT_YET_VALID, TLS_NAME_MISMATCH, TLS_UNTRUSTED_ROOT, TLS_SELF_SIGNED,
@@ -57,8 +49,5 @@ struct q_verify_verdict {
 // NO_MEMORY; all of the phase TLS.
 void q_verify(const struct q_verify_policy *policy, const struct stack_st_CRYPTO_BUFFER *chain, struct q_slice name,
               struct q_verify_verdict *out);
-
-// q_verify_reason gives the library's sentence for a verdict, "" when the kind says all. The string is constant.
-const char *q_verify_reason(const struct q_verify_verdict *verdict);
 
 #endif

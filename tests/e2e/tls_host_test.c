@@ -231,6 +231,33 @@ static void an_engine_ends_with_handshakes_under_way(void **state) {
     }
 }
 
+static size_t the_chain[2]; // certificates that the last two summaries told
+
+static void count_chain(struct host *the_host, const struct quoit_event *event) {
+    (void)the_host;
+    if (event->type == QUOIT_EVENT_DONE) {
+        the_chain[0] = the_chain[1];
+        the_chain[1] = event->u.summary.tls_report == NULL ? 0 : event->u.summary.tls_report->certificates.count;
+    }
+}
+
+static void a_connection_tells_its_chain_again(void **state) {
+    char url[HOST_URL_MAX];
+    (void)state;
+    start(QUOIT_ENGINE_THREAD, QUOIT_PORT_EVENTFD);
+    host.on_event = count_chain;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct quoit_request *request = host_request("GET", url_of("/1.bin", url));
+        assert_int_equal(quoit_request_set_tls_report(request, 1), QUOIT_OK);
+        host_submit(&host, i, request);
+        host_assert_done(host_wait(&host, i), 1);
+        assert_int_equal(host.records[i].summary.reused, i);
+    }
+    assert_int_equal(the_chain[0], 2);
+    assert_int_equal(the_chain[1], 2);
+    host_stop(&host);
+}
+
 // A request that meets the change: by either certificate it is trusted, and nothing is lost.
 static void certificates_are_changed_under_load(void **state) {
     char url[HOST_URL_MAX];
@@ -286,6 +313,7 @@ int main(void) {
         cmocka_unit_test(versions_are_the_hosts),
         cmocka_unit_test(requests_outlive_the_hosts_hold_on_their_configuration),
         cmocka_unit_test(an_engine_ends_with_handshakes_under_way),
+        cmocka_unit_test(a_connection_tells_its_chain_again),
         cmocka_unit_test(certificates_are_changed_under_load),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

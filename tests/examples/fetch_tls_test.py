@@ -161,6 +161,22 @@ class Trust(unittest.TestCase):
                 self.failed(run("--cacert", MADE.root[0], "-H", "Authorization: secret", server.url), error)
                 self.assertEqual(server.requests, [])
 
+    def test_what_is_wrong_with_a_certificate_is_said_in_a_sentence(self):
+        for leaf, subject, words in ((MADE.misnamed, "CN=misnamed", "not for 127.0.0.1: it is for elsewhere.example"),
+                                     (MADE.expired, "CN=expired", "valid until Jan  1 00:00:00 2021 GMT"),
+                                     (MADE.early, "CN=early", "valid from Jan  1 00:00:00 2049 GMT")):
+            with self.subTest(subject), answering_tls(lambda request: response(200, b"x"), leaf=leaf) as server:
+                report = run("--cacert", MADE.root[0], server.url).report
+                self.assertEqual(report["certificate"], {"depth": 0, "subject": subject, "issuer": "CN=root"})
+                self.assertIn('certificate 0, subject "%s", issuer "CN=root"; %s' % (subject, words), report["message"])
+
+    def test_without_a_trust_store_the_places_are_told(self):
+        with environment(SSL_CERT_DIR="/nowhere/at/all:/nor/here"):
+            ran = run("https://127.0.0.1:1/")
+            self.failed(ran, "TLS_NO_TRUST_STORE")
+            self.assertIn("/nowhere/at/all (ENOENT), /nor/here (ENOENT)", ran.report["message"])
+            self.assertNotIn("certificate", ran.report)
+
     def test_a_file_without_certificates_is_an_error_where_tls_may_be_spoken(self):
         with answering(lambda request: response(200, b"x")) as server:
             for arguments in ([server.url.replace("http:", "https:")], ["-L", server.url], [server.url.replace("http:", " http:")]):

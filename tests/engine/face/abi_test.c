@@ -95,7 +95,7 @@ AT(quoit_address, family, 0);
 AT(quoit_address, port, 2);
 AT(quoit_address, ip, 4);
 
-SIZE(quoit_summary, 264);
+SIZE(quoit_summary, 304);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -115,6 +115,22 @@ AT(quoit_summary, tls_version, 248);
 AT(quoit_summary, tls_cipher, 250);
 AT(quoit_summary, tls_resumed, 252);
 AT(quoit_summary, tls_handshake_ns, 256);
+AT(quoit_summary, tls_report, 264);
+AT(quoit_summary, tls_alpn, 272);
+
+SIZE(quoit_der, 16);
+AT(quoit_der, len, 8);
+
+SIZE(quoit_certificates, 16);
+AT(quoit_certificates, count, 8);
+
+SIZE(quoit_tls_report, 64);
+AT(quoit_tls_report, certificates, 0);
+AT(quoit_tls_report, staple, 16);
+AT(quoit_tls_report, message, 32);
+AT(quoit_tls_report, subject, 40);
+AT(quoit_tls_report, issuer, 48);
+AT(quoit_tls_report, depth, 56);
 
 SIZE(quoit_request_bounds, 80);
 AT(quoit_request_bounds, total_ms, 8);
@@ -139,7 +155,7 @@ SIZE(quoit_request_state, 144);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 288);
+SIZE(quoit_event, 328);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);
@@ -193,6 +209,7 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_TLS_SNI_OFF, 2);
     assert_int_equal(QUOIT_TLS_TICKETS, 1);
     assert_int_equal(QUOIT_TLS_GREASE, 4);
+    assert_int_equal(QUOIT_TLS_STAPLE, 8);
     assert_int_equal(QUOIT_ABI_VERSION, 1);
 }
 

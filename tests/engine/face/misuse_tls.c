@@ -258,7 +258,7 @@ static void tls_set_switch(void) {
     assert_int_equal(quoit_tls_set_switch(tls, 0, 1), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_tls_set_switch(tls, UINT32_MAX, 1), QUOIT_ERR_INVALID_ARGUMENT);
     for (uint32_t bit = 0; bit < 32; bit++) {
-        bool is_known = (UINT32_C(1) << bit & (QUOIT_TLS_TICKETS | QUOIT_TLS_GREASE)) != 0;
+        bool is_known = (UINT32_C(1) << bit & (QUOIT_TLS_TICKETS | QUOIT_TLS_GREASE | QUOIT_TLS_STAPLE)) != 0;
         assert_int_equal(quoit_tls_set_switch(tls, UINT32_C(1) << bit, 1), is_known ? QUOIT_OK : QUOIT_ERR_INVALID_ARGUMENT);
     }
     quoit_tls_release(tls);
@@ -291,6 +291,20 @@ static void tls_detail(void) { assert_string_equal(quoit_tls_detail(NULL), ""); 
 static void tls_acquire(void) { assert_null(quoit_tls_acquire(NULL)); }
 
 static void tls_release(void) { quoit_tls_release(NULL); }
+
+static void request_set_tls_report(void) {
+    struct quoit_request *request = host_request("GET", MISUSE_URL);
+    assert_int_equal(quoit_request_set_tls_report(NULL, 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_tls_report(request, 1), QUOIT_OK);
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
+    assert_int_equal(quoit_request_set_tls_report(request, 0), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void engine_tls_detail(void) {
+    assert_string_equal(quoit_engine_tls_detail((struct quoit_engine){0}), "");
+    assert_string_equal(quoit_engine_tls_detail((struct quoit_engine){UINT64_MAX}), "");
+}
 
 static void request_set_tls(void) {
     struct quoit_request *request = host_request("GET", MISUSE_URL);
@@ -330,6 +344,8 @@ const struct misuse k_misuse_tls[] = {
     {"quoit_tls_acquire", tls_acquire},
     {"quoit_tls_release", tls_release},
     {"quoit_request_set_tls", request_set_tls},
+    {"quoit_request_set_tls_report", request_set_tls_report},
+    {"quoit_engine_tls_detail", engine_tls_detail},
 };
 
 const size_t k_misuse_tls_len = sizeof k_misuse_tls / sizeof k_misuse_tls[0];

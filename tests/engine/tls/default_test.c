@@ -18,13 +18,16 @@
 
 #define START UINT64_C(5000000000)
 
+static char the_detail[Q_TLS_DETAIL_MAX];
+
 static char *the_folder;
 static char the_variable[2][512]; // SSL_CERT_FILE of two different stores
 
 static struct q_handle get(const char *variable, uint64_t now_ns) {
     const char *environment[] = {"HOME=/", variable, NULL};
     struct q_handle tls;
-    assert_int_equal(q_tls_default(environment, now_ns, &tls).code, 0);
+    assert_int_equal(q_tls_default(environment, now_ns, &tls, the_detail).code, 0);
+    assert_string_equal(the_detail, "");
     return tls;
 }
 
@@ -80,9 +83,10 @@ static void a_store_that_is_not_there_is_an_error_and_is_not_kept(void **state) 
     static const char *const k_nowhere[] = {"SSL_CERT_FILE=/nowhere/at/all.pem", NULL};
     uint64_t now_ns = START + 20 * Q_TLS_DEFAULT_KEPT_NS;
     struct q_handle tls;
-    assert_int_not_equal(q_tls_default(k_nowhere, now_ns, &tls).code, 0);
+    assert_int_not_equal(q_tls_default(k_nowhere, now_ns, &tls, the_detail).code, 0);
+    assert_string_equal(the_detail, "/nowhere/at/all.pem (ENOENT)");
     struct q_handle good = get(the_variable[1], now_ns);
-    assert_int_not_equal(q_tls_default(k_nowhere, now_ns, &tls).code, 0);
+    assert_int_not_equal(q_tls_default(k_nowhere, now_ns, &tls, the_detail).code, 0);
     q_tls_let_go(good);
 }
 
@@ -97,7 +101,7 @@ static void a_child_makes_its_own(void **state) {
     if (pid == 0) {
         const char *environment[] = {the_variable[0], NULL};
         struct q_handle own;
-        bool is_good = q_tls_default(environment, now_ns, &own).code == 0 && num_roots(own) == 2;
+        bool is_good = q_tls_default(environment, now_ns, &own, the_detail).code == 0 && num_roots(own) == 2;
         _exit(is_good ? 0 : 1);
     }
     int status;
