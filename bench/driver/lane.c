@@ -70,11 +70,18 @@ static void note_tls(struct lane_counts *counts, const struct quoit_summary *sum
     }
 }
 
+static void note_bytes(struct lane *lane, unsigned slot, uint64_t received) {
+    uint64_t open = atomic_load_explicit(&lane->bytes_open, memory_order_relaxed);
+    atomic_store_explicit(&lane->bytes_open, open - lane->received[slot] + received, memory_order_relaxed);
+    lane->received[slot] = received;
+}
+
 static void end(struct lane *lane, const struct quoit_event *event) {
     struct lane_counts *counts = &lane->counts;
     uint64_t now_ns = lane_now_ns();
     unsigned slot = (unsigned)event->user_data;
     lane->num_in_flight--;
+    note_bytes(lane, slot, 0);
     count_end(lane);
     counts->end_ns = now_ns;
     if (event->type == QUOIT_EVENT_FAILED) {
@@ -98,8 +105,12 @@ static void take_event(struct lane *lane, const struct quoit_event *event) {
     case QUOIT_EVENT_DONE:
     case QUOIT_EVENT_FAILED: end(lane, event); break;
     case QUOIT_EVENT_CLOSED: sem_post(lane->closed); break;
+    case QUOIT_EVENT_DATA: {
+        unsigned slot = (unsigned)event->user_data;
+        note_bytes(lane, slot, lane->received[slot] + event->u.data.len);
+        break;
+    }
     case QUOIT_EVENT_INFORMATIONAL:
-    case QUOIT_EVENT_DATA:
     case QUOIT_EVENT_TRAILERS:
     case QUOIT_EVENT_UPGRADED: // these three come only to who asked for them
     case QUOIT_EVENT_ROOM:
@@ -161,7 +172,8 @@ int32_t lane_start(struct lane *lane) {
         .context = lane,
     };
     lane->begun_ns = calloc(lane->num_slots, sizeof *lane->begun_ns);
-    if (lane->begun_ns == NULL) {
+    lane->received = calloc(lane->num_slots, sizeof *lane->received);
+    if (lane->begun_ns == NULL || lane->received == NULL) {
         return QUOIT_ERR_NO_MEMORY;
     }
     int32_t code = quoit_port_create(lane->engine, &port, &lane->port);
@@ -176,4 +188,5 @@ void lane_join(struct lane *lane) {
         pthread_join(lane->thread, NULL);
     }
     free(lane->begun_ns);
+    free(lane->received);
 }

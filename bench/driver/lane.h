@@ -3,7 +3,7 @@
 //
 // Inline, the loop's own thread does everything. With a port a thread of the lane's drains it and submits: as many
 // producers as an engine has, so many lanes. Either way one thread alone touches the counts, from the first event to the
-// lane's end; `num_ended` alone may be read by others meanwhile.
+// lane's end; `num_ended` and `bytes_open` alone may be read by others meanwhile.
 #ifndef QUOIT_BENCH_DRIVER_LANE_H
 #define QUOIT_BENCH_DRIVER_LANE_H
 
@@ -43,6 +43,7 @@ struct lane {
     _Atomic unsigned *num_working;         // lanes of this engine that are not through; the last one closes it
     sem_t *closed;                         // posted when the port has had its last event
     uint64_t *begun_ns;                    // of each slot's request
+    uint64_t *received;                    // body of each slot's request, so far
     unsigned num_slots;
     unsigned num_in_flight;
     uint64_t num_left;  // requests to be begun; UINT64_MAX: as many as the time allows
@@ -50,6 +51,7 @@ struct lane {
     uint64_t until_ns;  // begins none after this
     uint64_t num_begun;
     _Atomic uint64_t num_ended;
+    _Atomic uint64_t bytes_open; // sum of `received`: the engine counts a request's octets when it ends
     struct lane_counts counts;
     pthread_t thread; // port mode
 };

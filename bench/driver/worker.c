@@ -99,6 +99,9 @@ uint64_t worker_num_ended(struct worker *worker) {
 uint64_t worker_bytes_in(struct worker *worker) {
     struct quoit_engine_info info = {.struct_size = sizeof info};
     quoit_engine_info(worker->engine, &info);
+    for (unsigned i = 0; i < worker->num_lanes; i++) {
+        info.bytes_in += atomic_load_explicit(&worker->lanes[i].bytes_open, memory_order_relaxed);
+    }
     return info.bytes_in;
 }
 
