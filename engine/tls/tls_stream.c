@@ -4,6 +4,9 @@
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
 
+// Before each call the library's errors must be cleared. SSL_read, _peek, _write, _shutdown and _do_handshake begin with that
+// by themselves, and it is not cheap, so where nothing else is called it is left to them.
+
 // There was no memory. What frees some is somebody else's release, and nobody knows who waits for it.
 #define MEMORY_RETRY_NS (10 * Q_NS_PER_MS)
 #define MEMORY_WAIT_MAX_NS Q_NS_PER_S // as long as holders of memory may keep others waiting
@@ -88,16 +91,18 @@ static struct q_slice next_plain(const struct q_tls_stream *tls, size_t most, ch
 // True: one more record was sealed.
 static bool seal_record(struct q_tls_stream *tls) {
     char scratch[GATHER_MAX];
-    size_t overhead = SSL_max_seal_overhead(tls->ssl) + SEAL_SLACK;
     size_t left = left_to_seal(tls);
+    if (left == 0) {
+        return false;
+    }
+    size_t overhead = SSL_max_seal_overhead(tls->ssl) + SEAL_SLACK;
     size_t most = left < RECORD_MAX ? left : RECORD_MAX;
-    size_t room = left == 0 ? 0 : q_tls_pipe_make_room(&tls->pipe, most + overhead);
-    if (room < overhead + (most < RECORD_MIN ? most : RECORD_MIN) || left == 0) {
+    size_t room = q_tls_pipe_make_room(&tls->pipe, most + overhead);
+    if (room < overhead + (most < RECORD_MIN ? most : RECORD_MIN)) {
         return false;
     }
     most = most < room - overhead ? most : room - overhead;
     struct q_slice plain = next_plain(tls, most, scratch);
-    ERR_clear_error();
     int result = SSL_write(tls->ssl, plain.ptr, (int)plain.len);
     if (result != (int)plain.len) {
         // The receiving side has found the session broken before.
@@ -179,6 +184,10 @@ static void go_on_shutting(struct q_tls_stream *tls) {
 
 // --- receiving -------------------------------------------------------------------------------------------------------
 
+static bool may_have_some(const struct q_tls_stream *tls) {
+    return !tls->has_end && (tls->pipe.in.len > 0 || tls->pipe.has_ended || SSL_pending(tls->ssl) > 0);
+}
+
 // Whether a read that brought nothing has found the end.
 static void note_end(struct q_tls_stream *tls, int result) {
     int reason = SSL_get_error(tls->ssl, result);
@@ -193,7 +202,6 @@ static void note_end(struct q_tls_stream *tls, int result) {
 // Opens what lies before the next plaintext, and that, without taking any of it. True: there is some, or the end.
 static bool look_ahead(struct q_tls_stream *tls) {
     char byte;
-    ERR_clear_error();
     int result = SSL_peek(tls->ssl, &byte, 1);
     if (result > 0) {
         q_tls_pipe_had_data(&tls->pipe);
@@ -205,8 +213,7 @@ static bool look_ahead(struct q_tls_stream *tls) {
 
 // Plaintext into `chunk`, `most` bytes at most, as far as the pass goes.
 static void open_records(struct q_tls_stream *tls, struct q_chunk *chunk, uint32_t most) {
-    while (chunk->used < most && !tls->has_end) {
-        ERR_clear_error();
+    while (chunk->used < most && may_have_some(tls)) { // a read that finds nothing costs as much as a small record
         int result = SSL_read(tls->ssl, chunk->data + chunk->used, (int)(most - chunk->used));
         if (result <= 0) {
             note_end(tls, result);
@@ -239,10 +246,6 @@ static void fail_for_memory(struct q_tls_stream *tls) {
     tls->has_end = true;
     tls->end = q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_HEAD);
     tls->stream.events->on_ended(&tls->stream, tls->end);
-}
-
-static bool may_have_some(const struct q_tls_stream *tls) {
-    return !tls->has_end && (tls->pipe.in.len > 0 || tls->pipe.has_ended || SSL_pending(tls->ssl) > 0);
 }
 
 // Answers the owner's ask, or begins what will. True: it was told of plaintext.
