@@ -38,9 +38,10 @@ class NotHere(Exception):
 class Bench:
     """What all runs have in common: programs, cores, the server, times."""
 
-    def __init__(self, programs, server_core, client_core, seconds, warmup_s, rings, capabilities_off):
+    def __init__(self, programs, server_core, client_core, seconds, warmup_s, rings, capabilities_off, is_quick):
         self.programs, self.seconds, self.warmup_s, self.rings = programs, seconds, warmup_s, rings
         self.capabilities_off = capabilities_off
+        self.is_quick = is_quick  # by numbers of requests where that can be asked for: a moment can pass without any
         self.server_core, self.client_core = server_core, client_core
         self.urls, self.authorities = {}, {}  # by scenarios' `tls`
 
@@ -99,6 +100,10 @@ def number(value):
     return "%g" % value
 
 
+def quick_requests(scenario):
+    return 2 * scenario.connections if scenario.size >= 1 << 20 else 10 * scenario.connections
+
+
 def url_of(bench, scenario):
     return "%s/size/%d" % (bench.urls[scenario.tls], scenario.size)
 
@@ -118,7 +123,11 @@ def own_command(bench, scenario, program, extra):
         url += "?delay_ms=%d" % (1500 + scenario.connections // 5)
         return command + (["-c", str(scenario.connections), "--idle"] if program == "quoit" else
                           ["--idle", str(scenario.connections)]) + [url]
-    command += ["-c", str(scenario.connections), "-d", number(bench.seconds), "--warmup", number(bench.warmup_s)]
+    command += ["-c", str(scenario.connections)]
+    if bench.is_quick:
+        command += ["-n", str(quick_requests(scenario))]
+    else:
+        command += ["-d", number(bench.seconds), "--warmup", number(bench.warmup_s)]
     return command + (["--fresh"] if scenario.kind == "fresh" else []) + [url]
 
 
@@ -131,8 +140,8 @@ def wrk_command(bench, scenario):
 
 
 def h2load_command(bench, scenario):
-    return [bench.programs["h2load"], "--h1", "-t", "1", "-c", str(scenario.connections), "-D",
-            "%dms" % int(bench.seconds * 1000), url_of(bench, scenario)]
+    how_long = ["-n", str(quick_requests(scenario))] if bench.is_quick else ["-D", "%dms" % int(bench.seconds * 1000)]
+    return [bench.programs["h2load"], "--h1", "-t", "1", "-c", str(scenario.connections)] + how_long + [url_of(bench, scenario)]
 
 
 # --- what they say -------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def main(arguments):
     bench = clients.Bench(find_programs(options), server_core, client_core, options.seconds,
                           QUICK_WARMUP_S if options.quick else WARMUP_S,
                           QUICK_RINGS if options.quick else max(QUICK_RINGS, int(options.seconds * RINGS_PER_SECOND)),
-                          options.caps_off)
+                          options.caps_off, options.quick)
     tree = os.environ.get("BUILD_WORKSPACE_DIRECTORY") or os.path.dirname(os.path.realpath(__file__))
     document = {"machine": machine.facts(server_core, client_core, tree), "quick": options.quick, "runs": options.runs,
                 "repeats": options.repeats, "seconds": options.seconds, "warmup_s": bench.warmup_s,
