@@ -158,6 +158,14 @@ QUOIT_API int32_t quoit_engine_close(struct quoit_engine engine, uint64_t drain_
 // WRONG_THREAD, FORKED (the child's copy of the memory stays; the parent is not touched).
 QUOIT_API int32_t quoit_engine_destroy(struct quoit_engine engine);
 
+// quoit_engine_invalidate_tls has nothing that was made with `tls`, or with a configuration that is equal to it, serve any
+// request that is submitted from now on (by this thread, or by one that knows of this call): idle connections are closed,
+// those that are being made are made anew, sessions are forgotten. Requests that have a connection keep it until they are
+// done. NULL: whatever configuration, the engine's own too. For certificates that were renewed or revoked: api/README.md, TLS,
+// "Rotation". Any thread; never blocks.
+// Errors: STALE_HANDLE, INVALID_ARGUMENT (`tls` is released), NOT_FROZEN, NO_MEMORY, FORKED.
+QUOIT_API int32_t quoit_engine_invalidate_tls(struct quoit_engine engine, const struct quoit_tls *tls);
+
 // quoit_engine_fd gives the descriptor that becomes readable when a host-driven engine wants quoit_engine_tick. It
 // belongs to the engine: watch it, do not read, write or close it. -1 when stale or not host-driven. Any thread.
 QUOIT_API int quoit_engine_fd(struct quoit_engine engine);
@@ -250,8 +258,7 @@ struct quoit_request_bounds {
     uint64_t total_ms;       // from submit to the terminal event, redirects included; default none (TIMEOUT_TOTAL)
     uint64_t queue_ms;       // waiting for a connection because of limits; default none (TIMEOUT_QUEUE)
     uint64_t connect_ms;     // resolving and connecting, each attempt, and waiting for one that was begun for another
-                             // request; default 30000 (TIMEOUT_CONNECT). A TLS handshake is a part of it, and has a
-                             // bound of its own within, 10 seconds (TIMEOUT_TLS).
+                             // request; default 30000 (TIMEOUT_CONNECT). A TLS handshake is a part of it.
     uint64_t first_byte_ms;  // from the request sent to the first byte of the answer; default none (TIMEOUT_FIRST_BYTE)
     uint64_t idle_ms;        // between bytes of the answer; default none (TIMEOUT_IDLE). A pause of the host's own, by
                              // credit or a full port, does not count.
@@ -260,6 +267,8 @@ struct quoit_request_bounds {
                              // Both or neither.
     uint64_t body_bytes_max; // of the response as received; default none (BODY_TOO_LARGE). Answers endless bodies.
     uint64_t answer_ms;      // from a question's event to its answer; default 30000 (TIMEOUT_ANSWER)
+    uint64_t tls_ms;         // of a TLS handshake that is begun for this request, less what the host's answers in it take;
+                             // default 10000 (TIMEOUT_TLS). connect_ms, which it is a part of, and total_ms bound it too.
 };
 
 // quoit_request_set_bounds bounds the request. What `bounds` points at is copied. Builder's thread.

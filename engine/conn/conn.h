@@ -106,6 +106,7 @@ struct q_conn_vtable {
     void (*resume)(struct q_conn *conn);
     void (*feed)(struct q_conn *conn, struct q_feed *feed);
     void (*abandon)(struct q_conn *conn, struct q_conn_progress *out_progress);
+    void (*retire)(struct q_conn *conn);
     void (*close)(struct q_conn *conn);
 };
 
@@ -145,6 +146,9 @@ static inline void q_conn_feed(struct q_conn *conn, struct q_feed *feed) { conn-
 static inline void q_conn_abandon(struct q_conn *conn, struct q_conn_progress *out_progress) {
     conn->v->abandon(conn, out_progress);
 }
+
+// q_conn_retire has a connection serve nobody any more but who uses it now: an idle one ends, a busy one when its user is done.
+static inline void q_conn_retire(struct q_conn *conn) { conn->v->retire(conn); }
 
 // q_conn_close ends a connection that has no user.
 static inline void q_conn_close(struct q_conn *conn) { conn->v->close(conn); }

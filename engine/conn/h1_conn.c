@@ -546,6 +546,13 @@ static void h1_abandon(struct q_conn *conn, struct q_conn_progress *out_progress
     begin_closing(h1);
 }
 
+static void h1_retire(struct q_conn *conn) {
+    if (conn->state == Q_CONN_IDLE) {
+        begin_closing(h1_of_conn(conn));
+    }
+    h1_of_conn(conn)->asks_close = true; // as if its request had said so
+}
+
 static void h1_close(struct q_conn *conn) { begin_closing(h1_of_conn(conn)); }
 
 static void timer_fired(struct q_timer *timer) {
@@ -581,6 +588,7 @@ static const struct q_conn_vtable k_h1_vtable = {
     .resume = h1_resume,
     .feed = h1_feed,
     .abandon = h1_abandon,
+    .retire = h1_retire,
     .close = h1_close,
 };
 

@@ -160,7 +160,7 @@ static struct q_error secure(struct q_h1_conn *h1, const struct q_origin *origin
     return q_h1_conn_secure(h1, origin->tls, &peer, q_origin_audience(origin));
 }
 
-static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin *entry, uint64_t connect_timeout_ns) {
+static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin *entry, const struct q_lease *lease) {
     struct q_handle handle;
     struct q_h1_conn *h1 = q_slots_take(&pool->conns, &handle);
     if (h1 == NULL) {
@@ -176,8 +176,11 @@ static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin 
     h1->conn.handle = handle;
     h1->conn.id = ++pool->next_conn_id == 0 ? ++pool->next_conn_id : pool->next_conn_id;
     struct q_error error = secure(h1, &entry->identity);
+    if (!q_error_is(error) && h1->tls != NULL && lease->tls_timeout_ns != 0) {
+        h1->tls->params.handshake_ns = lease->tls_timeout_ns;
+    }
     if (!q_error_is(error)) {
-        error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + connect_timeout_ns);
+        error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + lease->connect_timeout_ns);
     }
     if (q_error_is(error)) {
         q_slots_release(&pool->conns, handle);
@@ -270,8 +273,8 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
         }
         bool is_replacement = entry->num_dialed > entry->num_connecting; // of an attempt that took too long
         struct q_lease *lease = is_replacement ? NULL : first_undialed(entry);
-        uint64_t timeout_ns = (lease != NULL ? lease : lease_of(q_list_first(&entry->waiters)))->connect_timeout_ns;
-        struct q_error error = open_connection(pool, entry, timeout_ns);
+        struct q_error error =
+            open_connection(pool, entry, lease != NULL ? lease : lease_of(q_list_first(&entry->waiters)));
         if (q_error_is(error)) {
             bool is_want_of_room = error.code == Q_ERR_NO_MEMORY || error.code == Q_ERR_FD_LIMIT;
             if (pool->conns.live == 0 || !is_want_of_room) {
@@ -469,6 +472,22 @@ static void on_free(struct q_conn *conn) {
     pass_dials_on(conn->origin);
 }
 
+static uint64_t tls_bound_of(const struct q_lease *lease) {
+    return lease->tls_timeout_ns != 0 ? lease->tls_timeout_ns : Q_TLS_HANDSHAKE_NS;
+}
+
+// The first in line whom a failure is for: a handshake that took longer than the bound of the one that it was begun for has
+// not failed for who would wait longer.
+static struct q_lease *first_for(struct q_pool_origin *entry, const struct q_h1_tls *tls, struct q_error error) {
+    struct q_list_node *node = entry->waiters.head.next;
+    if (error.code == Q_ERR_TIMEOUT_TLS) {
+        while (node != &entry->waiters.head && tls_bound_of(lease_of(node)) > tls->params.handshake_ns) {
+            node = node->next;
+        }
+    }
+    return node == &entry->waiters.head ? NULL : lease_of(node);
+}
+
 static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     struct q_pool_origin *entry = conn->origin;
     entry->num_connecting--;
@@ -480,9 +499,10 @@ static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     entry->last_errno = error.os_errno;
     // One failure is one waiter's, who hears the kernel's own word. For the others a new attempt is made, once this
     // connection has closed.
-    struct q_lease *lease = next_in_line(entry);
+    const struct q_h1_tls *tls = q_container_of(conn, struct q_h1_conn, conn)->tls;
+    struct q_lease *lease = first_for(entry, tls, error);
     if (lease != NULL) {
-        const struct q_h1_tls *tls = q_container_of(conn, struct q_h1_conn, conn)->tls;
+        leave_line(entry, lease);
         lease->report = tls == NULL ? NULL : tls->report;
         lease->events->on_failed(lease, error);
     }
@@ -551,6 +571,34 @@ static const struct q_conn_owner_events k_owner_events = {
     .on_closed = on_closed,
 };
 
+static void stop_connecting(struct q_pool *pool, struct q_conn *conn) {
+    conn->origin->num_connecting--;
+    conn->origin->num_usable--;
+    pool->num_closing++;
+    q_conn_close(conn);
+}
+
+static bool speaks_by(const struct q_conn *conn, struct q_handle tls) {
+    struct q_handle own = conn->origin->identity.tls;
+    return !q_tls_is_none(own) &&
+           (q_tls_is_none(tls) || (own.index == tls.index && own.generation == tls.generation));
+}
+
+void q_pool_retire(struct q_pool *pool, struct q_handle tls) {
+    for (uint32_t i = 0; i < pool->conns.made; i++) {
+        struct q_handle handle;
+        struct q_h1_conn *h1 = q_slots_at(&pool->conns, i, &handle);
+        if (h1 == NULL || !speaks_by(&h1->conn, tls)) {
+            continue;
+        }
+        if (h1->conn.state == Q_CONN_CONNECTING) {
+            stop_connecting(pool, &h1->conn); // once it has closed, who waits gets another one
+        } else if (h1->conn.state == Q_CONN_IDLE || h1->conn.state == Q_CONN_BUSY) {
+            q_conn_retire(&h1->conn);
+        }
+    }
+}
+
 void q_pool_close(struct q_pool *pool) {
     pool->is_closing = true;
     for (uint32_t i = 0; i < pool->conns.made; i++) {
@@ -560,10 +608,7 @@ void q_pool_close(struct q_pool *pool) {
             continue;
         }
         if (h1->conn.state == Q_CONN_CONNECTING) {
-            h1->conn.origin->num_connecting--;
-            h1->conn.origin->num_usable--;
-            pool->num_closing++;
-            q_conn_close(&h1->conn);
+            stop_connecting(pool, &h1->conn);
         } else if (h1->conn.state == Q_CONN_IDLE) {
             q_conn_close(&h1->conn);
         }

@@ -27,6 +27,7 @@ struct q_lease {
     const struct q_lease_events *events;
     struct q_pool_origin *origin; // while waiting
     uint64_t connect_timeout_ns;
+    uint64_t tls_timeout_ns; // of a handshake that is begun for it; 0: Q_TLS_HANDSHAKE_NS
     struct q_timer timer;   // of connecting, from when it first counts on an attempt
     struct q_tls_report *report; // inside on_failed: what is known of the server; borrowed. NULL: nothing
     uint64_t place;         // in the order in which leases began to wait, over all origins
@@ -88,6 +89,11 @@ Q_MUST_USE enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease 
 
 // q_pool_cancel takes a waiting lease back; one that does not wait is left alone.
 void q_pool_cancel(struct q_pool *pool, struct q_lease *lease);
+
+// q_pool_retire has connections that speak TLS by the interned config `tls` (the zero handle: that speak TLS at all) serve
+// nobody any more but who uses them now. Idle ones end; those that are being made end too, and are begun again for whoever
+// waits.
+void q_pool_retire(struct q_pool *pool, struct q_handle tls);
 
 // q_pool_close ends all connections that have no user and opens no more. Waiters must have been cancelled.
 void q_pool_close(struct q_pool *pool);

@@ -3,6 +3,7 @@
 
 #include "engine/base/hook.h"
 #include "engine/conn/feed.h"
+#include "engine/core/rotation.h"
 
 void q_engine_push(struct q_engine *engine, struct q_command *command) {
     if (q_mpsc_push(&engine->queue, &command->node) == Q_MPSC_PUSHED_WAKE) {
@@ -105,6 +106,12 @@ static void run_feed(struct q_engine *engine, struct q_command *command) {
     }
 }
 
+static void run_rotation(struct q_engine *engine, struct q_command *command) {
+    struct q_rotation *rotation = q_container_of(command, struct q_rotation, command);
+    q_rotation_run(rotation, &engine->pool, &engine->tls_client);
+    q_rotation_free(rotation);
+}
+
 static void run_port_wake(struct q_engine *engine, struct q_command *command) {
     engine->must_publish = true; // that step collects
     q_evring_wake_drained(&q_container_of(command, struct q_port, wake)->ring);
@@ -140,7 +147,7 @@ static void (*const k_run[Q_COMMAND_KINDS])(struct q_engine *engine, struct q_co
     [Q_COMMAND_CREDIT] = run_credit,         [Q_COMMAND_CHUNK] = run_chunk,
     [Q_COMMAND_PORT_WAKE] = run_port_wake,   [Q_COMMAND_PORT_OPEN] = run_port_open,
     [Q_COMMAND_ENGINE_CLOSE] = run_engine_close, [Q_COMMAND_ANSWER] = q_engine_run_answer,
-    [Q_COMMAND_FEED] = run_feed,
+    [Q_COMMAND_FEED] = run_feed,             [Q_COMMAND_ROTATION] = run_rotation,
 };
 
 void q_engine_run_command(struct q_engine *engine, struct q_command *command) {

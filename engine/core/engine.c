@@ -5,6 +5,7 @@
 #include "engine/base/hook.h"
 #include "engine/conn/feed.h"
 #include "engine/core/options.h"
+#include "engine/core/rotation.h"
 #include "engine/tls/config.h"
 #include "engine/tls/default.h"
 #include "engine/tls/interned.h"
@@ -272,6 +273,8 @@ static void take_back(struct q_mpsc_node *node) {
             q_chunk_collect(q_container_of(command, struct q_chunk, command));
         } else if (command->kind == Q_COMMAND_FEED) {
             q_feed_drop(q_container_of(command, struct q_feed, command));
+        } else if (command->kind == Q_COMMAND_ROTATION) {
+            q_rotation_free(q_container_of(command, struct q_rotation, command));
         }
     }
 }

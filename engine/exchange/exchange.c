@@ -580,7 +580,8 @@ void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *
                       const struct q_exchange_sink *sink, struct q_watch *watch, struct q_spec *spec) {
     *x = (struct q_exchange){
         .user = {.events = &k_user_events},
-        .lease = {.events = &k_lease_events, .connect_timeout_ns = spec->bounds.connect_ns},
+        .lease = {.events = &k_lease_events, .connect_timeout_ns = spec->bounds.connect_ns,
+                  .tls_timeout_ns = spec->bounds.tls_ns},
         .deadline = {.fired = deadline_passed},
         .doom = {.run = meet_doom},
         .watch = watch,

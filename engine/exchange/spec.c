@@ -145,7 +145,8 @@ struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bou
         return usage(Q_ERR_FROZEN);
     }
     const uint64_t times_ns[] = {bounds->queue_ns, bounds->connect_ns,   bounds->first_byte_ns, bounds->idle_ns,
-                                 bounds->total_ns, bounds->low_speed_ns, bounds->answer_ns};
+                                 bounds->total_ns, bounds->low_speed_ns, bounds->answer_ns,
+                                 bounds->tls_ns};
     for (size_t i = 0; i < Q_COUNT_OF(times_ns); i++) {
         if (times_ns[i] > Q_SPEC_TIMEOUT_MS_MAX * Q_NS_PER_MS) {
             return usage(Q_ERR_INVALID_ARGUMENT);

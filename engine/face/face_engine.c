@@ -1,4 +1,5 @@
 #include "engine/core/options.h"
+#include "engine/core/rotation.h"
 #include "engine/face/calls.h"
 #include "engine/tls/settings.h"
 
@@ -49,6 +50,21 @@ int32_t quoit_engine_destroy(struct quoit_engine handle) {
     int32_t code;
     struct q_engine *engine = q_table_enter(handle, &code);
     return engine == NULL ? code : q_engine_destroy(engine); // which also ends this call's use
+}
+
+int32_t quoit_engine_invalidate_tls(struct quoit_engine handle, const struct quoit_tls *tls) {
+    int32_t code = tls == NULL ? 0 : q_tls_settings_check(tls).code;
+    struct q_engine *engine = code != 0 ? NULL : q_table_enter(handle, &code);
+    if (engine == NULL) {
+        return code;
+    }
+    struct q_handle none = {0};
+    struct q_rotation *rotation = q_rotation_new(&engine->alloc, tls == NULL ? none : q_tls_settings_handle(tls));
+    if (rotation != NULL) {
+        q_engine_push(engine, &rotation->command);
+    }
+    q_table_leave(engine->entry);
+    return rotation == NULL ? Q_ERR_NO_MEMORY : 0;
 }
 
 int quoit_engine_fd(struct quoit_engine handle) {

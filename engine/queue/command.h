@@ -1,5 +1,6 @@
 // Commands: what a node of the submission queue asks of the loop. Each is embedded in what it is about (a request
-// slot, a chunk, a port, the engine, a fed piece), so that asking never allocates. `kind` is written once, before the first push.
+// slot, a chunk, a port, the engine, a fed piece, a rotation), so that asking never allocates beside it. `kind` is written
+// once, before the first push.
 // Thread rule: between push and drain a command belongs to the queue; nobody looks at it.
 #ifndef QUOIT_ENGINE_QUEUE_COMMAND_H
 #define QUOIT_ENGINE_QUEUE_COMMAND_H
@@ -17,7 +18,8 @@ enum q_command_kind {
     Q_COMMAND_PORT_WAKE,    // a host advanced a port that was short of room
     Q_COMMAND_PORT_OPEN,    // a port was made
     Q_COMMAND_ENGINE_CLOSE, // close was asked for
-    Q_COMMAND_FEED,         // a piece for an upgraded request; the one command with memory of its own
+    Q_COMMAND_FEED,         // a piece for an upgraded request; it has memory of its own
+    Q_COMMAND_ROTATION,     // what was made with a TLS configuration is out of date; likewise
     Q_COMMAND_KINDS,
 };
 

@@ -108,6 +108,17 @@ void q_tls_client_leave(struct q_tls_client *client, struct q_handle context) {
     q_contexts_release(&client->contexts, context);
 }
 
+void q_tls_client_invalidate(struct q_tls_client *client, struct q_handle tls) {
+    if (q_tls_is_none(tls)) {
+        q_contexts_invalidate_all(&client->contexts);
+        q_sessions_drop_all(&client->sessions);
+        return;
+    }
+    const uint8_t *digest = q_tls_config_digest(q_tls_config_of(tls));
+    q_contexts_invalidate(&client->contexts, digest);
+    q_sessions_drop_digest(&client->sessions, digest);
+}
+
 static struct q_slice without_brackets(struct q_slice name) {
     bool has_brackets = name.len > 2 && name.ptr[0] == '[';
     return has_brackets ? q_slice_make(name.ptr + 1, name.len - 2) : name;
@@ -177,8 +188,8 @@ struct ssl_session_st *q_tls_client_take_session(struct q_tls_client *client, co
 void q_tls_client_keep_session(struct q_tls_client *client, const struct q_tls_user *user,
                                struct ssl_session_st *session) {
     const struct ready *ready = ready_of(client, user);
-    if (!has_tickets(ready)) {
-        SSL_SESSION_free(session); // they come unasked
+    if (!has_tickets(ready) || !q_contexts_is_current(&client->contexts, user->context)) {
+        SSL_SESSION_free(session); // they come unasked, and from connections that are out of date
         return;
     }
     struct q_sessions_peer peer = peer_of(ready, user);

@@ -55,6 +55,10 @@ Q_MUST_USE struct q_error q_tls_client_enter(struct q_tls_client *client, struct
 // q_tls_client_leave ends one use.
 void q_tls_client_leave(struct q_tls_client *client, struct q_handle context);
 
+// q_tls_client_invalidate has what was made with the config `tls`, which the caller holds, serve nobody any more who comes from
+// now on: its context, and the sessions that it knows. The zero handle: with any.
+void q_tls_client_invalidate(struct q_tls_client *client, struct q_handle tls);
+
 // q_tls_client_params says what a stream to `peer` is to be, by a context that the caller uses as long as the stream does.
 void q_tls_client_params(const struct q_tls_client *client, struct q_handle context, const struct q_tls_peer *peer,
                          struct q_tls_params *out);

@@ -339,6 +339,10 @@ void *q_contexts_value(const struct q_contexts *contexts, struct q_handle contex
     return used_entry(contexts, context)->value;
 }
 
+bool q_contexts_is_current(const struct q_contexts *contexts, struct q_handle context) {
+    return !is_stale(used_entry(contexts, context));
+}
+
 void q_contexts_acquire(struct q_contexts *contexts, struct q_handle context) {
     Q_ASSERT(q_loop_is_here(contexts->loop));
     begin_use(used_entry(contexts, context));

@@ -130,6 +130,9 @@ void q_contexts_cancel(struct q_contexts *contexts, struct q_context_waiter *wai
 // q_contexts_value gives the value of a context to one of its users (checked).
 void *q_contexts_value(const struct q_contexts *contexts, struct q_handle context);
 
+// q_contexts_is_current tells one of its users (checked) whether a context is the one that a get finds.
+bool q_contexts_is_current(const struct q_contexts *contexts, struct q_handle context);
+
 // q_contexts_acquire adds a user, for one who is a user (checked): stale ones too.
 void q_contexts_acquire(struct q_contexts *contexts, struct q_handle context);
 

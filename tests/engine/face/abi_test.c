@@ -132,10 +132,11 @@ AT(quoit_tls_report, subject, 40);
 AT(quoit_tls_report, issuer, 48);
 AT(quoit_tls_report, depth, 56);
 
-SIZE(quoit_request_bounds, 80);
+SIZE(quoit_request_bounds, 88);
 AT(quoit_request_bounds, total_ms, 8);
 AT(quoit_request_bounds, body_bytes_max, 64);
 AT(quoit_request_bounds, answer_ms, 72);
+AT(quoit_request_bounds, tls_ms, 80);
 
 SIZE(quoit_redirect_options, 16);
 AT(quoit_redirect_options, limit, 4);

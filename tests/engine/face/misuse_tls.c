@@ -306,6 +306,16 @@ static void engine_tls_detail(void) {
     assert_string_equal(quoit_engine_tls_detail((struct quoit_engine){UINT64_MAX}), "");
 }
 
+static void engine_invalidate_tls(void) {
+    struct quoit_tls *tls = new_tls();
+    assert_int_equal(quoit_engine_invalidate_tls((struct quoit_engine){0}, NULL), QUOIT_ERR_STALE_HANDLE);
+    assert_int_equal(quoit_engine_invalidate_tls((struct quoit_engine){0}, tls), QUOIT_ERR_NOT_FROZEN);
+    quoit_tls_release(tls);
+    tls = frozen_tls();
+    assert_int_equal(quoit_engine_invalidate_tls((struct quoit_engine){UINT64_MAX}, tls), QUOIT_ERR_STALE_HANDLE);
+    quoit_tls_release(tls);
+}
+
 static void request_set_tls(void) {
     struct quoit_request *request = host_request("GET", MISUSE_URL);
     struct quoit_tls *tls = new_tls();
@@ -346,6 +356,7 @@ const struct misuse k_misuse_tls[] = {
     {"quoit_request_set_tls", request_set_tls},
     {"quoit_request_set_tls_report", request_set_tls_report},
     {"quoit_engine_tls_detail", engine_tls_detail},
+    {"quoit_engine_invalidate_tls", engine_invalidate_tls},
 };
 
 const size_t k_misuse_tls_len = sizeof k_misuse_tls / sizeof k_misuse_tls[0];

@@ -16,6 +16,8 @@
 #include "tests/support/certs.h"
 #include "tests/support/failalloc.h"
 
+#include <openssl/ssl.h>
+
 static struct q_cert *the_root;
 
 static struct q_tls_builder *new_builder(void) {
@@ -212,6 +214,49 @@ static void a_parents_config_is_not_entered_in_a_child(void **state) {
     close_bench(&bench);
 }
 
+static uint64_t num_looked_at(const struct bench *bench) {
+    return bench->client.sessions.stats.kept + bench->client.sessions.stats.refused;
+}
+
+static void give_session(struct bench *bench, struct q_handle context) {
+    struct q_tls_user user = {.context = context, .audience = Q_SLICE("a.example")};
+    SSL_SESSION *session = SSL_SESSION_new(params_of(bench, context, "a.example", false).context);
+    assert_non_null(session);
+    q_tls_client_keep_session(&bench->client, &user, session);
+}
+
+// What runs goes on with the context that it has, and leaves nothing to those that come later.
+static void what_is_invalidated_serves_nobody_who_comes_later(void **state) {
+    (void)state;
+    for (int all = 0; all < 2; all++) {
+        struct bench bench;
+        open_bench(&bench);
+        struct q_handle tls = intern(new_builder());
+        struct q_tls_builder *builder = new_builder();
+        assert_int_equal(q_tls_builder_set_switch(builder, Q_TLS_GREASE, true).code, 0);
+        struct q_handle other = intern(builder);
+        struct q_handle context = enter(&bench, tls);
+        struct q_handle others = enter(&bench, other);
+        give_session(&bench, context);
+        assert_int_equal(num_looked_at(&bench), 1);
+        q_tls_client_invalidate(&bench.client, all ? (struct q_handle){0} : tls);
+        assert_int_equal(bench.client.sessions.stats.sessions, 0);
+        give_session(&bench, context);
+        assert_int_equal(num_looked_at(&bench), 1);
+        struct q_handle fresh = enter(&bench, tls);
+        assert_int_not_equal(fresh.index, context.index);
+        give_session(&bench, fresh);
+        give_session(&bench, others);
+        assert_int_equal(num_looked_at(&bench), all ? 2 : 3);
+        q_tls_client_leave(&bench.client, context);
+        q_tls_client_leave(&bench.client, others);
+        q_tls_client_leave(&bench.client, fresh);
+        q_tls_let_go(tls);
+        q_tls_let_go(other);
+        close_bench(&bench);
+    }
+}
+
 static int set_up(void **state) {
     (void)state;
     the_root = q_certs_authority(NULL, "root", 1);
@@ -232,6 +277,7 @@ int main(void) {
         cmocka_unit_test(a_config_may_have_names_of_its_own),
         cmocka_unit_test(what_is_not_verified_was_asked_for),
         cmocka_unit_test(without_memory_there_is_no_context_and_nothing_is_left),
+        cmocka_unit_test(what_is_invalidated_serves_nobody_who_comes_later),
         cmocka_unit_test(a_parents_config_is_not_entered_in_a_child),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
