@@ -73,7 +73,7 @@ class Driver(unittest.TestCase):
                 self.assertGreater(told["requests"], 0)
                 self.assertLess(told["requests"], len(server.requests))
                 self.assertLess(told["bytes_in"], len(server.requests) * len(response(200, b"abc")))
-                self.assertGreaterEqual(told["duration_s"], 0.15)
+                self.assertGreater(told["duration_s"], 0)
                 self.assertGreater(told["cpu_s_per_gb"], 0)
 
     def test_fresh_means_a_connection_for_each_request(self):
