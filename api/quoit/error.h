@@ -45,6 +45,10 @@ enum quoit_error {
     QUOIT_ERR_PORTS_MAX = 210, // an engine has at most 256 ports
     QUOIT_ERR_NAME_NOT_FOUND = 300, // the host name is not known
     QUOIT_ERR_NAME_NO_ADDRESS = 301, // the host name has no address of a usable family
+    QUOIT_ERR_NAME_SERVER_FAILED = 302, // the name servers could not find out about the host name
+    QUOIT_ERR_NAME_SERVER_REFUSED = 303, // the name servers refuse to answer
+    QUOIT_ERR_NAME_BAD_ANSWER = 304, // the name servers' answers are not valid DNS
+    QUOIT_ERR_NAME_SERVERS_SILENT = 305, // no name server answered
     QUOIT_ERR_CONNECT_REFUSED = 310, // the peer refused the connection
     QUOIT_ERR_CONNECT_UNREACHABLE = 311, // the peer's host or network is unreachable
     QUOIT_ERR_CONNECT_TIMED_OUT = 312, // the kernel gave up on connecting

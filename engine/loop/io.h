@@ -38,6 +38,8 @@ enum q_io_kind {
     Q_IO_WAKE,
     Q_IO_PROBE,
     Q_IO_SHUTDOWN,
+    Q_IO_FILE_OPEN, // these two make one read op
+    Q_IO_FILE_READ,
     Q_IO_KINDS,
 };
 
@@ -97,6 +99,13 @@ struct q_io_connect {
     bool is_datagram; // UDP; else a stream
 };
 
+// A file to be read from its begin. The struct and all that it points at stay valid and unchanged until the op is done.
+struct q_io_file {
+    const char *path;
+    void *into;
+    uint32_t size;
+};
+
 struct q_io_stats {
     uint64_t turns;
     uint64_t enters;
@@ -136,6 +145,7 @@ struct q_io_vtable {
     bool (*has_unasked)(struct q_io *io, struct q_io_slot slot);
     void (*send)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
     void (*shutdown)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
+    void (*read_file)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_file *file);
     void (*close)(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
     void (*signal)(struct q_io *io, struct q_io_slot slot);
     bool (*has_started)(const struct q_io *io);
@@ -198,6 +208,13 @@ static inline void q_io_send(struct q_io *io, struct q_io_slot slot, struct q_io
 // of a send, so none may be in flight, and none follows. op->result: 0 or an errno.
 static inline void q_io_shutdown(struct q_io *io, struct q_io_slot slot, struct q_io_op *op) {
     io->v->shutdown(io, slot, op);
+}
+
+// q_io_read_file opens a file in an open slot and reads as much of it as `file` has room for: no descriptor number comes into
+// being. Nothing else is done on the slot but to close it. op->result: bytes, or the errno of what failed.
+static inline void q_io_read_file(struct q_io *io, struct q_io_slot slot, struct q_io_op *op,
+                                  const struct q_io_file *file) {
+    io->v->read_file(io, slot, op, file);
 }
 
 // q_io_close ends a slot as described at the top. op->result is 0.

@@ -191,6 +191,7 @@ const struct q_io_vtable q_ring_vtable = {
     .has_unasked = q_ring_op_has_unasked,
     .send = q_ring_op_send,
     .shutdown = q_ring_op_shutdown,
+    .read_file = q_ring_op_read_file,
     .close = q_ring_op_close,
     .signal = q_ring_op_signal,
     .has_started = has_started,

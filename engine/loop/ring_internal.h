@@ -149,6 +149,7 @@ struct q_error q_ring_op_install(struct q_io *io, int fd, struct q_io_slot *out)
 void q_ring_op_connect(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_connect *params);
 void q_ring_op_send(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct msghdr *message);
 void q_ring_op_shutdown(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
+void q_ring_op_read_file(struct q_io *io, struct q_io_slot slot, struct q_io_op *op, const struct q_io_file *file);
 void q_ring_op_close(struct q_io *io, struct q_io_slot slot, struct q_io_op *op);
 void q_ring_op_signal(struct q_io *io, struct q_io_slot slot);
 

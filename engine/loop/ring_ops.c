@@ -5,6 +5,7 @@
 #include "engine/loop/ring_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 
@@ -186,6 +187,22 @@ void q_ring_op_shutdown(struct q_io *io, struct q_io_slot name, struct q_io_op *
     sqe->flags |= IOSQE_FIXED_FILE;
 }
 
+void q_ring_op_read_file(struct q_io *io, struct q_io_slot name, struct q_io_op *op, const struct q_io_file *file) {
+    struct q_ring *ring = q_ring_of(io);
+    struct ring_slot *slot = q_ring_slot_in_state(ring, name, SLOT_OPEN);
+    Q_CHECK(!slot->has_file);
+    q_ring_start(slot, SLOT_OP_CONNECT, op, Q_IO_FILE_READ); // in the place of a connect, which does not come on a file
+    q_ring_reserve_sqes(ring, 2);
+    slot->has_file = true;
+    struct io_uring_sqe *sqe = q_ring_sqe(ring, Q_IO_FILE_OPEN, name);
+    // A FIFO in the file's place must not block whoever does this in the kernel.
+    io_uring_prep_openat_direct(sqe, AT_FDCWD, file->path, O_RDONLY | O_NONBLOCK, 0, name.index);
+    sqe->flags |= IOSQE_IO_LINK;
+    sqe = q_ring_sqe(ring, Q_IO_FILE_READ, name);
+    io_uring_prep_read(sqe, (int)name.index, file->into, file->size, 0);
+    sqe->flags |= IOSQE_FIXED_FILE;
+}
+
 static void prepare_cancel_and_close(struct q_ring *ring, struct q_io_slot name) {
     // One batch, in this order: closed first, the file could no longer be found by its slot, its receive would stay
     // alive, and the peer would see no FIN.
@@ -320,6 +337,7 @@ static complete_fn *const k_complete[Q_IO_KINDS] = {
     [Q_IO_CANCEL] = complete_cancel,         [Q_IO_CLOSE] = complete_nothing,
     [Q_IO_SIGNAL] = complete_signal,         [Q_IO_WAKE] = complete_wake,
     [Q_IO_PROBE] = complete_nothing,         [Q_IO_SHUTDOWN] = complete_send,
+    [Q_IO_FILE_OPEN] = complete_connect_step, [Q_IO_FILE_READ] = complete_connect,
 };
 
 static void drop_stale(struct q_ring *ring, const struct io_uring_cqe *cqe) {

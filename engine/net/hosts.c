@@ -126,7 +126,7 @@ void q_hosts_deinit(struct q_hosts *hosts) {
 }
 
 // localhost, and any name under it (RFC 6761 section 6.3).
-static bool is_localhost(struct q_slice name) {
+bool q_hosts_is_localhost(struct q_slice name) {
     static const char k_localhost[] = "localhost";
     size_t len = sizeof k_localhost - 1;
     if (name.len < len || memcmp(name.ptr + name.len - len, k_localhost, len) != 0) {
@@ -157,7 +157,7 @@ static size_t first_at_or_behind(const struct q_hosts *hosts, struct q_slice nam
 
 bool q_hosts_find(const struct q_hosts *hosts, struct q_slice name, uint16_t port, struct q_addresses *out) {
     out->count = 0;
-    if (is_localhost(name)) {
+    if (q_hosts_is_localhost(name)) {
         add(out, q_address_v4((const uint8_t[4]){127, 0, 0, 1}, port));
         add(out, q_address_v6((const uint8_t[16]){[15] = 1}, port));
         return true;
@@ -170,4 +170,21 @@ bool q_hosts_find(const struct q_hosts *hosts, struct q_slice name, uint16_t por
         add(out, entry->is_v6 ? q_address_v6(entry->address, port) : q_address_v4(entry->address, port));
     }
     return out->count > 0;
+}
+
+uint32_t q_hosts_find_family(const struct q_hosts *hosts, struct q_slice name, bool is_v6, uint8_t (*out)[16], uint32_t room,
+                             bool *out_is_there) {
+    uint32_t count = 0;
+    *out_is_there = false;
+    for (size_t i = first_at_or_behind(hosts, name); i < hosts->num_entries; i++) {
+        const struct q_hosts_entry *entry = &hosts->entries[i];
+        if (!q_slice_equal(entry->name, name)) {
+            break;
+        }
+        *out_is_there = true;
+        if (entry->is_v6 == is_v6 && count < room) {
+            memcpy(out[count++], entry->address, sizeof entry->address);
+        }
+    }
+    return count;
 }

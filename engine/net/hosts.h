@@ -39,4 +39,12 @@ void q_hosts_deinit(struct q_hosts *hosts);
 // file. False when the name is not there.
 bool q_hosts_find(const struct q_hosts *hosts, struct q_slice name, uint16_t port, struct q_addresses *out);
 
+// q_hosts_is_localhost tells whether `name` (lower case, without a final dot) is localhost or under it: always this machine.
+bool q_hosts_is_localhost(struct q_slice name);
+
+// q_hosts_find_family copies the addresses of one family of `name`, at most `room`, and gives their number. `*out_is_there`:
+// the file has the name, maybe with addresses of the other family alone. The file alone is asked: not for localhost.
+uint32_t q_hosts_find_family(const struct q_hosts *hosts, struct q_slice name, bool is_v6, uint8_t (*out)[16], uint32_t room,
+                             bool *out_is_there);
+
 #endif
