@@ -10,4 +10,8 @@
 // first line, or does not say there what failed; about bytes that it cannot read it always does.
 bool q_liberror_was_memory(void);
 
+// q_liberror_has_memory tells whether any line is about want of memory, and clears the list: for calls that may fail without
+// a line, and for others that go on with what is left when there is none. A few failed allocations leave no trace at all.
+bool q_liberror_has_memory(void);
+
 #endif

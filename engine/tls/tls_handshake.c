@@ -1,3 +1,4 @@
+#include "engine/tls/liberror.h"
 #include "engine/tls/sessions.h"
 #include "engine/tls/tls_stream_internal.h"
 
@@ -14,9 +15,6 @@ static struct q_tls_stream *tls_of(const SSL *ssl) {
 // --- errors ----------------------------------------------------------------------------------------------------------
 
 static enum q_error_code code_of(struct q_tls_stream *tls, uint32_t packed) {
-    if (ERR_GET_REASON(packed) == ERR_R_MALLOC_FAILURE) {
-        return Q_ERR_NO_MEMORY;
-    }
     if (ERR_GET_LIB(packed) != ERR_LIB_SSL) {
         return Q_ERR_TLS_PROTOCOL;
     }
@@ -43,17 +41,21 @@ static struct q_error error_of_end(const struct q_tls_stream *tls, enum q_phase 
 
 struct q_error q_tls_error(struct q_tls_stream *tls, enum q_phase phase) {
     uint32_t packed = ERR_peek_error(); // the first is the cause; what follows it is where it was noticed
-    ERR_clear_error();
+    bool has_memory = q_liberror_has_memory();
     if (tls->shake != NULL && packed != 0) {
         tls->shake->why = ERR_reason_error_string(packed);
     }
     if (tls->pipe.is_http) {
         return q_error_make(Q_ERR_TLS_PLAIN_HTTP, phase);
     }
-    if (packed == 0) {
-        // The pipe ended, or was told to end; or the library has no name for it.
-        bool is_end = tls->pipe.has_ended && !tls->pipe.is_flooded;
-        return is_end ? error_of_end(tls, phase) : q_error_make(Q_ERR_TLS_PROTOCOL, phase);
+    if (tls->pipe.is_flooded) {
+        return q_error_make(Q_ERR_TLS_PROTOCOL, phase);
+    }
+    if (packed == 0 && tls->pipe.has_ended) {
+        return error_of_end(tls, phase);
+    }
+    if (has_memory || packed == 0) { // what a server does wrong has a name always
+        return q_error_make(Q_ERR_NO_MEMORY, phase);
     }
     if (tls->shake != NULL && q_error_is(tls->shake->verdict.error) && ERR_GET_LIB(packed) == ERR_LIB_SSL &&
         ERR_GET_REASON(packed) == SSL_R_CERTIFICATE_VERIFY_FAILED) {

@@ -1,6 +1,7 @@
 #include "engine/tls/verify.h"
 
 #include "engine/net/address.h"
+#include "engine/tls/liberror.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -75,6 +76,15 @@ static void tell_reason(struct q_verify_verdict *out, int reason, int depth) {
     tell(out, code, reason, depth, (uint8_t)SSL_alert_from_verify_result(reason));
 }
 
+// Tells what was found, unless it was found for want of memory.
+static void tell_found(struct q_verify_verdict *out, enum q_error_code code, int reason, int depth, uint8_t alert) {
+    if (q_liberror_has_memory()) {
+        tell_reason(out, X509_V_ERR_OUT_OF_MEM, depth);
+    } else {
+        tell(out, code, reason, depth, alert);
+    }
+}
+
 // False: told.
 static bool parse(struct look *look, const STACK_OF(CRYPTO_BUFFER) *chain, struct q_verify_verdict *out) {
     size_t count = chain == NULL ? 0 : sk_CRYPTO_BUFFER_num(chain);
@@ -86,8 +96,13 @@ static bool parse(struct look *look, const STACK_OF(CRYPTO_BUFFER) *chain, struc
     for (size_t i = 0; i < count; i++) {
         X509 *cert = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, i));
         if (cert == NULL || !sk_X509_push(look->certs, cert)) {
+            bool is_parsed = cert != NULL;
             X509_free(cert);
-            tell(out, Q_ERR_TLS_BAD_CHAIN, 0, (int)i, SSL_AD_BAD_CERTIFICATE);
+            if (is_parsed || q_liberror_was_memory()) {
+                tell_reason(out, X509_V_ERR_OUT_OF_MEM, (int)i);
+            } else {
+                tell(out, Q_ERR_TLS_BAD_CHAIN, 0, (int)i, SSL_AD_BAD_CERTIFICATE);
+            }
             return false;
         }
     }
@@ -139,7 +154,7 @@ static bool find_path(struct look *look, struct q_verify_verdict *out) {
     if (X509_verify_cert(look->path) > 0) {
         return true;
     }
-    int reason = X509_STORE_CTX_get_error(look->path);
+    int reason = q_liberror_has_memory() ? X509_V_ERR_OUT_OF_MEM : X509_STORE_CTX_get_error(look->path);
     look->about = X509_STORE_CTX_get_current_cert(look->path);
     tell_reason(out, reason == X509_V_OK ? X509_V_ERR_UNSPECIFIED : reason, X509_STORE_CTX_get_error_depth(look->path));
     // The library calls only those signed by themselves that may sign others.
@@ -209,11 +224,11 @@ static bool is_strong(struct look *look, struct q_verify_verdict *out) {
         bool is_anchor = i == count - 1;
         look->about = cert;
         if ((!is_anchor || i == 0) && is_key_weak(cert)) {
-            tell(out, Q_ERR_TLS_WEAK_KEY, 0, i, SSL_AD_INSUFFICIENT_SECURITY);
+            tell_found(out, Q_ERR_TLS_WEAK_KEY, 0, i, SSL_AD_INSUFFICIENT_SECURITY);
             return false;
         }
         if (!is_anchor && is_signature_weak(cert)) {
-            tell(out, Q_ERR_TLS_WEAK_SIGNATURE, 0, i, SSL_AD_INSUFFICIENT_SECURITY);
+            tell_found(out, Q_ERR_TLS_WEAK_SIGNATURE, 0, i, SSL_AD_INSUFFICIENT_SECURITY);
             return false;
         }
     }
@@ -281,11 +296,11 @@ static void look_at(struct look *look, const STACK_OF(CRYPTO_BUFFER) *chain, str
     }
     look->about = sk_X509_value(look->certs, 0);
     if (!policy->skips_name && !is_name_there(look)) {
-        tell(out, Q_ERR_TLS_NAME_MISMATCH, X509_V_ERR_HOSTNAME_MISMATCH, 0, SSL_AD_BAD_CERTIFICATE);
+        tell_found(out, Q_ERR_TLS_NAME_MISMATCH, X509_V_ERR_HOSTNAME_MISMATCH, 0, SSL_AD_BAD_CERTIFICATE);
         return;
     }
     if (policy->num_pins > 0 && !has_pin(look)) {
-        tell(out, Q_ERR_TLS_PIN_MISMATCH, 0, 0, SSL_AD_BAD_CERTIFICATE);
+        tell_found(out, Q_ERR_TLS_PIN_MISMATCH, 0, 0, SSL_AD_BAD_CERTIFICATE);
         return;
     }
     *out = (struct q_verify_verdict){0};
