@@ -58,8 +58,8 @@ bool hard_may_fail_with(const struct world_request *request, int32_t code) {
     if (is_of_breach || is_of_trouble) {
         return true;
     }
-    // Thirty seconds, by default, are over in no time.
-    return code == QUOIT_ERR_TIMEOUT_CONNECT && world->jumps > 0;
+    // Thirty seconds, by default, are over in no time, and so are the ten of a handshake.
+    return (code == QUOIT_ERR_TIMEOUT_CONNECT || code == QUOIT_ERR_TIMEOUT_TLS) && world->jumps > 0;
 }
 
 // --- a clock that jumps, or stands still ---------------------------------------------------------------------------

@@ -31,7 +31,7 @@ static void draw_target(struct world_request *request, char *out, size_t out_siz
     } else if (request->kind == KIND_STATUS) {
         request->count = k_statuses[world_pick(world, Q_COUNT_OF(k_statuses))];
     }
-    int at = snprintf(out, out_size, "http://127.0.0.1:%u/%s/%llu?tag=%u", 80 + (unsigned)request->origin,
+    int at = snprintf(out, out_size, "%s://127.0.0.1:%u/%s/%llu?tag=%u", sim_route_scheme(), 80 + (unsigned)request->origin,
                       k_verbs[request->kind], (unsigned long long)request->count, request->number);
     const char *more[5] = {"", "", "", "", ""};
     char delay[24] = "", fault[32] = "", info[24] = "", hops[24] = "";
@@ -99,13 +99,15 @@ static struct quoit_request *build(struct world_request *request) {
     struct quoit_request *built = NULL;
     int32_t code = quoit_request_new(request->method, url, &built);
     WORLD_CHECK(code == 0, "request_new(%s) gave %s", url, quoit_error_name(code));
-    snprintf(request->target, sizeof request->target, "%s %s", request->method, url + strlen("http://127.0.0.1"));
+    snprintf(request->target, sizeof request->target, "%s %s", request->method, strrchr(url, ':'));
     if (strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0) {
         request->body = malloc(request->body_len + 1);
         q_simhttp_fill(request->number, 0, request->body, request->body_len);
         code = quoit_request_set_body(built, request->body, request->body_len, count_release, request);
         WORLD_CHECK(code == 0, "set_body gave %s", quoit_error_name(code));
     }
+    code = sim_route_set(built);
+    WORLD_CHECK(code == 0, "set_tls gave %s", quoit_error_name(code));
     request->credit = 256 * 1024; // the default
     request->has_total_timeout = world_chance(world, 25);
     request->has_connect_timeout = world_chance(world, 25);
@@ -296,7 +298,7 @@ static bool is_peers_fault(const struct world_request *request, int32_t code) {
         return true;
     }
     bool is_truncated = code == QUOIT_ERR_HTTP_TRUNCATED_HEAD || code == QUOIT_ERR_HTTP_TRUNCATED_BODY;
-    return is_moody && (category == QUOIT_CATEGORY_CONNECTION || is_truncated);
+    return is_moody && (category == QUOIT_CATEGORY_CONNECTION || is_truncated || sim_route_may_fail_with(code));
 }
 
 // What the faults that world_act injects may become.
@@ -312,6 +314,10 @@ static bool may_fail_with(const struct world_request *request, int32_t code) {
     const struct world *world = request->world;
     if (is_kernels_fault(request, code) || is_peers_fault(request, code) || hard_may_fail_with(request, code)) {
         return true;
+    }
+    bool is_traceless = code == QUOIT_ERR_TLS_PROTOCOL || code == QUOIT_ERR_TLS_BAD_CHAIN;
+    if (is_traceless && sim_route != NULL && world->has_memory_faults) {
+        return true; // a few allocations of the library's fail without a trace
     }
     switch (code) {
     case QUOIT_ERR_CANCELED: return request->was_canceled;
@@ -468,7 +474,9 @@ void world_advance(struct world_port *port) {
                         (unsigned long long)event->user_data);
         } else if (event->type == QUOIT_EVENT_QUESTION) {
             const struct quoit_question *question = &event->u.question;
-            WORLD_CHECK(memcmp(question->url, "http://127.0.0.1", 16) == 0 && question->url_len > 16,
+            size_t scheme_len = strlen(sim_route_scheme());
+            WORLD_CHECK(question->url_len > 16 && memcmp(question->url, sim_route_scheme(), scheme_len) == 0 &&
+                            memcmp(question->url + scheme_len, "://127.0.0.1", 12) == 0,
                         "a question of request %llu changed before the host advanced",
                         (unsigned long long)event->user_data);
         }
@@ -556,7 +564,12 @@ void world_act(struct world *world) {
     } else if (act == 80 && world_chance(world, 10)) {
         world_close(world, world_pick(world, 100));
     } else if (act < 90 && world->has_memory_faults) {
-        q_failalloc_fail_at(world->failalloc, world_pick(world, 4));
+        uint64_t nth = world_pick(world, 4);
+        if (sim_route == NULL || world_chance(world, 50)) {
+            q_failalloc_fail_at(world->failalloc, nth);
+        } else {
+            sim_route_fail_memory_at(world_pick(world, 400)); // a handshake has some hundreds
+        }
     } else if (act >= 90 && world->has_kernel_faults) {
         static const unsigned k_opcodes[] = {IORING_OP_SOCKET, Q_URING_OP_URING_CMD, IORING_OP_CONNECT, IORING_OP_RECV,
                                              IORING_OP_SEND,   IORING_OP_SENDMSG,    Q_URING_OP_BIND};

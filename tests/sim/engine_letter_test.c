@@ -124,7 +124,8 @@ static void break_off_everywhere(const struct transcript *t, bool reset) {
     struct q_simhttp_raw raws[2];
     struct stand *stand = stand_for(t, raws);
     raws[0].is_final = false; // it is broken off otherwise
-    for (size_t at = 0; at < t->input_len; at++) {
+    size_t step = sim_route == NULL ? 1 : 23; // each is a handshake there
+    for (size_t at = 0; at < t->input_len; at += step) {
         char how[64];
         snprintf(how, sizeof how, ", %s behind byte %zu", reset ? "reset" : "ended", at);
         struct outcome outcome = outcome_of_bytes(t, at, !reset);
@@ -187,6 +188,9 @@ static void a_redirect_leads_to_one_place_or_nowhere(void **state) {
     struct stand *stand = stand_new(raws, Q_COUNT_OF(raws), NULL);
     stand->answer = QUOIT_ANSWER_YES;
     for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        if (sim_route != NULL && strstr(k_rows[i].fields, "//127.0.0.1/") != NULL) {
+            continue; // https has another port
+        }
         stand_ask(stand, (struct ask){0}, "/raw/%zu", i + 1);
         stand_expect(stand, k_rows[i].code);
         assert_int_equal(stand->status, k_rows[i].status);

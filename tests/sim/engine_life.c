@@ -80,6 +80,7 @@ void world_live(uint64_t seed, const struct world_hardships *hard, void (*note)(
         }
         world->closed_early = world->is_closing;
         q_failalloc_fail_at(world->failalloc, 0);
+        sim_route_fail_memory_at(0);
         for (unsigned opcode = 0; opcode < 64; opcode++) {
             q_sim_fail_op(world->sim, opcode, 0, 0);
         }

@@ -29,23 +29,25 @@ static void on_server_request(void *context, uint64_t tag, const char *method) {
                 request->number, method);
 }
 
+static void start_server(struct world *world, enum world_origin origin, struct q_simhttp_options options) {
+    bool is_moody = origin == ORIGIN_MOODY || origin == ORIGIN_FAULTY;
+    unsigned number = origin == ORIGIN_BREACH ? 4 : (unsigned)origin;
+    options.on_request = on_server_request;
+    options.context = world;
+    world->fronts[number] = sim_route_open(world->sim, is_moody, &options);
+    world->servers[number] = q_simhttp_new(world->sim, "127.0.0.1", (uint16_t)(80 + origin), &options);
+}
+
 static void start_servers(struct world *world) {
-    struct q_simhttp_options options = {.on_request = on_server_request, .context = world};
-    world->servers[0] = q_simhttp_new(world->sim, "127.0.0.1", 80, &options);
-    options.accept_delay_ns = 2 * Q_NS_PER_MS;
-    options.send_buffer = options.receive_buffer = 3000;
-    world->servers[1] = q_simhttp_new(world->sim, "127.0.0.1", 81, &options);
-    options = (struct q_simhttp_options){
-        .idle_close_percent = 40, .on_request = on_server_request, .context = world};
-    world->servers[2] = q_simhttp_new(world->sim, "127.0.0.1", 82, &options);
-    options.idle_close_percent = 5;
-    world->servers[3] = q_simhttp_new(world->sim, "127.0.0.1", 83, &options);
+    start_server(world, ORIGIN_CLEAN, (struct q_simhttp_options){0});
+    start_server(world, ORIGIN_SLOW,
+                 (struct q_simhttp_options){
+                     .accept_delay_ns = 2 * Q_NS_PER_MS, .send_buffer = 3000, .receive_buffer = 3000});
+    start_server(world, ORIGIN_MOODY, (struct q_simhttp_options){.idle_close_percent = 40});
+    start_server(world, ORIGIN_FAULTY, (struct q_simhttp_options){.idle_close_percent = 5});
     if (hard_is(world, HARD_BREACHES)) {
-        options = (struct q_simhttp_options){.on_request = on_server_request,
-                                             .context = world,
-                                             .raws = world->hard.raws,
-                                             .num_raws = world->hard.num_raws};
-        world->servers[4] = q_simhttp_new(world->sim, "127.0.0.1", 80 + ORIGIN_BREACH, &options);
+        start_server(world, ORIGIN_BREACH,
+                     (struct q_simhttp_options){.raws = world->hard.raws, .num_raws = world->hard.num_raws});
     }
     q_sim_listen(world->sim, "127.0.0.1", 85, &(struct q_sim_listener){.answer = Q_SIM_UNREACHABLE});
     q_sim_listen(world->sim, "127.0.0.1", 86, &(struct q_sim_listener){.answer = Q_SIM_BLACKHOLE});
@@ -70,6 +72,7 @@ struct world *world_new(uint64_t seed, const struct world_hardships *hard) {
     world->ledger = q_ledger_new(q_sim_sys(world->sim));
     world->failalloc = q_failalloc_new();
     world->allocator = (struct quoit_allocator){world_allocate, world_release, world->failalloc};
+    sim_route_begin(seed);
     start_servers(world);
     return world;
 }
@@ -90,6 +93,8 @@ void world_free(struct world *world) {
         const struct q_simhttp_stats *stats = q_simhttp_stats(world->servers[i]);
         WORLD_CHECK(stats->faults == 0, "server %u: %s", i, stats->first_fault);
         q_simhttp_free(world->servers[i]);
+        const char *fault = sim_route_close(world->fronts[i]);
+        WORLD_CHECK(fault == NULL, "server %u: %s", i, fault);
     }
     q_ledger_free(world->ledger);
     q_failalloc_free(world->failalloc);

@@ -14,6 +14,7 @@
 
 #include "api/quoit.h"
 #include "engine/core/engine.h"
+#include "tests/sim/route.h"
 #include "tests/sim/seeds.h"
 #include "tests/support/failalloc.h"
 #include "tests/support/ledger.h"
@@ -113,6 +114,7 @@ struct world {
     struct q_failalloc *failalloc;
     struct quoit_allocator allocator;
     struct q_simhttp *servers[WORLD_SERVERS];
+    void *fronts[WORLD_SERVERS]; // what sim_route has put before them
     struct quoit_engine engine;
     bool is_open;      // the engine exists
     bool is_closing;   // quoit_engine_close was called

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "api/quoit.h"
 #include "engine/core/engine.h"
+#include "tests/sim/route.h"
 #include "tests/support/failalloc.h"
 #include "tests/support/ledger.h"
 #include "tests/support/simhttp.h"
@@ -32,6 +33,7 @@ struct stand {
     struct q_failalloc *failalloc;
     struct quoit_allocator allocator;
     struct q_simhttp *server;
+    void *front; // what sim_route has put before it
     struct quoit_engine engine;
     struct quoit_port port;
     struct quoit_handle handle; // of the request under way
@@ -77,8 +79,10 @@ static struct stand *stand_new(void) {
     stand->failalloc = q_failalloc_new();
     const struct q_alloc *alloc = q_failalloc_alloc(stand->failalloc);
     stand->allocator = (struct quoit_allocator){alloc->allocate, alloc->release, alloc->context};
-    stand->server = q_simhttp_new(stand->sim, "127.0.0.1", 80,
-                                  &(struct q_simhttp_options){.on_request = on_server_request, .context = stand});
+    struct q_simhttp_options server = {.on_request = on_server_request, .context = stand};
+    sim_route_begin(1);
+    stand->front = sim_route_open(stand->sim, false, &server);
+    stand->server = q_simhttp_new(stand->sim, "127.0.0.1", 80, &server);
     struct quoit_engine_options options = {.struct_size = sizeof options,
                                            .mode = QUOIT_ENGINE_HOST_DRIVEN,
                                            .requests_max = 8,
@@ -126,6 +130,8 @@ static void stand_free(struct stand *stand) {
         fail_msg("%s", text);
     }
     q_sim_free(stand->sim);
+    const char *fault = sim_route_close(stand->front);
+    assert_null(fault);
     q_simhttp_free(stand->server);
     q_ledger_free(stand->ledger);
     q_failalloc_free(stand->failalloc);
@@ -134,9 +140,10 @@ static void stand_free(struct stand *stand) {
 
 static void submit(struct stand *stand, const char *method, const char *target, uint64_t total_ms) {
     char url[128];
-    snprintf(url, sizeof url, "http://127.0.0.1%s", target);
+    snprintf(url, sizeof url, "%s://127.0.0.1:80%s", sim_route_scheme(), target);
     struct quoit_request *request;
     assert_int_equal(quoit_request_new(method, url, &request), QUOIT_OK);
+    assert_int_equal(sim_route_set(request), QUOIT_OK);
     struct quoit_request_bounds bounds = {.struct_size = sizeof bounds, .total_ms = total_ms};
     assert_int_equal(quoit_request_set_bounds(request, &bounds), QUOIT_OK);
     stand->num_heads = 0;

@@ -59,11 +59,13 @@ struct stand *stand_new(const struct q_simhttp_raw *raws, size_t num_raws, const
     struct stand *stand = calloc(1, sizeof *stand);
     assert_non_null(stand);
     stand->sim = q_sim_new(&(struct q_sim_options){0});
+    sim_route_begin(1);
     stand->ledger = q_ledger_new(q_sim_sys(stand->sim));
     stand->failalloc = q_failalloc_new();
     stand->allocator = (struct quoit_allocator){stand_allocate, stand_release, stand->failalloc};
     struct q_simhttp_options server = {
         .on_request = on_server_request, .context = stand, .raws = raws, .num_raws = num_raws};
+    stand->front = sim_route_open(stand->sim, false, &server);
     stand->server = q_simhttp_new(stand->sim, "127.0.0.1", 80, &server);
     q_sim_listen(stand->sim, "127.0.0.1", 82, &(struct q_sim_listener){.answer = Q_SIM_UNREACHABLE});
     q_sim_listen(stand->sim, "127.0.0.1", 83, &(struct q_sim_listener){.answer = Q_SIM_BLACKHOLE});
@@ -138,6 +140,10 @@ void stand_free(struct stand *stand) {
     if (q_simhttp_stats(stand->server)->faults != 0) {
         fail_msg("%s", q_simhttp_stats(stand->server)->first_fault);
     }
+    const char *fault = sim_route_close(stand->front);
+    if (fault != NULL) {
+        fail_msg("%s", fault);
+    }
     q_simhttp_free(stand->server);
     q_ledger_free(stand->ledger);
     q_failalloc_free(stand->failalloc);
@@ -151,10 +157,11 @@ int stand_tear_down(void **state) {
 
 static void begin(struct stand *stand, const struct ask *how, const char *format, va_list args) {
     char url[256];
-    int at = snprintf(url, sizeof url, "http://127.0.0.1:%u", how->port != 0 ? how->port : 80);
+    int at = snprintf(url, sizeof url, "%s://127.0.0.1:%u", sim_route_scheme(), how->port != 0 ? how->port : 80);
     vsnprintf(url + at, sizeof url - (size_t)at, format, args);
     struct quoit_request *request;
     assert_int_equal(quoit_request_new(how->method != NULL ? how->method : "GET", url, &request), 0);
+    assert_int_equal(how->tls != NULL ? quoit_request_set_tls(request, how->tls) : sim_route_set(request), 0);
     if (how->body_len > 0) {
         char *body = malloc(how->body_len);
         q_simhttp_fill(stand->tag, 0, body, how->body_len);

@@ -7,6 +7,7 @@
 
 #include "api/quoit.h"
 #include "engine/core/engine.h"
+#include "tests/sim/route.h"
 #include "tests/support/failalloc.h"
 #include "tests/support/ledger.h"
 #include "tests/support/simhttp.h"
@@ -18,6 +19,7 @@ struct stand {
     struct q_failalloc *failalloc;
     struct quoit_allocator allocator;
     struct q_simhttp *server;
+    void *front; // what sim_route has put before it
     struct quoit_engine engine;
     struct quoit_port port;
     struct quoit_handle handle; // of the request under way
@@ -51,6 +53,7 @@ struct ask {
     bool has_no_credit;  // manual, and none at the start
     const struct quoit_request_bounds *bounds; // in place of the times here; NULL: these
     uint64_t every_ms; // each bound that is about the peer's silence
+    const struct quoit_tls *tls; // in place of the route's
 };
 
 // stand_new makes one whose server has these raws; `limits` gives the engine's limits of a response, or is NULL.

@@ -16,6 +16,7 @@ static size_t the_live_bytes;
 static size_t the_live;
 static uint64_t the_fail_at; // counts down; 0: never
 static bool has_failed;
+static bool is_suspended;
 
 // The library's hooks, weak there.
 void *OPENSSL_memory_alloc(size_t size);
@@ -26,7 +27,7 @@ static struct piece *piece_of(void *ptr) { return q_container_of(ptr, struct pie
 
 void *OPENSSL_memory_alloc(size_t size) {
     pthread_mutex_lock(&the_lock);
-    bool fails = the_fail_at != 0 && --the_fail_at == 0;
+    bool fails = the_fail_at != 0 && !is_suspended && --the_fail_at == 0;
     struct piece *piece = fails ? NULL : malloc(sizeof *piece + size);
     has_failed = has_failed || fails;
     if (piece != NULL) {
@@ -68,6 +69,12 @@ void q_libmemory_fail_at(uint64_t nth) {
     pthread_mutex_lock(&the_lock);
     the_fail_at = nth;
     has_failed = false;
+    pthread_mutex_unlock(&the_lock);
+}
+
+void q_libmemory_suspend(bool suspended) {
+    pthread_mutex_lock(&the_lock);
+    is_suspended = suspended;
     pthread_mutex_unlock(&the_lock);
 }
 

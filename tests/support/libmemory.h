@@ -16,4 +16,8 @@ size_t q_libmemory_live(void);
 void q_libmemory_fail_at(uint64_t nth);
 bool q_libmemory_failed(void);
 
+// q_libmemory_suspend has what is allocated meanwhile not fail, and not count for the next that is to: the other side's, in
+// one process with what is tested.
+void q_libmemory_suspend(bool suspended);
+
 #endif

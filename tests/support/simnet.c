@@ -402,6 +402,7 @@ void q_sim_conn_pause(struct q_sim_conn *conn, bool paused) {
 
 void q_sim_conn_set_user(struct q_sim_conn *conn, void *user) { conn->user = user; }
 void *q_sim_conn_user(const struct q_sim_conn *conn) { return conn->user; }
+void *q_sim_conn_own(const struct q_sim_conn *conn) { return conn->own; }
 struct q_sim *q_sim_conn_sim(const struct q_sim_conn *conn) { return conn->sim; }
 uint64_t q_sim_conn_id(const struct q_sim_conn *conn) { return conn->id; }
 bool q_sim_conn_is_alive(const struct q_sim_conn *conn) { return !conn->closed; }

@@ -80,6 +80,9 @@ void q_sim_conn_pass(struct q_sim_conn *conn, const void *data, size_t len);
 void q_sim_wire_send(struct q_sim_conn *conn, const void *data, size_t len);
 void q_sim_wire_fin(struct q_sim_conn *conn);
 
+// q_sim_conn_own gives what the filter's `open` gave, NULL without a filter. Not behind the connection's end.
+void *q_sim_conn_own(const struct q_sim_conn *conn);
+
 // q_sim_tap has all that arrives on any wire told, in both directions, as it is there.
 void q_sim_tap(struct q_sim *sim, void (*tap)(void *context, const struct q_sim_conn *conn, bool is_to_client,
                                               const char *data, size_t len), void *context);
