@@ -1,6 +1,7 @@
 #include "engine/tls/client.h"
 
 #include "engine/tls/config.h"
+#include "engine/tls/decompress.h"
 #include "engine/tls/interned.h"
 #include "engine/tls/tls_internal.h"
 
@@ -43,9 +44,10 @@ static enum q_build_result build(void *owner, struct q_handle context, const uin
     const struct q_tls_config *config = q_tls_config_of(*tls);
     (void)context;
     (void)digest;
-    static const struct q_tls_context_parts k_parts = {0};
+    struct q_tls_context_parts parts = {0};
+    parts.decompressors = q_decompressors(&parts.num_decompressors);
     struct ready *ready = q_alloc_new(client->env.alloc, sizeof *ready);
-    SSL_CTX *made = ready == NULL ? NULL : q_tls_config_new_context(config, &k_parts);
+    SSL_CTX *made = ready == NULL ? NULL : q_tls_config_new_context(config, &parts);
     if (made == NULL) {
         q_alloc_free(client->env.alloc, ready, sizeof *ready);
         *out_error = q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS);

@@ -129,7 +129,7 @@ exports_are_the_header() {
 
 check the_shared_library_exports_the_header_and_nothing_else exports_are_the_header shared.exports
 check the_archive_exports_the_header_and_nothing_else exports_are_the_header archive.exports
-grep NEEDED shared.dynamic | grep -vE '\[lib(idn2|cares)\.so' > shared.needed
+grep NEEDED shared.dynamic | grep -vE '\[lib(idn2|cares|brotlidec|z)\.so' > shared.needed
 check the_shared_library_needs_libc_and_what_it_says none 'NEEDED.*\[(lib[^c]|libc[^.])' shared.needed
 check the_shared_library_stays_loaded grep -q NODELETE shared.dynamic
 check the_shared_library_binds_at_load grep -qE 'BIND_NOW|\bNOW\b' shared.dynamic

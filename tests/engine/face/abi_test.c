@@ -211,6 +211,7 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_TLS_TICKETS, 1);
     assert_int_equal(QUOIT_TLS_GREASE, 4);
     assert_int_equal(QUOIT_TLS_STAPLE, 8);
+    assert_int_equal(QUOIT_TLS_COMPRESSION, 32);
     assert_int_equal(QUOIT_ABI_VERSION, 1);
 }
 
