@@ -6,6 +6,7 @@ Usage: bazel/bazelw run //tests:long [-- OPTION...]
     --only PART[,PART...]   asan, tsan: the whole suite under that sanitizer
                             mutations: each fault of tests/mutations must be caught by the test that it names
                             sim: many seeds of the simulation (//tests/sim with QUOIT_SIM_SEEDS)
+                            configs: 100,000 requests of sixteen threads that make and drop TLS configurations, under tsan
                             fuzz: each fuzz target under libFuzzer, from its corpus
                             fresh: both commands in a new Debian without any of the packages (root, debootstrap)
     --seeds N               seeds for sim (200000)
@@ -68,6 +69,11 @@ def simulation(options, work):
         return
     yield suite("sim", work, "--test_env=QUOIT_SIM_SEEDS=%d" % options.seeds, "--test_timeout=7200",
                 "--nocache_test_results", "//tests/sim/...")
+
+
+def configurations(options, work):
+    yield suite("configs", work, "--config=tsan", "--test_env=QUOIT_STRESS_REQUESTS=100000", "--test_timeout=7200",
+                "--nocache_test_results", "//tests/stress:tls_configs_test")
 
 
 # --- fuzzing -------------------------------------------------------------------------------------------------------
@@ -213,6 +219,7 @@ PARTS = collections.OrderedDict([
     ("tsan", sanitizer("tsan")),
     ("mutations", mutations),
     ("sim", simulation),
+    ("configs", configurations),
     ("fuzz", fuzzing),
     ("fresh", fresh_machine),
 ])
