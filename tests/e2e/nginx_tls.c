@@ -78,7 +78,7 @@ static void issue_clients(struct nginx_tls *tls, const struct authority *trusted
 }
 
 static void make_files(struct nginx_tls *tls) {
-    struct authority now = authority_make("nginx authority", 11);
+    struct authority now = authority_make(NGINX_TLS_AUTHORITY, NGINX_TLS_AUTHORITY_KEY);
     struct authority next = authority_make("next authority", 13);
     char *both = q_certs_join(now.root->pem, next.root->pem, NULL);
     tls->folder = q_certs_folder_new();
@@ -111,6 +111,7 @@ static void write_server_lines(const struct nginx_tls *tls, char *out) {
                 "    ssl_verify_client on;\n    ssl_verify_depth 3;\n    ssl_client_certificate %s/clients.pem;\n",
                 tls->folder);
     }
+    fprintf(file, "%s", options->more == NULL ? "" : options->more);
     assert_int_equal(fclose(file), 0);
 }
 

@@ -19,7 +19,12 @@ struct nginx_tls_options {
     bool wants_client;   // no request is served without a client's certificate
     bool has_no_tickets; // then sessions are resumed by the server's memory, if at all
     bool has_no_cache;
+    const char *more; // lines of the server's configuration besides; NULL: none
 };
+
+// The authority that clients are let in by is of this common name, and its key has this number (tests/support/certs.h).
+#define NGINX_TLS_AUTHORITY "nginx authority"
+enum { NGINX_TLS_AUTHORITY_KEY = 11 };
 
 struct nginx_tls {
     struct nginx nginx;
