@@ -25,7 +25,9 @@ static struct q_tls_stream *tls_of(struct q_stream *stream) {
 void q_tls_receive_below(struct q_tls_stream *tls, uint32_t most) {
     if (!tls->is_receiving) {
         tls->is_receiving = true;
-        q_stream_recv(tls->below, most);
+        // A handshake and its tickets are asked for again and again, and say nothing of how the answers will be. Until one
+        // has come, what lies below is not to take it for an owner whose answers are small (ring_recv.c).
+        q_stream_recv(tls->below, tls->has_brought ? most : 1);
     }
 }
 
@@ -273,6 +275,7 @@ static bool answer_ask(struct q_tls_stream *tls) {
         return false;
     }
     tls->wants = 0;
+    tls->has_brought = true;
     tls->stream.events->on_received(&tls->stream, chunk, q_slice_make(chunk->data, chunk->used));
     return true;
 }
@@ -400,6 +403,7 @@ static void forget(struct q_tls_stream *tls) {
     tls->below_error = tls->end = tls->send_error = Q_OK;
     tls->num_parts = tls->part = 0;
     tls->has_end = tls->is_receiving = tls->is_sending = tls->has_said_goodbye = tls->wants_shutdown = false;
+    tls->has_brought = false;
 }
 
 static struct q_error tls_connect(struct q_stream *stream, const struct q_address *address) {

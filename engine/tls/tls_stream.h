@@ -163,6 +163,7 @@ struct q_tls_stream {
     uint8_t part;   // the first that is not sealed whole
     bool has_end;   // found, and maybe told
     bool is_receiving; // below
+    bool has_brought;  // plaintext to the owner, once at least
     bool is_sending;   // the owner's send
     bool has_said_goodbye;
     bool wants_shutdown;
