@@ -91,6 +91,14 @@ struct quoit_allocator {
 // Levels are 1 error, 2 warning, 3 info, 4 debug. `line` is valid during the call. The sink must not call Quoit.
 typedef void (*quoit_log_fn)(void *context, int32_t level, const char *line);
 
+// An address that a name is to have, whatever hosts file and name servers say.
+struct quoit_static_name {
+    const char *host;    // "www.example"
+    const char *address; // "192.0.2.1", "2001:db8::1"
+    uint16_t port;       // of the URL; 0: any
+    uint16_t reserved;   // 0
+};
+
 // Zero in a field means its default. Set struct_size to sizeof(struct quoit_engine_options).
 struct quoit_engine_options {
     uint32_t struct_size;
@@ -111,7 +119,7 @@ struct quoit_engine_options {
     void *log_context;
     uint32_t log_level;                 // default 2
     uint32_t reserved;
-    const char *hosts_file;             // default "/etc/hosts"; read once, in create
+    const char *hosts_file;             // default "/etc/hosts"; read in create, and again when it has changed
     uint32_t line_bytes_max;            // a field's name and value, or the reason in a status line; default
                                         // head_bytes_max, most 262144. Answers one field that fills the head.
     uint32_t informational_max;         // 1xx heads of a response; default 32, most 1024. Answers 1xx without end.
@@ -127,6 +135,19 @@ struct quoit_engine_options {
     const char *const *environment;     // NULL-terminated list of "NAME=value", of which SSL_CERT_FILE and SSL_CERT_DIR are
                                         // looked at in create, where `tls` is NULL. NULL: none. The process's own
                                         // environment is never read; a host may give its `environ`.
+    const char *resolv_conf_file;       // default "/etc/resolv.conf"; read in create, and again when it has changed. "": none
+                                        // is read, and no name server is asked but those of `dns_servers`.
+    const char *dns_servers;            // "192.0.2.1, [2001:db8::1]:5353": asked in place of resolv.conf's, of which the
+                                        // search list and the options hold all the same; at most 8. NULL: resolv.conf's.
+    const struct quoit_static_name *static_names; // at most 4096; a name may stand there several times
+    uint32_t static_names_count;
+    uint32_t dns_cache_max;             // answers that are kept; default 4096, most 1048576
+    uint32_t dns_cache_bytes_max;       // of all of them; default 1 MiB, most 1 GiB
+    uint32_t dns_ttl_max_s;             // an answer is kept as long as it says (RFC 1035), but no longer than this; default
+                                        // 300, most 604800. That a name is not there holds for a minute at most.
+    uint32_t dns_stale_s;               // answers may be used for so long behind their time when no name server answers
+                                        // (RFC 8767); default 0, most 604800
+    uint32_t reserved3;                 // 0
 };
 
 // quoit_engine_create makes an engine, and its thread unless the mode is host-driven, and returns when its ring has
@@ -199,6 +220,15 @@ struct quoit_engine_info {
     uint64_t buffers_starved;   // times a receive found no free buffer
     uint64_t stale_completions; // completions for an old generation, dropped
     uint64_t wakes;             // doorbells rung for a sleeping loop
+    uint64_t dns_lookups;       // times a name was looked up for a connection
+    uint64_t dns_merged;        // of them those that joined one which was under way
+    uint64_t dns_cache_hits;    // of an address family of a name
+    uint64_t dns_stale;         // likewise, from behind its time
+    uint64_t dns_queries;       // sent to name servers, repeats included
+    uint64_t dns_strange;       // datagrams that were no answer to their query, and were dropped
+    uint64_t dns_cache_entries; // kept now
+    char name_service[32];      // "": this machine's programs look names up in the hosts file and by DNS, as Quoit does. Else
+                                // what /etc/nsswitch.conf names besides (as "mdns4_minimal"): they may find other things.
 };
 
 // quoit_engine_info reads a snapshot of counters; each is whole, together they may be a tick apart. `out->struct_size`

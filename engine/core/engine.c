@@ -119,6 +119,7 @@ static struct q_error start(struct q_engine *engine) {
         .connections_per_origin_max = engine->options.connections_per_origin_max,
         .waiters_per_origin_max = engine->options.waiters_per_origin_max,
     };
+    q_engine_names_start(&engine->names, &engine->loop);
     engine->conn_env.tls = &engine->tls_client;
     error = q_tls_client_init(&engine->tls_client, &engine->alloc, &engine->loop, &engine->buffer_pool)
                 ? Q_OK
@@ -128,7 +129,7 @@ static struct q_error start(struct q_engine *engine) {
         engine->ring = NULL;
         return error;
     }
-    error = q_pool_init(&engine->pool, &engine->alloc, &engine->conn_env, &engine->hosts, &pool_options);
+    error = q_pool_init(&engine->pool, &engine->alloc, &engine->conn_env, &engine->names.files.hosts, &pool_options);
     if (q_error_is(error)) {
         q_ring_destroy(engine->ring);
         engine->ring = NULL;
@@ -238,7 +239,8 @@ static struct q_error make_parts(struct q_engine *engine) {
     if (!q_taken_init(&engine->port_env.taken, engine->seams.sys, engine->options.memory_max)) {
         return create_error(Q_ERR_NO_MEMORY);
     }
-    struct q_error error = q_hosts_load(&engine->hosts, &engine->alloc, engine->options.hosts_file);
+    struct q_error error = q_engine_names_make(&engine->names, &engine->alloc, &engine->options,
+                                               engine->seams.sys == q_sys_uring_real());
     if (q_error_is(error)) {
         return error;
     }
@@ -305,9 +307,7 @@ static void dismantle(struct q_engine *engine) {
     q_chunk_pool_deinit(&engine->large_pool);
     q_chunk_pool_deinit(&engine->head_pool);
     q_chunk_pool_deinit(&engine->small_pool);
-    if (engine->hosts.alloc != NULL) {
-        q_hosts_deinit(&engine->hosts);
-    }
+    q_engine_names_free(&engine->names);
     q_slotfree_deinit(&engine->slots_free);
     q_taken_deinit(&engine->port_env.taken);
     if (engine->port_env.requests.slots != NULL) {

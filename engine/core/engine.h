@@ -7,6 +7,7 @@
 #ifndef QUOIT_ENGINE_CORE_ENGINE_H
 #define QUOIT_ENGINE_CORE_ENGINE_H
 
+#include "engine/core/engine_names.h"
 #include "engine/core/port.h"
 #include "engine/core/table.h"
 #include "engine/loop/ring.h"
@@ -55,7 +56,7 @@ struct q_engine {
     _Atomic(uint32_t) num_ports;    // places given out in `ports`; a place may be empty
     _Atomic(uint64_t) num_wakes;
     _Atomic(struct q_port *) ports[Q_ENGINE_PORTS_MAX];
-    _Atomic(uint64_t) snapshot[16]; // counters for quoit_engine_info; see engine_info.c
+    _Atomic(uint64_t) snapshot[32]; // counters for quoit_engine_info; see engine_info.c
 
     // Constant once made.
     struct q_table_entry *entry;
@@ -78,7 +79,7 @@ struct q_engine {
     // The loop.
     struct q_ring *ring;
     struct q_loop loop;
-    struct q_hosts hosts;
+    struct q_engine_names names;
     struct q_chunk_budget budget;
     struct q_holders holders;
     struct q_list requests_short; // of memory for what they were offered; linked by refused_link

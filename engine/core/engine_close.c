@@ -52,7 +52,7 @@ static bool connections_are_gone(struct q_engine *engine) {
     if (!engine->pool.is_closing) {
         q_pool_close(&engine->pool);
     }
-    return q_pool_is_empty(&engine->pool);
+    return q_pool_is_empty(&engine->pool) && q_engine_names_close(&engine->names);
 }
 
 static bool ports_are_gone(struct q_engine *engine) {

@@ -2,6 +2,8 @@
 #include "engine/core/engine.h"
 #include "engine/core/options.h"
 
+#include <string.h>
+
 enum counter {
     COUNTER_DONE,
     COUNTER_FAILED,
@@ -17,6 +19,13 @@ enum counter {
     COUNTER_STALE,
     COUNTER_CAPABILITIES,
     COUNTER_RING_ENTRIES,
+    COUNTER_DNS_LOOKUPS,
+    COUNTER_DNS_MERGED,
+    COUNTER_DNS_HITS,
+    COUNTER_DNS_STALE,
+    COUNTER_DNS_QUERIES,
+    COUNTER_DNS_STRANGE,
+    COUNTER_DNS_ENTRIES,
     COUNTERS,
 };
 
@@ -39,6 +48,14 @@ void q_engine_snapshot(struct q_engine *engine) {
     store(engine, COUNTER_BUFFER_BYTES, engine->budget.used);
     store(engine, COUNTER_STARVED, io->buffers_starved);
     store(engine, COUNTER_STALE, io->stale_completions);
+    const struct q_resolver *resolver = &engine->names.resolver;
+    store(engine, COUNTER_DNS_LOOKUPS, resolver->stats.lookups);
+    store(engine, COUNTER_DNS_MERGED, resolver->stats.merged);
+    store(engine, COUNTER_DNS_HITS, resolver->stats.hits);
+    store(engine, COUNTER_DNS_STALE, resolver->stats.stale);
+    store(engine, COUNTER_DNS_QUERIES, resolver->env.stats.queries);
+    store(engine, COUNTER_DNS_STRANGE, resolver->env.stats.strange);
+    store(engine, COUNTER_DNS_ENTRIES, resolver->cache.num_entries);
     store(engine, COUNTER_CAPABILITIES, q_ring_capabilities(engine->ring));
     store(engine, COUNTER_RING_ENTRIES,
           ((uint64_t)q_ring_sq_entries(engine->ring) << 32) | q_ring_cq_entries(engine->ring));
@@ -67,7 +84,16 @@ int32_t q_engine_info(struct q_engine *engine, struct quoit_engine_info *out) {
         .buffers_starved = load(engine, COUNTER_STARVED),
         .stale_completions = load(engine, COUNTER_STALE),
         .wakes = atomic_load_explicit(&engine->num_wakes, memory_order_relaxed),
+        .dns_lookups = load(engine, COUNTER_DNS_LOOKUPS),
+        .dns_merged = load(engine, COUNTER_DNS_MERGED),
+        .dns_cache_hits = load(engine, COUNTER_DNS_HITS),
+        .dns_stale = load(engine, COUNTER_DNS_STALE),
+        .dns_queries = load(engine, COUNTER_DNS_QUERIES),
+        .dns_strange = load(engine, COUNTER_DNS_STRANGE),
+        .dns_cache_entries = load(engine, COUNTER_DNS_ENTRIES),
     };
+    _Static_assert(sizeof info.name_service == Q_NSSWITCH_SERVICE_MAX, "they hold the same");
+    memcpy(info.name_service, engine->names.files.nsswitch.first, sizeof info.name_service); // constant once made
     info.struct_size = out->struct_size;
     q_options_write_struct(out, &info, sizeof info);
     return 0;

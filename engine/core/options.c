@@ -58,6 +58,10 @@ static const struct bound k_bounds[] = {
     BOUND(chunk_extension_bytes_max, 16384, 1u << 20),
     BOUND(trailer_bytes_max, 2048, 262144),
     BOUND(spin_us, 0, 1000),
+    BOUND(dns_cache_max, 4096, 1u << 20),
+    BOUND(dns_cache_bytes_max, 1u << 20, 1u << 30),
+    BOUND(dns_ttl_max_s, 300, 604800),
+    BOUND(dns_stale_s, 0, 604800),
 };
 
 static int32_t fill_in(struct quoit_engine_options *options) {
@@ -83,8 +87,9 @@ int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_
     out->line_bytes_max = out->line_bytes_max == 0 ? out->head_bytes_max : out->line_bytes_max;
     out->memory_max = out->memory_max == 0 ? UINT64_C(64) << 20 : out->memory_max;
     out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
+    out->resolv_conf_file = out->resolv_conf_file == NULL ? "/etc/resolv.conf" : out->resolv_conf_file;
     bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);
-    if (out->reserved != 0 || out->reserved2 != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
+    if (out->reserved != 0 || out->reserved2 != 0 || out->reserved3 != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
         return Q_ERR_INVALID_ARGUMENT; // they may mean something one day
     }
     if (out->mode == QUOIT_ENGINE_HOST_DRIVEN && out->spin_us > 0) {

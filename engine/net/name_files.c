@@ -62,6 +62,10 @@ static struct q_error take_resolv_conf(struct q_name_files *files, struct q_slic
     struct q_slice hostname = uname(&machine) == 0 ? q_slice_of_string(machine.nodename) : (struct q_slice){0};
     servers->holders = 1;
     q_resolv_conf_parse(&servers->conf, text, hostname, zone_of, context);
+    if (files->options.resolv_conf_path == NULL) {
+        servers->conf.num_servers = 0; // nobody is asked but who is named
+        servers->conf.num_search = 0;
+    }
     use_own_servers(&servers->conf, &files->options);
     if (files->servers != NULL) {
         q_name_servers_release(files->servers, files->alloc);

@@ -41,7 +41,7 @@ struct q_name_files_events {
 
 struct q_name_files_options {
     const char *hosts_path;       // NULL: there is none
-    const char *resolv_conf_path; // NULL: there is none
+    const char *resolv_conf_path; // NULL: nobody is asked but `servers`
     const char *nsswitch_path;    // NULL: there is none
     const struct q_address *servers; // in place of resolv.conf's; its options and search list hold all the same
     uint32_t num_servers;            // 0: resolv.conf's

@@ -113,6 +113,7 @@ void host_start(struct host *host, const struct quoit_engine_options *engine_opt
     pthread_cond_init(&host->noted, NULL);
     engine.struct_size = sizeof engine;
     engine.tls = engine.tls != NULL ? engine.tls : host_route.tls;
+    engine.resolv_conf_file = engine.resolv_conf_file != NULL ? engine.resolv_conf_file : ""; // tests have no network
     port.struct_size = sizeof port;
     if (port.mode == QUOIT_PORT_INLINE) {
         port.on_event = on_inline_event;

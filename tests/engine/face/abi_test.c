@@ -35,7 +35,8 @@ AT(quoit_allocator, allocate, 0);
 AT(quoit_allocator, release, 8);
 AT(quoit_allocator, context, 16);
 
-SIZE(quoit_engine_options, 128);
+SIZE(quoit_static_name, 24);
+SIZE(quoit_engine_options, 176);
 AT(quoit_engine_options, struct_size, 0);
 AT(quoit_engine_options, mode, 4);
 AT(quoit_engine_options, capabilities_off, 8);
@@ -59,6 +60,11 @@ AT(quoit_engine_options, trailer_bytes_max, 100);
 AT(quoit_engine_options, spin_us, 104);
 AT(quoit_engine_options, tls, 112);
 AT(quoit_engine_options, environment, 120);
+AT(quoit_engine_options, resolv_conf_file, 128);
+AT(quoit_engine_options, dns_servers, 136);
+AT(quoit_engine_options, static_names, 144);
+AT(quoit_engine_options, dns_cache_max, 156);
+AT(quoit_engine_options, dns_stale_s, 168);
 
 SIZE(quoit_tls_identity, 64);
 AT(quoit_tls_identity, chain_source, 4);
@@ -70,11 +76,13 @@ AT(quoit_tls_identity, key_len, 40);
 AT(quoit_tls_identity, passphrase, 48);
 AT(quoit_tls_identity, passphrase_len, 56);
 
-SIZE(quoit_engine_info, 128);
+SIZE(quoit_engine_info, 216);
 AT(quoit_engine_info, capabilities, 4);
 AT(quoit_engine_info, requests_pending, 16);
 AT(quoit_engine_info, requests_done, 24);
 AT(quoit_engine_info, wakes, 120);
+AT(quoit_engine_info, dns_lookups, 128);
+AT(quoit_engine_info, name_service, 184);
 
 SIZE(quoit_probe_result, 24);
 AT(quoit_probe_result, capabilities, 4);
