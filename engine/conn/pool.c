@@ -263,12 +263,20 @@ static bool lacks_connection(const struct q_pool *pool, const struct q_pool_orig
     return entry->num_connecting < entry->num_waiters && entry->num_usable < pool->options.connections_per_origin_max;
 }
 
+// There is no room: those who counted on an attempt that is over wait for some, and their bounds on connecting do not run.
+static void wait_for_room(struct q_pool *pool, struct q_pool_origin *entry) {
+    while (entry->num_dialed > entry->num_connecting) {
+        take_dial_from_last(entry);
+    }
+    be_hungry(pool, entry);
+}
+
 // Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
 // that failed while nothing else will ever serve the waiters.
 static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin *entry) {
     while (!pool->is_closing && lacks_connection(pool, entry)) {
         if (is_full(pool)) {
-            be_hungry(pool, entry);
+            wait_for_room(pool, entry);
             return Q_OK;
         }
         bool is_replacement = entry->num_dialed > entry->num_connecting; // of an attempt that took too long
@@ -280,7 +288,7 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
             if (pool->conns.live == 0 || !is_want_of_room) {
                 return error; // it would be the same again
             }
-            be_hungry(pool, entry); // out of slots or memory: whoever closes next makes room
+            wait_for_room(pool, entry); // out of slots or memory: whoever closes next makes some
             return Q_OK;
         }
         if (lease != NULL) {

@@ -378,6 +378,33 @@ static void an_attempt_that_took_too_long_is_made_again_for_its_own_waiter(void 
     free(askers);
 }
 
+// There is no room to make it again: that is waiting, not connecting, and ends at no bound on connecting.
+static void who_counted_on_an_attempt_that_is_over_waits_for_room(void **state) {
+    (void)state;
+    struct pool_rig s;
+    pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){.connections_max = 1});
+    struct asker *askers = new_askers(&s, 3);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_BLACKHOLE, 0);
+    conn_rig_listen(&s.rig, "127.0.0.1", 82, Q_SIM_BLACKHOLE, 0);
+    askers[0].lease.connect_timeout_ns = 100 * Q_NS_PER_MS;
+    askers[2].lease.connect_timeout_ns = 20 * Q_NS_PER_S;
+    ask(&askers[0], POOL_RIG_HOME);
+    ask(&askers[2], "http://127.0.0.1:82/");
+    ask(&askers[1], POOL_RIG_HOME);
+    q_pool_cancel(&s.pool, &askers[0].lease);
+    assert_string_equal(askers[1].dialing, "+");
+    conn_rig_run_for(&s.rig, 10 * Q_NS_PER_S); // twice its bound; the room is the third one's, who has waited longer for it
+    assert_string_equal(askers[2].dialing, "+");
+    assert_string_equal(askers[1].dialing, "+-");
+    assert_false(askers[1].has_failed);
+    conn_rig_listen(&s.rig, "127.0.0.1", 80, Q_SIM_ACCEPT, 0);
+    until_failed(&askers[2]);
+    until_over(&askers[1]);
+    assert_string_equal(askers[1].dialing, "+-+");
+    pool_rig_close(&s);
+    free(askers);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(room_for_two_serves_two),
@@ -392,6 +419,7 @@ int main(void) {
         cmocka_unit_test(an_attempt_is_the_next_ones_when_its_own_waiter_leaves),
         cmocka_unit_test(an_attempt_is_the_next_ones_when_another_connection_serves_the_first),
         cmocka_unit_test(an_attempt_that_took_too_long_is_made_again_for_its_own_waiter),
+        cmocka_unit_test(who_counted_on_an_attempt_that_is_over_waits_for_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
