@@ -11,6 +11,7 @@
 
 #define SEEDS 5000
 #define SEEDS_BY_TLS 150 // each has some twenty handshakes
+#define TLS_IS_DEAR 20
 
 static struct {
     uint64_t requests, done, failed, ticks, completions, starved, reused, closed_early;
@@ -36,33 +37,54 @@ static void note_seen(struct world *world) {
 
 static void run(uint64_t seed) { world_live(seed, NULL, note_seen); }
 
+static void must_be_met(const int32_t *codes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (seen.failed_by_code[codes[i]] == 0) {
+            fail_msg("these seeds do not reach %s any more", quoit_error_name(codes[i]));
+        }
+    }
+}
+
+// What as many seeds as the gate's have to have met.
+static void check_reach(uint64_t seeds) {
+    static const int32_t k_errors[] = {
+        QUOIT_ERR_NO_MEMORY,           QUOIT_ERR_CONNECT_REFUSED,     QUOIT_ERR_CONNECT_UNREACHABLE,
+        QUOIT_ERR_CONNECTION_RESET,    QUOIT_ERR_CONNECTION_FAILED,
+        QUOIT_ERR_MAYBE_PROCESSED,     QUOIT_ERR_HTTP_BAD_STATUS_LINE, QUOIT_ERR_HTTP_TRUNCATED_HEAD,
+        QUOIT_ERR_HTTP_TRUNCATED_BODY, QUOIT_ERR_WAITERS_MAX,         QUOIT_ERR_TIMEOUT_CONNECT,
+        QUOIT_ERR_TIMEOUT_TOTAL,       QUOIT_ERR_CANCELED,            QUOIT_ERR_CLOSED,
+        QUOIT_ERR_BIND_FAILED,         QUOIT_ERR_TIMEOUT_ANSWER,      QUOIT_ERR_REDIRECT_REFUSED,
+        QUOIT_ERR_TOO_MANY_REDIRECTS};
+    static const int32_t k_errors_by_tls[] = {
+        QUOIT_ERR_NO_MEMORY,    QUOIT_ERR_CONNECTION_RESET,    QUOIT_ERR_TLS_PROTOCOL,         QUOIT_ERR_TLS_ALERT,
+        QUOIT_ERR_TLS_TRUNCATED, QUOIT_ERR_HTTP_TRUNCATED_BODY, QUOIT_ERR_HTTP_BAD_STATUS_LINE, QUOIT_ERR_CANCELED};
+    assert_true(seen.reused > seeds && seen.closed_early > 0);
+    if (sim_route == NULL) {
+        assert_true(seen.done > seen.requests / 2 && seen.starved > 0);
+        must_be_met(k_errors, Q_COUNT_OF(k_errors));
+    } else {
+        assert_true(seen.done > seen.requests / 3);
+        must_be_met(k_errors_by_tls, Q_COUNT_OF(k_errors_by_tls));
+    }
+}
+
 static void the_engine_keeps_its_promises_for_every_seed(void **state) {
     (void)state;
     // 22249: a reset that only the send was told of, taken for the end of a body
     static const uint64_t k_known[] = {22249};
+    // 3219: who counted on an attempt that was over was still taken to be connecting, and failed for its bound
+    static const uint64_t k_known_by_tls[] = {3219};
     uint64_t wanted = sim_route == NULL ? SEEDS : SEEDS_BY_TLS;
-    uint64_t seeds = q_seeds_run(run, k_known, Q_COUNT_OF(k_known), wanted);
+    uint64_t seeds = sim_route == NULL ? q_seeds_run(run, k_known, Q_COUNT_OF(k_known), wanted)
+                                       : q_seeds_run(run, k_known_by_tls, Q_COUNT_OF(k_known_by_tls), wanted);
     print_message("%llu seeds: %llu requests, %llu done, %llu failed, %llu re-used connections, %llu ticks, %llu "
                   "completions, %llu receives without a buffer, %llu closed early\n",
                   (unsigned long long)seeds, (unsigned long long)seen.requests, (unsigned long long)seen.done,
                   (unsigned long long)seen.failed, (unsigned long long)seen.reused, (unsigned long long)seen.ticks,
                   (unsigned long long)seen.completions, (unsigned long long)seen.starved,
                   (unsigned long long)seen.closed_early);
-    if (seeds >= SEEDS) {
-        assert_true(seen.done > seen.requests / 2 && seen.reused > seeds && seen.closed_early > 0 && seen.starved > 0);
-        static const int32_t k_errors[] = {
-            QUOIT_ERR_NO_MEMORY,           QUOIT_ERR_CONNECT_REFUSED,     QUOIT_ERR_CONNECT_UNREACHABLE,
-            QUOIT_ERR_CONNECTION_RESET,    QUOIT_ERR_CONNECTION_FAILED,
-            QUOIT_ERR_MAYBE_PROCESSED,     QUOIT_ERR_HTTP_BAD_STATUS_LINE, QUOIT_ERR_HTTP_TRUNCATED_HEAD,
-            QUOIT_ERR_HTTP_TRUNCATED_BODY, QUOIT_ERR_WAITERS_MAX,         QUOIT_ERR_TIMEOUT_CONNECT,
-            QUOIT_ERR_TIMEOUT_TOTAL,       QUOIT_ERR_CANCELED,            QUOIT_ERR_CLOSED,
-            QUOIT_ERR_BIND_FAILED,         QUOIT_ERR_TIMEOUT_ANSWER,      QUOIT_ERR_REDIRECT_REFUSED,
-            QUOIT_ERR_TOO_MANY_REDIRECTS};
-        for (size_t i = 0; i < Q_COUNT_OF(k_errors); i++) {
-            if (seen.failed_by_code[k_errors[i]] == 0) {
-                fail_msg("these seeds do not reach %s any more", quoit_error_name(k_errors[i]));
-            }
-        }
+    if (seeds >= wanted) {
+        check_reach(seeds);
     }
     for (int32_t i = 0; i < (int32_t)Q_COUNT_OF(seen.failed_by_code); i++) {
         if (seen.failed_by_code[i] > 0) {
@@ -72,6 +94,7 @@ static void the_engine_keeps_its_promises_for_every_seed(void **state) {
 }
 
 int main(void) {
+    q_seeds_are_dear(sim_route == NULL ? 1 : TLS_IS_DEAR);
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_engine_keeps_its_promises_for_every_seed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

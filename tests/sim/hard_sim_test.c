@@ -15,6 +15,7 @@
 
 #define SEEDS 2000
 #define SEEDS_BY_TLS 70
+#define TLS_IS_DEAR 20
 #define BREACHES_MAX 512
 #define BREACH_BYTES_MAX 4096
 
@@ -102,7 +103,7 @@ static void the_engine_keeps_its_promises_in_hard_worlds(void **state) {
             print_message("  %6llu %s\n", (unsigned long long)seen.failed_by_code[i], quoit_error_name(i));
         }
     }
-    if (seeds < SEEDS) {
+    if (seeds < SEEDS || sim_route != NULL) {
         return;
     }
     for (size_t i = 0; i < num_raws; i++) {
@@ -123,6 +124,7 @@ int main(void) {
         add_breach(&list[i]);
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_engine_keeps_its_promises_in_hard_worlds)};
+    q_seeds_are_dear(sim_route == NULL ? 1 : TLS_IS_DEAR);
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     transcripts_free(list, count);
     return failures;

@@ -48,6 +48,10 @@ static uint64_t number_from_environment(const char *name, uint64_t otherwise) {
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
+static uint64_t dearness = 1;
+
+void q_seeds_are_dear(uint64_t times) { dearness = times; }
+
 static void run_one(void (*run)(uint64_t seed), uint64_t seed) {
     current_seed = seed;
     run(seed);
@@ -64,7 +68,8 @@ uint64_t q_seeds_run(void (*run)(uint64_t seed), const uint64_t *known, size_t n
         run_one(run, known[i]);
     }
     uint64_t first = number_from_environment("QUOIT_SIM_FIRST", 1);
-    count = number_from_environment("QUOIT_SIM_SEEDS", count);
+    uint64_t wanted = number_from_environment("QUOIT_SIM_SEEDS", 0);
+    count = wanted == 0 ? count : (wanted + dearness - 1) / dearness;
     for (uint64_t seed = first; seed < first + count; seed++) {
         run_one(run, seed);
     }

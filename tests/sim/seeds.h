@@ -18,6 +18,9 @@
 // environment says otherwise. Gives how many it ran.
 uint64_t q_seeds_run(void (*run)(uint64_t seed), const uint64_t *known, size_t num_known, uint64_t count);
 
+// q_seeds_are_dear says that a run takes `times` as long as others: of QUOIT_SIM_SEEDS that part is run.
+void q_seeds_are_dear(uint64_t times);
+
 // q_seeds_current is the seed that runs now.
 uint64_t q_seeds_current(void);
 

@@ -72,8 +72,8 @@ struct stand *stand_new(const struct q_simhttp_raw *raws, size_t num_raws, const
     struct quoit_engine_options options = limits != NULL ? *limits : (struct quoit_engine_options){0};
     options.struct_size = sizeof options;
     options.mode = QUOIT_ENGINE_HOST_DRIVEN;
-    options.requests_max = 64;
-    options.connections_max = 16;
+    options.requests_max = options.requests_max != 0 ? options.requests_max : 64;
+    options.connections_max = options.connections_max != 0 ? options.connections_max : 16;
     options.allocator = &stand->allocator;
     options.hosts_file = "/nonexistent";
     struct q_engine_seams seams = {
@@ -121,6 +121,20 @@ void stand_run_for(struct stand *stand, uint64_t ms) {
     }
 }
 
+static void close_server(struct q_simhttp *server, void *front) {
+    if (server == NULL) {
+        return;
+    }
+    if (q_simhttp_stats(server)->faults != 0) {
+        fail_msg("%s", q_simhttp_stats(server)->first_fault);
+    }
+    const char *fault = sim_route_close(front);
+    if (fault != NULL) {
+        fail_msg("%s", fault);
+    }
+    q_simhttp_free(server);
+}
+
 void stand_free(struct stand *stand) {
     assert_int_equal(quoit_engine_close(stand->engine, 0), 0);
     stand_run_until(stand, &stand->is_closed);
@@ -137,14 +151,8 @@ void stand_free(struct stand *stand) {
     }
     assert_true(is_clean);
     q_sim_free(stand->sim);
-    if (q_simhttp_stats(stand->server)->faults != 0) {
-        fail_msg("%s", q_simhttp_stats(stand->server)->first_fault);
-    }
-    const char *fault = sim_route_close(stand->front);
-    if (fault != NULL) {
-        fail_msg("%s", fault);
-    }
-    q_simhttp_free(stand->server);
+    close_server(stand->server, stand->front);
+    close_server(stand->more_server, stand->more_front);
     q_ledger_free(stand->ledger);
     q_failalloc_free(stand->failalloc);
     free(stand);

@@ -20,6 +20,8 @@ struct stand {
     struct quoit_allocator allocator;
     struct q_simhttp *server;
     void *front; // what sim_route has put before it
+    struct q_simhttp *more_server; // a test's own beside it, with what the test has put before that; freed with the stand
+    void *more_front;
     struct quoit_engine engine;
     struct quoit_port port;
     struct quoit_handle handle; // of the request under way

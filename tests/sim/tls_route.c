@@ -121,9 +121,19 @@ struct q_simtls_options tls_route_options(struct q_sim *sim, bool is_moody) {
     };
 }
 
+static void (*the_tap)(void *context, const struct q_sim_conn *conn, bool is_to_client, const char *data, size_t len);
+static void *the_tap_context;
+
+void tls_route_tap(void (*tap)(void *context, const struct q_sim_conn *conn, bool is_to_client, const char *data, size_t len),
+                   void *context) {
+    the_tap = tap;
+    the_tap_context = context;
+}
+
 static void *open_front(struct q_sim *sim, bool is_moody, const struct q_sim_filter **out_filter) {
     struct q_simtls_options options = tls_route_options(sim, is_moody);
     *out_filter = q_simtls_filter();
+    q_sim_tap(sim, the_tap, the_tap_context);
     return q_simtls_new(sim, &options);
 }
 
