@@ -13,7 +13,11 @@ const char k_usage[] =
     "  --max-time SECONDS   end by then, whatever happens\n"
     "  --connect-to HOST:PORT:CONNECT_HOST:CONNECT_PORT\n"
     "                       connect elsewhere; empty fields match or keep everything; repeatable\n"
-    "  --cacert FILE        PEM certificates to trust for https, and no others\n";
+    "  --cacert FILE        PEM certificates to trust for https, and no others\n"
+    "  --resolve HOST:PORT:ADDRESS[,ADDRESS]...\n"
+    "                       the addresses of HOST, for this port (empty: any), whatever name servers say; repeatable\n"
+    "  --dns-servers ADDRESS[,ADDRESS]...\n"
+    "                       ask these name servers instead of the machine's\n";
 
 // One option that has a value. `set` gives NULL, or what is wrong with the value. It may write into the value.
 struct option {
@@ -101,7 +105,37 @@ static const char *add_detour(struct arguments *arguments, char *value) {
     return NULL;
 }
 
+static const char *add_name(struct arguments *arguments, char *value) {
+    static const char k_problem[] = "--resolve wants HOST:PORT:ADDRESS[,ADDRESS]...";
+    char *rest = value;
+    const char *host = cut_field(&rest);
+    const char *port = cut_field(&rest);
+    uint16_t number;
+    if (rest == NULL || host[0] == 0 || !read_port(port, &number)) {
+        return k_problem;
+    }
+    for (char *address = strtok_r(rest, ",", &rest); address != NULL; address = strtok_r(NULL, ",", &rest)) {
+        if (arguments->num_names == ARGUMENTS_NAMES_MAX) {
+            return "too many --resolve";
+        }
+        size_t len = strlen(address);
+        if (address[0] == '[' && address[len - 1] == ']') {
+            address[len - 1] = 0;
+            address++;
+        }
+        arguments->names[arguments->num_names++] =
+            (struct quoit_static_name){.host = host, .address = address, .port = number};
+    }
+    return NULL;
+}
+
+static const char *set_dns_servers(struct arguments *arguments, char *value) {
+    arguments->dns_servers = value;
+    return value[0] == 0 ? "--dns-servers wants addresses" : NULL;
+}
+
 static const struct option k_options[] = {
+    {"--resolve", add_name},      {"--dns-servers", set_dns_servers},
     {"-X", set_method},           {"-d", set_body},          {"-H", add_header},
     {"--max-time", set_max_time}, {"--cacert", set_cacert}, {"--connect-to", add_detour},
 };

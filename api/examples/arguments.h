@@ -2,11 +2,13 @@
 #ifndef QUOIT_API_EXAMPLES_ARGUMENTS_H
 #define QUOIT_API_EXAMPLES_ARGUMENTS_H
 
+#include "api/quoit.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ARGUMENTS_HEADERS_MAX = 256, ARGUMENTS_DETOURS_MAX = 16 };
+enum { ARGUMENTS_HEADERS_MAX = 256, ARGUMENTS_DETOURS_MAX = 16, ARGUMENTS_NAMES_MAX = 64 };
 
 // HOST:PORT:CONNECT_HOST:CONNECT_PORT of --connect-to. An empty text or 0: the field was empty.
 struct detour {
@@ -32,6 +34,9 @@ struct arguments {
     int num_detours;
     uint64_t max_time_ms; // 0: no bound
     bool follows;
+    struct quoit_static_name names[ARGUMENTS_NAMES_MAX]; // of --resolve
+    uint32_t num_names;
+    const char *dns_servers; // NULL: the machine's
 };
 
 extern const char k_usage[];

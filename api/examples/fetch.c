@@ -211,9 +211,12 @@ static void take_event(struct fetch *fetch, const struct quoit_event *event) {
     }
 }
 
-static int32_t run(struct fetch *fetch, struct quoit_request *request) {
+static int32_t run(struct fetch *fetch, const struct arguments *arguments, struct quoit_request *request) {
     struct quoit_engine_options options = {.struct_size = sizeof options,
-                                           .environment = (const char *const *)environ};
+                                           .environment = (const char *const *)environ,
+                                           .dns_servers = arguments->dns_servers,
+                                           .static_names = arguments->names,
+                                           .static_names_count = arguments->num_names};
     int32_t code = quoit_engine_create(&options, &fetch->engine, &fetch->result.failure);
     if (code != QUOIT_OK) {
         return code;
@@ -292,7 +295,7 @@ int main(int argc, char **argv) {
     }
     struct quoit_request *request = NULL;
     code = code == QUOIT_OK ? build_request(&arguments, &request) : code;
-    code = code == QUOIT_OK ? run(&fetch, request) : code;
+    code = code == QUOIT_OK ? run(&fetch, &arguments, request) : code;
     quoit_request_release(request);
     free(arguments.roots);
     if (code != QUOIT_OK) {

@@ -89,7 +89,8 @@ int32_t q_options_of_engine(const struct quoit_engine_options *in, struct quoit_
     out->hosts_file = out->hosts_file == NULL ? "/etc/hosts" : out->hosts_file;
     out->resolv_conf_file = out->resolv_conf_file == NULL ? "/etc/resolv.conf" : out->resolv_conf_file;
     bool has_half_allocator = out->allocator != NULL && (out->allocator->allocate == NULL || out->allocator->release == NULL);
-    if (out->reserved != 0 || out->reserved2 != 0 || out->reserved3 != 0 || (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
+    if (out->reserved != 0 || out->reserved2 != 0 || out->reserved3 != 0 ||
+        (out->capabilities_off & ~(uint32_t)Q_RING_CAPABILITIES) != 0) {
         return Q_ERR_INVALID_ARGUMENT; // they may mean something one day
     }
     if (out->mode == QUOIT_ENGINE_HOST_DRIVEN && out->spin_us > 0) {
