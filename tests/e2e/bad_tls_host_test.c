@@ -154,6 +154,25 @@ static void where_a_server_stops_tells_whether_the_request_may_be_sent_again(voi
     }
 }
 
+// By TLS 1.2 the server has the last word in the handshake, and here an answer behind it, in one piece: what came before
+// the request was on its way answers nothing, also where it lies sealed behind what the handshake needed.
+static void an_answer_that_comes_with_the_handshake_answers_nothing(void **state) {
+    static const uint32_t k_modes[] = {QUOIT_ENGINE_THREAD, QUOIT_ENGINE_HOST_DRIVEN};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct bad_tls *server =
+            bad_tls_start(&(struct bad_tls_options){.kind = BAD_TLS_NONE, .version = TLS_1_2, .is_eager = true});
+        start(k_modes[i], trusting(bad_tls_roots()));
+        const struct host_record *record = ask(0, server, 0);
+        assert_int_equal(record->end_type, QUOIT_EVENT_FAILED);
+        assert_int_equal(record->num_heads, 0);
+        assert_int_equal(record->body_len, 0);
+        host_until(&host, host_is_open, 0);
+        host_stop(&host);
+        bad_tls_stop(server, NULL);
+    }
+}
+
 // --- good servers that are refused -----------------------------------------------------------------------------------
 
 static struct {
@@ -296,6 +315,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_bad_server_is_told_by_its_kind),
         cmocka_unit_test(so_it_is_when_the_host_drives),
+        cmocka_unit_test(an_answer_that_comes_with_the_handshake_answers_nothing),
         cmocka_unit_test(where_a_server_stops_tells_whether_the_request_may_be_sent_again),
         cmocka_unit_test(what_the_host_demands_besides_is_told_by_its_kind),
         cmocka_unit_test(a_server_with_no_version_or_cipher_in_common_is_told_as_such),

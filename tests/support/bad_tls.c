@@ -102,6 +102,10 @@ static void ship(struct talk *talk) {
     size_t len;
     BIO *out = SSL_get_wbio(talk->ssl);
     Q_CHECK(BIO_mem_contents(out, &data, &len));
+    if (talk->server->options.is_eager) {
+        say(talk, data, len);
+        len = 0;
+    }
     while (len > 0 && !talk->is_over) {
         Q_CHECK(len >= RECORD_HEADER);
         size_t record = RECORD_HEADER + (size_t)(data[3] << 8 | data[4]);
@@ -137,12 +141,17 @@ static bool go_on(struct talk *talk, int result) {
     return len > 0;
 }
 
+static void write_answer(struct talk *talk);
+
 static bool shake(struct talk *talk) {
     int result;
     while ((result = SSL_do_handshake(talk->ssl)) != 1) {
         if (!go_on(talk, result)) {
             return false;
         }
+    }
+    if (talk->server->options.is_eager) {
+        write_answer(talk);
     }
     ship(talk);
     talk->num_shaken = talk->num_records;

@@ -77,6 +77,7 @@ struct bad_tls_options {
     uint16_t version; // 0x0303 or 0x0304, and no other; 0: both
     uint32_t records; // of BAD_TLS_TRUNCATED
     uint32_t bytes;
+    bool is_eager; // it answers before it is asked: in one piece with its last words of the handshake
 };
 
 // struct bad_tls_facts is what a server has seen; on all connections.
