@@ -81,6 +81,8 @@ enum quoit_error {
     QUOIT_ERR_TLS_PLAIN_HTTP = 524, // the server answered TLS with plain HTTP
     QUOIT_ERR_TLS_NOTHING_IN_COMMON = 525, // the server wants a TLS version or cipher that is not allowed here
     QUOIT_ERR_TLS_SIGN_REFUSED = 526, // the host refused to sign with the client certificate's key
+    QUOIT_ERR_TLS_BAD_ALPN = 527, // the server chose a protocol that was not offered to it (ALPN)
+    QUOIT_ERR_TLS_BAD_SIGNATURE = 528, // the server does not have the key of its certificate
     QUOIT_ERR_TLS_NO_TRUST_STORE = 530, // no trust store was found at the well-known places; give roots by file, folder or memory
     QUOIT_ERR_TLS_NO_ROOTS = 531, // the trust store has no certificate that can be read
     QUOIT_ERR_TLS_BAD_CERTIFICATE = 532, // the client certificate cannot be read
@@ -93,6 +95,7 @@ enum quoit_error {
     QUOIT_ERR_TLS_BAD_CIPHERS = 539, // the list of TLS ciphers is not valid
     QUOIT_ERR_TLS_BAD_GROUPS = 540, // the list of TLS key exchange groups is not valid
     QUOIT_ERR_TLS_CONFIGS_MAX = 541, // too many different TLS configurations are alive in this process
+    QUOIT_ERR_TLS_BAD_PROTOCOLS = 542, // the list of protocols to offer by TLS (ALPN) is not valid, or has one that is not spoken here
     QUOIT_ERR_HTTP_BAD_RESPONSE = 600, // the response is not valid HTTP/1.1
     QUOIT_ERR_HTTP_BAD_STATUS_LINE = 601, // the response's status line is not valid
     QUOIT_ERR_HTTP_BAD_HEADER = 602, // a response header is not valid

@@ -125,6 +125,13 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_ciphers(struct quoit_tls *tls, co
 // the default. Errors: TLS_BAD_GROUPS, too.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_groups(struct quoit_tls *tls, const char *groups, size_t len);
 
+// quoit_tls_set_alpn sets the protocols that are offered to the server, with commas between, the best first (ALPN, RFC 7301).
+// NULL and 0: the default, which is "http/1.1". What is spoken here is HTTP/1.1: another name is for servers that want it under
+// that one, and is offered on the host's word; names of other protocols (h2, h3, spdy ...) are refused. 16 at most, of 31
+// octets each, none twice. A server that chooses what was not offered ends it with TLS_BAD_ALPN; one that chooses nothing is
+// spoken to all the same. quoit_summary.tls_alpn has the choice. Errors: TLS_BAD_PROTOCOLS, too.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_alpn(struct quoit_tls *tls, const char *protocols, size_t len);
+
 // What the server is told of the name, in clear text (SNI, RFC 6066 section 3).
 enum quoit_tls_sni {
     QUOIT_TLS_SNI_HOST = 0, // the URL's host; nothing when that is an address

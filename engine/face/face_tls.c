@@ -119,6 +119,40 @@ int32_t quoit_tls_set_groups(struct quoit_tls *tls, const char *groups, size_t l
     return code != 0 ? code : q_tls_builder_set_groups(builder, value).code;
 }
 
+// What is spoken here is HTTP/1.1, by whatever name; these are the names of something else.
+static bool is_other_protocol(struct q_slice name) {
+    static const char *const k_others[] = {"h2", "h3", "hq", "spdy/", "http/0.9", "http/2", "http/3"};
+    for (size_t i = 0; i < Q_COUNT_OF(k_others); i++) {
+        size_t len = strlen(k_others[i]);
+        if (name.len >= len && memcmp(name.ptr, k_others[i], len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int32_t quoit_tls_set_alpn(struct quoit_tls *tls, const char *protocols, size_t len) {
+    struct q_tls_builder *builder;
+    struct q_slice rest;
+    struct q_slice names[Q_TLS_ALPN_MAX];
+    size_t count = 0;
+    int32_t code = begin(tls, protocols, len, &builder, &rest);
+    while (code == 0 && len > 0) {
+        const char *comma = rest.len == 0 ? NULL : memchr(rest.ptr, ',', rest.len);
+        struct q_slice name = q_slice_make(rest.ptr, comma == NULL ? rest.len : (size_t)(comma - rest.ptr));
+        if (name.len == 0 || name.len >= Q_CONN_ALPN_MAX || count == Q_TLS_ALPN_MAX || is_other_protocol(name)) {
+            return Q_ERR_TLS_BAD_PROTOCOLS;
+        }
+        names[count++] = name;
+        if (comma == NULL) {
+            break;
+        }
+        rest = q_slice_from(rest, name.len + 1);
+    }
+    code = code != 0 ? code : q_tls_builder_set_alpn(builder, names, count).code;
+    return code == Q_ERR_INVALID_ARGUMENT && count > 0 ? Q_ERR_TLS_BAD_PROTOCOLS : code; // one of them twice
+}
+
 int32_t quoit_tls_set_sni(struct quoit_tls *tls, uint32_t sni, const char *name, size_t len) {
     struct q_tls_builder *builder;
     struct q_slice value;

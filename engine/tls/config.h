@@ -102,7 +102,7 @@ Q_MUST_USE struct q_error q_tls_builder_set_ciphers(struct q_tls_builder *builde
 // Errors: TLS_BAD_GROUPS.
 Q_MUST_USE struct q_error q_tls_builder_set_groups(struct q_tls_builder *builder, struct q_slice groups);
 
-// q_tls_builder_set_alpn sets the protocols to offer, the best first; none twice. None: ALPN is not spoken.
+// q_tls_builder_set_alpn sets the protocols to offer, the best first; none twice. None: http/1.1.
 Q_MUST_USE struct q_error q_tls_builder_set_alpn(struct q_tls_builder *builder, const struct q_slice *protocols,
                                                  size_t protocols_len);
 

@@ -86,6 +86,7 @@ static bool from_zlib(uint8_t *out, size_t out_len, const uint8_t *in, size_t in
 // --- for the library -----------------------------------------------------------------------------------------------------
 
 bool q_decompress(uint16_t algorithm, uint8_t *out, size_t out_len, const uint8_t *in, size_t in_len) {
+    (void)out, (void)out_len, (void)in, (void)in_len; // where neither is built in
     switch (algorithm) {
 #ifndef Q_WITHOUT_BROTLI
     case Q_DECOMPRESS_BROTLI: return from_brotli(out, out_len, in, in_len);

@@ -58,7 +58,11 @@ static bool set_key_log(SSL_CTX *context, const struct q_tls_config *config) {
 
 // --- parts of a context --------------------------------------------------------------------------------------------
 
+// What is spoken here; it is offered by whoever says nothing else.
+#define DEFAULT_ALPN Q_SLICE("\x08http/1.1")
+
 static bool set_protocol(SSL_CTX *context, const struct q_tls_policy *policy) {
+    struct q_slice alpn = policy->alpn.len > 0 ? policy->alpn : DEFAULT_ALPN;
     const char *ciphers = policy->ciphers.len > 0 ? policy->ciphers.ptr : DEFAULT_CIPHERS;
     return SSL_CTX_set_min_proto_version(context, policy->min_version) &&
            SSL_CTX_set_max_proto_version(context, policy->max_version) &&
@@ -67,7 +71,7 @@ static bool set_protocol(SSL_CTX *context, const struct q_tls_policy *policy) {
            SSL_CTX_set_verify_algorithm_prefs(context, k_signatures, Q_COUNT_OF(k_signatures)) &&
            SSL_CTX_set_signing_algorithm_prefs(context, k_signatures, Q_COUNT_OF(k_signatures)) &&
            // This one gives 0 when it has worked.
-           SSL_CTX_set_alpn_protos(context, (const uint8_t *)policy->alpn.ptr, policy->alpn.len) == 0;
+           SSL_CTX_set_alpn_protos(context, (const uint8_t *)alpn.ptr, alpn.len) == 0;
 }
 
 static void set_switches(SSL_CTX *context, uint32_t switches) {

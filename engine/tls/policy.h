@@ -61,7 +61,7 @@ struct q_tls_policy {
     struct q_slice verify_name;  // of the certificate, when it is not the name that is connected to; lower case
     struct q_slice ciphers;      // of TLS 1.2; empty: the default
     struct q_slice groups;       // empty: the default
-    struct q_slice alpn;         // each protocol behind a byte with its length; empty: none is offered
+    struct q_slice alpn;         // each protocol behind a byte with its length; empty: http/1.1
     struct q_slice key_log_path; // empty: none
     const uint8_t (*pins)[Q_CRYPTO_DIGEST_LEN]; // SHA-256 of public keys, in order and each once; one must be in the chain
     size_t num_pins;

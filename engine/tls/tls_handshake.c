@@ -15,19 +15,11 @@ static struct q_tls_stream *tls_of(const SSL *ssl) {
 // --- errors ----------------------------------------------------------------------------------------------------------
 
 static enum q_error_code code_of(struct q_tls_stream *tls, uint32_t packed) {
-    if (ERR_GET_LIB(packed) != ERR_LIB_SSL) {
-        return Q_ERR_TLS_PROTOCOL;
+    bool is_signing = ERR_GET_LIB(packed) == ERR_LIB_SSL && ERR_GET_REASON(packed) == SSL_R_PRIVATE_KEY_OPERATION_FAILED;
+    if (is_signing && tls->shake != NULL && tls->shake->sign_answer == Q_TLS_ANSWER_NO) {
+        return Q_ERR_TLS_SIGN_REFUSED;
     }
-    switch (ERR_GET_REASON(packed)) {
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-    case SSL_R_UNKNOWN_CIPHER_RETURNED:
-    case SSL_R_WRONG_CIPHER_RETURNED:
-    case SSL_R_WRONG_CURVE: return Q_ERR_TLS_NOTHING_IN_COMMON;
-    case SSL_R_PRIVATE_KEY_OPERATION_FAILED:
-        return tls->shake != NULL && tls->shake->sign_answer == Q_TLS_ANSWER_NO ? Q_ERR_TLS_SIGN_REFUSED
-                                                                                : Q_ERR_TLS_PROTOCOL;
-    default: return Q_ERR_TLS_PROTOCOL;
-    }
+    return q_liberror_kind(packed);
 }
 
 static struct q_error error_of_end(const struct q_tls_stream *tls, enum q_phase phase) {

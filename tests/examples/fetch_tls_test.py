@@ -235,6 +235,16 @@ class Reports(unittest.TestCase):
                 ids = {cipher["name"]: cipher["id"] & 0xffff for cipher in server.context.get_ciphers()}
                 self.assertEqual(int(facts["cipher"], 16), ids[seen[0]])
 
+    def test_the_protocol_is_offered_and_a_choice_is_told(self):
+        for offered in (["http/1.1"], ["h2", "http/1.1"], ["h2"], None):
+            context = context_of(MADE.good)
+            if offered:
+                context.set_alpn_protocols(offered)
+            with answering_tls(lambda request: response(200, b"x"), context=context) as server:
+                ran = run("--cacert", MADE.root[0], server.url)
+                self.assertEqual(ran.out, b"x")  # a server that has nothing in common says nothing, and speaks HTTP/1.1
+                self.assertEqual(ran.report["tls"].get("alpn"), "http/1.1" if offered and "http/1.1" in offered else None)
+
     def test_plain_http_has_none(self):
         with answering(lambda request: response(200, b"x")) as server:
             self.assertNotIn("tls", run(server.url).report)

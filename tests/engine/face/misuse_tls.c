@@ -268,6 +268,23 @@ static void tls_set_switch(void) {
     quoit_tls_release(tls);
 }
 
+static void tls_set_alpn(void) {
+    static const char *const k_bad[] = {",", "a,", ",a", "a,,b", "a,a", "h2", "http/1.1,h2", "h3-29", "spdy/3", "http/2.0",
+                                        "a234567890123456789012345678901x"};
+    struct quoit_tls *tls = new_tls();
+    assert_int_equal(quoit_tls_set_alpn(NULL, "a", 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_tls_set_alpn(tls, NULL, 1), QUOIT_ERR_INVALID_ARGUMENT);
+    for (size_t i = 0; i < sizeof k_bad / sizeof k_bad[0]; i++) {
+        assert_int_equal(quoit_tls_set_alpn(tls, k_bad[i], strlen(k_bad[i])), QUOIT_ERR_TLS_BAD_PROTOCOLS);
+    }
+    assert_int_equal(quoit_tls_set_alpn(tls, "http/1.1,x-amzn-http-ca", 23), QUOIT_OK);
+    assert_int_equal(quoit_tls_set_alpn(tls, NULL, 0), QUOIT_OK);
+    quoit_tls_release(tls);
+    tls = frozen_tls();
+    assert_int_equal(quoit_tls_set_alpn(tls, "a", 1), QUOIT_ERR_FROZEN);
+    quoit_tls_release(tls);
+}
+
 static void tls_set_key_log(void) {
     struct quoit_tls *tls = new_tls();
     refuses(quoit_tls_set_key_log, "/a", QUOIT_ERR_INVALID_ARGUMENT);
@@ -355,6 +372,7 @@ const struct misuse k_misuse_tls[] = {
     {"quoit_tls_acquire", tls_acquire},
     {"quoit_tls_release", tls_release},
     {"quoit_request_set_tls", request_set_tls},
+    {"quoit_tls_set_alpn", tls_set_alpn},
     {"quoit_request_set_tls_report", request_set_tls_report},
     {"quoit_engine_tls_detail", engine_tls_detail},
     {"quoit_engine_invalidate_tls", engine_invalidate_tls},

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/tls/liberror.h"
+#include <openssl/ssl.h>
 #include "tests/support/certs.h"
 #include "tests/support/libmemory.h"
 
@@ -58,10 +59,45 @@ static void want_of_memory_is_known_at_every_allocation(void **state) {
     q_certs_free(cert);
 }
 
+// Each reason that a server can cause and that has a kind of its own; the others are told in the library's word beside it.
+static void what_a_server_has_done_wrong_has_its_kind(void **state) {
+    static const struct {
+        int reason;
+        int32_t code;
+    } k_cases[] = {
+        {SSL_R_UNSUPPORTED_PROTOCOL, Q_ERR_TLS_NOTHING_IN_COMMON},
+        {SSL_R_WRONG_CIPHER_RETURNED, Q_ERR_TLS_NOTHING_IN_COMMON},
+        {SSL_R_UNKNOWN_CIPHER_RETURNED, Q_ERR_TLS_NOTHING_IN_COMMON},
+        {SSL_R_WRONG_CURVE, Q_ERR_TLS_NOTHING_IN_COMMON},
+        {SSL_R_WRONG_SIGNATURE_TYPE, Q_ERR_TLS_NOTHING_IN_COMMON},
+        {SSL_R_INVALID_ALPN_PROTOCOL, Q_ERR_TLS_BAD_ALPN},
+        {SSL_R_BAD_SIGNATURE, Q_ERR_TLS_BAD_SIGNATURE},
+        {SSL_R_CERT_DECOMPRESSION_FAILED, Q_ERR_TLS_BAD_CHAIN},
+        {SSL_R_CANNOT_PARSE_LEAF_CERT, Q_ERR_TLS_BAD_CHAIN},
+        {SSL_R_UNCOMPRESSED_CERT_TOO_LARGE, Q_ERR_TLS_BAD_CHAIN},
+        {SSL_R_ECC_CERT_NOT_FOR_SIGNING, Q_ERR_TLS_BAD_PURPOSE},
+        {SSL_R_KEY_USAGE_BIT_INCORRECT, Q_ERR_TLS_BAD_PURPOSE},
+        {SSL_R_WRONG_VERSION_NUMBER, Q_ERR_TLS_PROTOCOL},
+        {SSL_R_DECODE_ERROR, Q_ERR_TLS_PROTOCOL},
+        {SSL_R_DIGEST_CHECK_FAILED, Q_ERR_TLS_PROTOCOL},
+        {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, Q_ERR_TLS_PROTOCOL},
+        {SSL_R_EXCESSIVE_MESSAGE_SIZE, Q_ERR_TLS_PROTOCOL},
+        {SSL_R_UNEXPECTED_EXTENSION, Q_ERR_TLS_PROTOCOL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof k_cases / sizeof k_cases[0]; i++) {
+        uint32_t packed = ERR_PACK(ERR_LIB_SSL, k_cases[i].reason);
+        assert_int_equal(q_liberror_kind(packed), k_cases[i].code);
+        assert_non_null(ERR_reason_error_string(packed));
+        assert_int_equal(q_liberror_kind(ERR_PACK(ERR_LIB_X509, k_cases[i].reason)), Q_ERR_TLS_PROTOCOL);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_that_cannot_be_read_are_not_want_of_memory),
         cmocka_unit_test(want_of_memory_is_known_at_every_allocation),
+        cmocka_unit_test(what_a_server_has_done_wrong_has_its_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

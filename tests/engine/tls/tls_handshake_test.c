@@ -135,6 +135,27 @@ static void what_is_no_tls_has_kinds_too(void **state) {
     assert_int_equal(kind_of_bytes("\x17\x03\x03\x00\x01x", 6), Q_ERR_TLS_PROTOCOL);
 }
 
+static int choose_h2(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len, void *arg) {
+    (void)ssl;
+    (void)in;
+    (void)in_len;
+    (void)arg;
+    *out = (const uint8_t *)"h2";
+    *out_len = 2;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static void a_protocol_that_was_not_offered_ends_it(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct tls_rig *rig = tls_rig_new(&(struct tls_rig_options){.version = k_versions[i]});
+        assert_int_equal(SSL_CTX_set_alpn_protos(rig->client_context, (const uint8_t *)"\x08http/1.1", 9), 0);
+        SSL_CTX_set_alpn_select_cb(rig->server_context, choose_h2, NULL);
+        assert_int_equal(failing(rig).code, Q_ERR_TLS_BAD_ALPN);
+        end(rig);
+    }
+}
+
 static void an_alert_has_its_number(void **state) {
     (void)state;
     for (int alert = 1; alert < 256; alert += 51) {
@@ -473,6 +494,7 @@ int main(void) {
         cmocka_unit_test(a_refused_certificate_has_a_kind_and_ends_it_before_the_last_flight),
         cmocka_unit_test(the_server_hears_why),
         cmocka_unit_test(what_is_no_tls_has_kinds_too),
+        cmocka_unit_test(a_protocol_that_was_not_offered_ends_it),
         cmocka_unit_test(an_alert_has_its_number),
         cmocka_unit_test(a_version_that_is_not_allowed_has_a_kind),
         cmocka_unit_test(a_reset_in_the_handshake_is_told_as_one),
