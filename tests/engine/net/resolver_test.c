@@ -124,6 +124,11 @@ static void what_is_not_there_is_remembered_as_long_as_the_soa_says(void **state
     rig->log[0] = 0;
     rig_look("four.example");
     assert_string_equal(rig->log, "four.example/AAAA"); // the address holds on
+    // Without an SOA it holds for nobody but who asked.
+    rig_look("vague.example");
+    rig->log[0] = 0;
+    assert_string_equal(rig_look("vague.example"), "6:NAME_NOT_FOUND 4:NAME_NOT_FOUND");
+    assert_string_equal(rig->log, "vague.example/AAAA vague.example/A");
     rig_close();
 }
 
