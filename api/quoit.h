@@ -476,6 +476,7 @@ enum quoit_event_type {
                                     // apply); DONE comes when the peer ends its direction and what was fed before is sent
                                     // (the bounds then watch the sending), FAILED when it resets.
     QUOIT_EVENT_ROOM = 9,          // quoit_feed said FEED_FULL, and there is room again
+    QUOIT_EVENT_KEY_LOG = 11,      // a line of secrets, of no request: for a port that asked for them
     QUOIT_EVENT_QUESTION = 10,     // the request waits for quoit_answer; before HEAD, once per redirect
 };
 
@@ -561,6 +562,14 @@ struct quoit_summary {
     char tls_alpn[32];           // the protocol that was agreed upon in its handshake (ALPN, RFC 7301), with a NUL; "" none
 };
 
+// A line for a key log (NSS key log format), to be appended to a file by whoever wants to decrypt captured traffic. WHOEVER
+// HAS IT CAN READ THE TRAFFIC: it is overwritten when the host has advanced over its event.
+struct quoit_key_log {
+    const char *line; // without a line end; NUL-terminated
+    size_t line_len;
+    uint64_t lost;    // lines before this one, on this port, for which there was no room: a connection never waits for them
+};
+
 struct quoit_event {
     uint32_t type;   // enum quoit_event_type
     uint32_t cookie; // the engine's; copy it along
@@ -571,6 +580,7 @@ struct quoit_event {
         struct quoit_data data;       // DATA
         struct quoit_question question; // QUESTION
         struct quoit_summary summary; // DONE, FAILED
+        struct quoit_key_log key_log; // KEY_LOG
     } u;
 };
 
@@ -607,6 +617,8 @@ struct quoit_port_options {
     uint32_t reserved;
     quoit_event_fn on_event; // inline mode
     void *context;           // inline mode
+    uint32_t key_log;        // 1: KEY_LOG events of connections whose configuration has QUOIT_TLS_KEY_LOG_EVENTS come here
+    uint32_t reserved2;      // 0
 };
 
 // quoit_port_create makes a port of an engine. A port has one draining thread at a time. `options` may be NULL.

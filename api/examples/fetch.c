@@ -207,6 +207,7 @@ static void take_event(struct fetch *fetch, const struct quoit_event *event) {
     case QUOIT_EVENT_TRAILERS:
     case QUOIT_EVENT_UPGRADED: // these three come only to who asked for them
     case QUOIT_EVENT_ROOM:
+    case QUOIT_EVENT_KEY_LOG:
     case QUOIT_EVENT_QUESTION: break;
     }
 }

@@ -163,6 +163,8 @@ enum quoit_tls_switch {
     QUOIT_TLS_COMPRESSION = 32, // the server may compress its certificates, by brotli or zlib (RFC 8879): some hundred bytes
                           // less in each full handshake of TLS 1.3, for some of our time; off. What a compressed chain may
                           // cost is bounded, as of any. Without either library built in it changes nothing
+    QUOIT_TLS_KEY_LOG_EVENTS = 16, // the secrets of each connection come as QUOIT_EVENT_KEY_LOG on the engine's ports that
+                          // asked for them (quoit_port_options.key_log); off. WHOEVER HAS THEM CAN READ THE TRAFFIC
     QUOIT_TLS_STAPLE = 8, // the server is asked for its OCSP response (RFC 6066 section 8); off. Its bytes are the host's to
                           // judge: see quoit_tls_report.staple
     QUOIT_TLS_GREASE = 4, // reserved values in our hello, which keep servers honest (RFC 8701); off

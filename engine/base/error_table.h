@@ -92,7 +92,7 @@ Q_ERROR(TLS_FILE_TOO_LARGE,    538, 0, "a file of the TLS configuration is large
 Q_ERROR(TLS_BAD_CIPHERS,       539, 0, "the list of TLS ciphers is not valid")
 Q_ERROR(TLS_BAD_GROUPS,        540, 0, "the list of TLS key exchange groups is not valid")
 Q_ERROR(TLS_CONFIGS_MAX,       541, 0, "too many different TLS configurations are alive in this process")
-Q_ERROR(TLS_BAD_PROTOCOLS,     542, 0, "the list of protocols to offer by TLS (ALPN) is not valid, or has one that is not spoken here")
+Q_ERROR(TLS_BAD_PROTOCOLS,     542, 0, "the list of TLS protocols (ALPN) is not valid or names one not spoken here")
 Q_ERROR(HTTP_BAD_RESPONSE,     600, 0, "the response is not valid HTTP/1.1")
 Q_ERROR(HTTP_BAD_STATUS_LINE,  601, 0, "the response's status line is not valid")
 Q_ERROR(HTTP_BAD_HEADER,       602, 0, "a response header is not valid")

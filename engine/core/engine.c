@@ -91,6 +91,17 @@ static struct q_error make_ring(struct q_engine *engine) {
     return q_ring_create(&options, &engine->ring);
 }
 
+static void tell_key(void *owner, struct q_slice line) {
+    struct q_engine *engine = owner;
+    uint32_t num_ports = q_engine_num_ports(engine);
+    for (uint32_t i = 0; i < num_ports; i++) {
+        struct q_port *port = q_engine_port_at(engine, i);
+        if (port != NULL) {
+            q_port_tell_key(port, line);
+        }
+    }
+}
+
 // What may run on the loop thread only; host-driven, the ring is made disabled and bound by the first tick.
 static struct q_error start(struct q_engine *engine) {
     struct q_error error = make_ring(engine);
@@ -135,6 +146,8 @@ static struct q_error start(struct q_engine *engine) {
         engine->ring = NULL;
         return error;
     }
+    engine->tls_client.env.on_key_line = tell_key;
+    engine->tls_client.env.owner = engine;
     engine->pool.default_tls = engine->default_tls;
     engine->pool.default_tls_error = engine->default_tls_error;
     if (engine->default_tls_detail != NULL) {

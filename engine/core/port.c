@@ -1,5 +1,7 @@
 #include "engine/core/port.h"
 
+#include "engine/tls/crypto.h"
+
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -21,7 +23,8 @@ struct q_port *q_port_new(struct q_port_env *env, struct q_engine *engine,
                           const struct quoit_port_options *options, int32_t *out_code) {
     uint32_t wanted = options->capacity == 0 ? PORT_CAPACITY_DEFAULT : options->capacity;
     *out_code = Q_ERR_INVALID_ARGUMENT;
-    if (options->reserved != 0 || wanted > PORT_CAPACITY_MAX || options->mode > QUOIT_PORT_INLINE ||
+    if (options->reserved != 0 || options->reserved2 != 0 || options->key_log > 1 ||
+        wanted > PORT_CAPACITY_MAX || options->mode > QUOIT_PORT_INLINE ||
         (options->mode == QUOIT_PORT_INLINE && options->on_event == NULL)) {
         return NULL;
     }
@@ -35,6 +38,7 @@ struct q_port *q_port_new(struct q_port_env *env, struct q_engine *engine,
     port->mode = options->mode;
     port->on_event = options->on_event;
     port->context = options->context;
+    port->wants_keys = options->key_log == 1;
     port->fd = -1;
     port->wake.kind = Q_COMMAND_PORT_WAKE;
     port->open.kind = Q_COMMAND_PORT_OPEN;
@@ -100,6 +104,7 @@ struct q_port_entry *q_port_produce(struct q_port *port, struct q_request *reque
     entry->chunk = NULL;
     entry->spec = NULL;
     entry->report = NULL;
+    entry->secret = NULL;
     entry->charge = 0;
     entry->is_taken = false;
     port->last = entry;
@@ -113,6 +118,29 @@ void q_port_refuse(struct q_port *port, struct q_request *request) {
     }
 }
 
+static void drop_secret(struct q_port *port, struct q_port_entry *entry) {
+    if (entry->secret != NULL) {
+        q_crypto_wipe(entry->secret, entry->secret_len);
+        q_alloc_free(port->env->alloc, entry->secret, entry->secret_len + 1);
+        entry->secret = NULL;
+    }
+}
+
+void q_port_tell_key(struct q_port *port, struct q_slice line) {
+    if (!port->wants_keys || (port->mode == QUOIT_PORT_EVENTFD && !port->is_slot_open)) {
+        return;
+    }
+    char *copy = port->ring.data_room == 0 ? NULL : q_alloc_copy(port->env->alloc, line.ptr, line.len);
+    struct q_port_entry *entry = copy == NULL ? NULL : q_port_produce(port, NULL, QUOIT_EVENT_KEY_LOG, false);
+    if (entry == NULL) {
+        port->num_lost++; // nobody waits for room
+        return;
+    }
+    entry->secret = copy;
+    entry->secret_len = (uint32_t)line.len;
+    entry->event.u.key_log = (struct quoit_key_log){.line = copy, .line_len = line.len, .lost = port->num_lost};
+}
+
 // One entry that the host is done with: its memory and its credit come back. What was taken comes back by itself.
 static void take_back(void *context, void *ring_entry) {
     struct q_port *port = context;
@@ -122,6 +150,7 @@ static void take_back(void *context, void *ring_entry) {
         q_spec_release_on_loop(entry->spec, port->env->loop);
     }
     q_tls_report_drop(entry->report);
+    drop_secret(port, entry);
     if (entry->chunk == NULL || entry->is_taken) {
         return;
     }
@@ -219,12 +248,12 @@ void q_port_end(struct q_port *port) {
 }
 
 static void drop_entry(void *context, void *ring_entry) {
-    (void)context;
     struct q_port_entry *entry = ring_entry;
     if (entry->spec != NULL) {
         q_spec_release(entry->spec);
     }
     q_tls_report_drop(entry->report);
+    drop_secret(context, entry);
     if (entry->chunk != NULL && !entry->is_taken) {
         q_chunk_release(entry->chunk);
     }
@@ -238,5 +267,5 @@ void q_port_drop(struct q_port *port) {
     }
     bool is_wake_wanted = q_evring_advance(&port->ring, num_left);
     (void)is_wake_wanted; // there is no loop to wake any more
-    q_evring_collect(&port->ring, drop_entry, NULL);
+    q_evring_collect(&port->ring, drop_entry, port);
 }

@@ -39,6 +39,8 @@ struct q_port_entry {
     struct q_chunk *chunk; // one hold, or NULL
     struct q_spec *spec;   // that a question points into; one hold, or NULL
     struct q_tls_report *report; // that a summary points at; one hold, or NULL
+    char *secret;          // line of a key log, overwritten and freed when the host is done with it; NULL: none
+    uint32_t secret_len;
     uint64_t charge;       // credit that comes back with it
     bool is_taken;
 };
@@ -69,6 +71,8 @@ struct q_port {
     struct q_list refused;
     struct q_port_entry *last; // last filled entry while it is not published, else NULL
     uint64_t num_outstanding;  // filled and not collected
+    uint64_t num_lost;         // lines of the key log for which there was no room
+    bool wants_keys;           // constant once open
     bool needs_credit;         // a request ran out of credit that this port's events hold
     bool is_slot_open;
 };
@@ -89,6 +93,10 @@ int32_t q_port_attach(struct q_port *port);
 // q_port_produce gives an entry to fill, of a reserved slot or of the unreserved ones (NULL: no room). Its event's
 // type, handle and user data are set, its chunk and charge are not. Loop thread.
 struct q_port_entry *q_port_produce(struct q_port *port, struct q_request *request, uint32_t type, bool is_reserved);
+
+// q_port_tell_key gives the port a line of the key log, if it wants any; what there is no room or memory for is counted. Loop
+// thread.
+void q_port_tell_key(struct q_port *port, struct q_slice line);
 
 // q_port_refuse puts a request in line for room. Loop thread.
 void q_port_refuse(struct q_port *port, struct q_request *request);

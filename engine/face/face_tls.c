@@ -21,12 +21,13 @@ SAME(Q_TLS_SNI_OFF, QUOIT_TLS_SNI_OFF);
 SAME(Q_TLS_TICKETS, QUOIT_TLS_TICKETS);
 SAME(Q_TLS_GREASE, QUOIT_TLS_GREASE);
 SAME(Q_TLS_STAPLE, QUOIT_TLS_STAPLE);
+SAME(Q_TLS_KEY_LOG_EVENTS, QUOIT_TLS_KEY_LOG_EVENTS);
 SAME(Q_TLS_COMPRESSION, QUOIT_TLS_COMPRESSION);
 
 // Of enum q_tls_switch, those that hosts may turn: what does not work from end to end is not theirs.
 #define HOSTS_SWITCHES                                                                                                 \
     ((uint32_t)(QUOIT_TLS_TICKETS | QUOIT_TLS_GREASE |                                                                 \
-                QUOIT_TLS_STAPLE | QUOIT_TLS_COMPRESSION))
+                QUOIT_TLS_STAPLE | QUOIT_TLS_KEY_LOG_EVENTS | QUOIT_TLS_COMPRESSION))
 
 static const int32_t k_bad = Q_ERR_INVALID_ARGUMENT;
 

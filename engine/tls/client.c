@@ -54,6 +54,9 @@ static enum q_build_result build(void *owner, struct q_handle context, const uin
         return Q_BUILD_FAILED;
     }
     q_tls_stream_prepare(made);
+    if ((q_tls_config_policy(config)->switches & Q_TLS_KEY_LOG_EVENTS) != 0) {
+        q_tls_stream_log_keys(made);
+    }
     ready->context = made;
     set_verify(&ready->verify, config);
     ready->tls = *tls;

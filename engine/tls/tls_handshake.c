@@ -1,5 +1,6 @@
 #include "engine/tls/liberror.h"
 #include "engine/tls/sessions.h"
+#include "engine/tls/tls_internal.h"
 #include "engine/tls/tls_stream_internal.h"
 
 #include <openssl/err.h>
@@ -169,6 +170,16 @@ static void tell_time(const SSL *ssl, struct timeval *out) {
     (void)ssl; // NULL: the library does not say on whose behalf it asks
     *out = (struct timeval){.tv_sec = (time_t)Q_SESSIONS_CLOCK_S};
 }
+
+static void on_key_line(const SSL *ssl, const char *line) {
+    const struct q_tls_env *env = tls_of(ssl)->env;
+    q_tls_context_log_key(SSL_get_SSL_CTX(ssl), line);
+    if (env->on_key_line != NULL) {
+        env->on_key_line(env->owner, q_slice_of_string(line));
+    }
+}
+
+void q_tls_stream_log_keys(struct ssl_ctx_st *context) { SSL_CTX_set_keylog_callback(context, on_key_line); }
 
 void q_tls_stream_prepare(struct ssl_ctx_st *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

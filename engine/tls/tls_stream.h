@@ -53,6 +53,10 @@ struct q_tls_env {
     struct q_loop *loop;
     struct q_chunk_pool *chunks; // plaintext that was received, ciphertext to be sent; 512 bytes each at least
     const struct q_alloc *alloc;
+    // Takes a line of secrets, of a context that q_tls_stream_log_keys was called with; during the call alone. From inside the
+    // library: nothing of the stream's may be called. NULL: nobody does.
+    void (*on_key_line)(void *owner, struct q_slice line);
+    void *owner;
 };
 
 // Whether the host has a say in the verification, and how far it goes.
@@ -172,6 +176,9 @@ struct q_tls_stream {
 // q_tls_stream_prepare sets what a context must have for streams: where its sessions go, no cache of its own, and a clock that
 // stands still (sessions.h). Once, by whoever makes the context, before the first stream.
 void q_tls_stream_prepare(struct ssl_ctx_st *context);
+
+// q_tls_stream_log_keys has the secrets of a context's streams told to their environment, besides its file. Once, likewise.
+void q_tls_stream_log_keys(struct ssl_ctx_st *context);
 
 // q_tls_stream_key_method is for contexts whose client key the host keeps: each signature becomes a question.
 const struct ssl_private_key_method_st *q_tls_stream_key_method(void);

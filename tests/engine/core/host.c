@@ -87,6 +87,8 @@ void host_note(struct host *host, const struct quoit_event *event) {
     }
     if (event->type == QUOIT_EVENT_CLOSED) {
         host->num_closed++;
+    } else if (event->type == QUOIT_EVENT_KEY_LOG) {
+        host->num_keys++;
     } else if (event->user_data >= HOST_RECORDS_MAX) {
         host->broken = "an event of a request that nobody submitted";
     } else {

@@ -58,6 +58,7 @@ struct host {
     pthread_cond_t noted;
     uint32_t num_ended;
     uint32_t num_closed;
+    uint32_t num_keys; // KEY_LOG events
     const char *broken;
     // Inline: called behind the note, on the loop thread. Otherwise behind it on the draining thread, before the
     // advance. May be NULL.

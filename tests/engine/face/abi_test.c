@@ -171,11 +171,16 @@ AT(quoit_event, request, 8);
 AT(quoit_event, user_data, 16);
 AT(quoit_event, u, 24);
 
-SIZE(quoit_port_options, 32);
+SIZE(quoit_port_options, 40);
 AT(quoit_port_options, mode, 4);
 AT(quoit_port_options, capacity, 8);
 AT(quoit_port_options, on_event, 16);
 AT(quoit_port_options, context, 24);
+AT(quoit_port_options, key_log, 32);
+
+SIZE(quoit_key_log, 24);
+AT(quoit_key_log, line_len, 8);
+AT(quoit_key_log, lost, 16);
 
 _Static_assert(sizeof(enum quoit_error) == 4, "an error fits int32_t");
 
@@ -219,6 +224,8 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_TLS_TICKETS, 1);
     assert_int_equal(QUOIT_TLS_GREASE, 4);
     assert_int_equal(QUOIT_TLS_STAPLE, 8);
+    assert_int_equal(QUOIT_TLS_KEY_LOG_EVENTS, 16);
+    assert_int_equal(QUOIT_EVENT_KEY_LOG, 11);
     assert_int_equal(QUOIT_TLS_COMPRESSION, 32);
     assert_int_equal(QUOIT_ABI_VERSION, 1);
 }
