@@ -80,7 +80,7 @@ static struct stand *stand_new(void) {
     const struct q_alloc *alloc = q_failalloc_alloc(stand->failalloc);
     stand->allocator = (struct quoit_allocator){alloc->allocate, alloc->release, alloc->context};
     struct q_simhttp_options server = {.on_request = on_server_request, .context = stand};
-    sim_route_begin(1);
+    sim_route_begin(0);
     stand->front = sim_route_open(stand->sim, false, &server);
     stand->server = q_simhttp_new(stand->sim, "127.0.0.1", 80, &server);
     struct quoit_engine_options options = {.struct_size = sizeof options,

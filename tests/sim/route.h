@@ -12,7 +12,7 @@
 struct sim_route {
     const char *scheme;
 
-    // Begins with a new kernel: before its servers, and before its engine.
+    // Begins with a new kernel, whose seed is given (0: in plain mode): before its servers, and before its engine.
     void (*begin)(uint64_t seed);
 
     // Puts a filter before a server to be; `is_moody` ones may do anything to a connection. Gives the filter's own, for

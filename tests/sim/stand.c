@@ -59,7 +59,7 @@ struct stand *stand_new(const struct q_simhttp_raw *raws, size_t num_raws, const
     struct stand *stand = calloc(1, sizeof *stand);
     assert_non_null(stand);
     stand->sim = q_sim_new(&(struct q_sim_options){0});
-    sim_route_begin(1);
+    sim_route_begin(0);
     stand->ledger = q_ledger_new(q_sim_sys(stand->sim));
     stand->failalloc = q_failalloc_new();
     stand->allocator = (struct quoit_allocator){stand_allocate, stand_release, stand->failalloc};

@@ -38,19 +38,30 @@ const struct q_cert *tls_route_leaf(void) {
     return the_leaf;
 }
 
-struct quoit_tls *tls_route_settings(void) {
+static struct quoit_tls *new_settings(const char *sni, bool is_lax) {
     const struct q_cert *root = tls_route_root();
     struct quoit_tls *tls;
     Q_CHECK(quoit_tls_new(&tls) == QUOIT_OK &&
-            quoit_tls_set_roots(tls, QUOIT_TLS_MEMORY, root->pem, strlen(root->pem)) == QUOIT_OK &&
-            quoit_tls_freeze(tls, NULL) == QUOIT_OK);
+            quoit_tls_set_roots(tls, QUOIT_TLS_MEMORY, root->pem, strlen(root->pem)) == QUOIT_OK);
+    if (is_lax) {
+        Q_CHECK(quoit_tls_set_verify(tls, QUOIT_TLS_VERIFY_OFF_ANYBODY_MAY_READ_AND_CHANGE_EVERYTHING) == QUOIT_OK);
+    }
+    if (sni != NULL) {
+        Q_CHECK(quoit_tls_set_sni(tls, QUOIT_TLS_SNI_NAME, sni, strlen(sni)) == QUOIT_OK);
+    }
+    Q_CHECK(quoit_tls_freeze(tls, NULL) == QUOIT_OK);
     return tls;
 }
 
-// A configuration for everything: requests hold it, and it dies between them.
+struct quoit_tls *tls_route_settings(void) { return new_settings(NULL, false); }
+
+static uint64_t the_turn; // of the configurations, in random worlds; 0: there is one for everything
+
+// Requests hold them, and they die between them.
 static const struct quoit_tls *settings(void) {
+    uint64_t turn = the_turn == 0 ? 1 : the_turn++;
     q_libmemory_suspend(true);
-    const struct quoit_tls *tls = tls_route_settings();
+    const struct quoit_tls *tls = new_settings(turn % 7 == 0 ? "other.example" : NULL, turn % 5 == 0);
     q_libmemory_suspend(false);
     return tls;
 }
@@ -62,6 +73,7 @@ static void begin(uint64_t seed) {
         is_warm = true;
         quoit_tls_release(tls_route_settings());
     }
+    the_turn = seed == 0 ? 0 : seed; // the stands' kernels have none
     q_deterministic_reset(seed + 1);
 }
 
