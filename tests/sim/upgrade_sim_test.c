@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "api/quoit.h"
 #include "engine/core/engine.h"
+#include "tests/sim/route.h"
 #include "tests/sim/seeds.h"
 #include "tests/support/failalloc.h"
 #include "tests/support/ledger.h"
@@ -23,6 +24,8 @@
 #include <cmocka.h>
 
 #define SEEDS           1500
+#define SEEDS_BY_TLS    150
+#define TLS_IS_DEAR     10
 #define TALKS           8
 #define STEPS           150
 #define STEPS_TO_SETTLE 50000
@@ -63,6 +66,7 @@ struct line {
 };
 
 struct world {
+    void *front; // what sim_route has put before the server
     struct q_sim *sim;
     struct q_ledger *ledger;
     struct q_failalloc *failalloc;
@@ -242,9 +246,10 @@ static void submit(struct world *world) {
     talk->is_manual = chance(world, 20);
     talk->has_idle_bound = chance(world, 5);
     char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1/%u", talk->number);
+    snprintf(url, sizeof url, "%s://127.0.0.1:80/%u", sim_route_scheme(), talk->number);
     struct quoit_request *request;
     CHECK(quoit_request_new("GET", url, &request) == 0, "request_new");
+    CHECK(sim_route_set(request) == 0, "set_tls");
     CHECK(quoit_request_set_upgrade(request, "raw/1", 5) == 0, "set_upgrade");
     CHECK(quoit_request_set_feed_max(request, talk->feed_max) == 0, "set_feed_max");
     CHECK(quoit_request_set_credit(request, 1 + pick(world, 40000), talk->is_manual) == 0, "set_credit");
@@ -327,6 +332,7 @@ static void check_end(struct talk *talk, const struct quoit_event *event) {
     case QUOIT_ERR_CANCELED: may_end = talk->was_canceled; break;
     case QUOIT_ERR_CLOSED: may_end = talk->world->is_closing; break;
     case QUOIT_ERR_TIMEOUT_IDLE: may_end = talk->has_idle_bound; break;
+    case QUOIT_ERR_TIMEOUT_TLS:
     case QUOIT_ERR_TIMEOUT_CONNECT: may_end = talk->world->has_jumps; break; // thirty seconds are over in no time
     case QUOIT_ERR_NO_MEMORY: may_end = talk->world->has_memory_faults; break;
     default: break;
@@ -533,7 +539,12 @@ static struct world *world_new(uint64_t seed) {
     world->ledger = q_ledger_new(q_sim_sys(world->sim));
     world->failalloc = q_failalloc_new();
     world->allocator = (struct quoit_allocator){world_allocate, world_release, world->failalloc};
-    q_sim_listen(world->sim, "127.0.0.1", 80, &(struct q_sim_listener){.peer = &k_peer, .context = world});
+    struct q_simhttp_options route = {0};
+    sim_route_begin(seed);
+    world->front = sim_route_open(world->sim, false, &route);
+    q_sim_listen(world->sim, "127.0.0.1", 80,
+                 &(struct q_sim_listener){
+                     .peer = &k_peer, .context = world, .filter = route.filter, .filter_context = route.filter_context});
     struct quoit_engine_options options = {.struct_size = sizeof options,
                                            .mode = QUOIT_ENGINE_HOST_DRIVEN,
                                            .requests_max = 16,
@@ -579,6 +590,8 @@ static void world_free(struct world *world) {
     }
     seen.talks += world->num_talks;
     q_sim_free(world->sim);
+    const char *fault = sim_route_close(world->front);
+    CHECK(fault == NULL, "%s", fault);
     q_ledger_free(world->ledger);
     q_failalloc_free(world->failalloc);
     free(world);
@@ -601,7 +614,7 @@ static void run(uint64_t seed) {
 
 static void streams_keep_their_promises_for_every_seed(void **state) {
     (void)state;
-    uint64_t seeds = q_seeds_run(run, NULL, 0, SEEDS);
+    uint64_t seeds = q_seeds_run(run, NULL, 0, sim_route == NULL ? SEEDS : SEEDS_BY_TLS);
     print_message("%llu seeds: %llu talks, %llu upgraded, %llu done, %llu failed, %llu octets fed, %llu received, %llu "
                   "times full, %llu times room\n",
                   (unsigned long long)seeds, (unsigned long long)seen.talks, (unsigned long long)seen.upgraded,
@@ -620,6 +633,7 @@ static void streams_keep_their_promises_for_every_seed(void **state) {
 }
 
 int main(void) {
+    q_seeds_are_dear(sim_route == NULL ? 1 : TLS_IS_DEAR);
     const struct CMUnitTest tests[] = {cmocka_unit_test(streams_keep_their_promises_for_every_seed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
