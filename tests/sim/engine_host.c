@@ -315,8 +315,7 @@ static bool may_fail_with(const struct world_request *request, int32_t code) {
     if (is_kernels_fault(request, code) || is_peers_fault(request, code) || hard_may_fail_with(request, code)) {
         return true;
     }
-    bool is_traceless = code == QUOIT_ERR_TLS_PROTOCOL || code == QUOIT_ERR_TLS_BAD_CHAIN;
-    if (is_traceless && sim_route != NULL && world->has_memory_faults) {
+    if (world->has_memory_faults && sim_route_may_fail_with(code)) {
         return true; // a few allocations of the library's fail without a trace
     }
     switch (code) {
