@@ -51,7 +51,8 @@ static void tell_done(struct q_dns_exchange *x, struct q_error error) {
 static void go_on(struct q_dns_exchange *x) {
     if (!x->is_over) {
         x->num_tried += x->next == Q_DNS_NEXT_SERVER;
-        if (x->num_tried < x->conf->attempts * x->conf->num_servers) {
+        uint32_t num_servers = x->env->carrier != NULL ? 1 : x->conf->num_servers;
+        if (x->num_tried < x->conf->attempts * num_servers) {
             start_try(x);
             return;
         }
@@ -63,6 +64,7 @@ static void go_on(struct q_dns_exchange *x) {
 
 static void end_try(struct q_dns_exchange *x, enum q_dns_next next) {
     bool has_socket = x->state == Q_DNS_CONNECTING || x->state == Q_DNS_ASKING;
+    bool was_carried = x->state == Q_DNS_CARRIED;
     if (x->state == Q_DNS_CLOSING) {
         return;
     }
@@ -71,9 +73,12 @@ static void end_try(struct q_dns_exchange *x, enum q_dns_next next) {
     x->next = (uint8_t)next;
     if (has_socket) {
         q_stream_close(&x->socket.stream);
-    } else {
-        go_on(x);
+        return;
     }
+    if (was_carried) {
+        x->env->carrier->v->cancel(x->env->carrier, &x->parcel);
+    }
+    go_on(x);
 }
 
 // The next server is asked as any is at first.
@@ -108,11 +113,27 @@ static uint16_t draw_id(struct q_dns_env *env) {
     return (uint16_t)q_hash_keyed(env->id_key, &number, sizeof number);
 }
 
+// Hands the query over. What has come of it is no guess of a stranger's, and whole, as by TCP.
+static void have_carried(struct q_dns_exchange *x) {
+    struct q_dns_carrier *carrier = x->env->carrier;
+    x->is_tcp = true;
+    x->state = Q_DNS_CARRIED;
+    x->env->stats.queries++;
+    q_loop_arm(x->env->loop, &x->timer, x->env->loop->now_ns + x->conf->timeout_s * Q_NS_PER_S);
+    carrier->v->ask(carrier, &x->parcel, q_slice_make(x->query.bytes, x->query.len));
+}
+
 static void start_try(struct q_dns_exchange *x) {
     const struct q_resolv_conf *conf = x->conf;
+    bool is_carried = x->env->carrier != NULL;
     x->num_strange = 0;
-    struct q_error error =
-        q_dns_query_make(&x->query, x->name, (enum q_dns_type)x->type, draw_id(x->env), x->with_edns);
+    // Carried, an id of 0 makes equal queries equal to caches on the way (RFC 8484 section 4.1).
+    struct q_error error = q_dns_query_make(&x->query, x->name, (enum q_dns_type)x->type,
+                                            is_carried ? 0 : draw_id(x->env), x->with_edns);
+    if (!q_error_is(error) && is_carried) {
+        have_carried(x);
+        return;
+    }
     if (!q_error_is(error)) {
         q_socket_stream_init(&x->socket, x->env->loop->io, &k_stream_events);
         x->socket.stream.above = x;
@@ -205,6 +226,16 @@ static void take_bytes(struct q_dns_exchange *x, struct q_slice bytes) {
     }
 }
 
+static void on_carried(struct q_dns_parcel *parcel, struct q_slice message, struct q_error error) {
+    struct q_dns_exchange *x = q_container_of(parcel, struct q_dns_exchange, parcel);
+    x->state = Q_DNS_BROKEN; // there is nothing to cancel any more
+    if (q_error_is(error)) {
+        give_up_on_server(x, resolve_error(Q_ERR_NAME_SERVERS_SILENT, error.os_errno));
+    } else {
+        take_message(x, message);
+    }
+}
+
 // --- stream events -------------------------------------------------------------------------------------------------
 
 static void on_connected(struct q_stream *stream, struct q_error error) {
@@ -273,16 +304,17 @@ static const struct q_stream_events k_stream_events = {
 // --- life ----------------------------------------------------------------------------------------------------------
 
 void q_dns_exchange_init(struct q_dns_exchange *x, struct q_dns_env *env, const struct q_dns_exchange_events *events) {
-    *x = (struct q_dns_exchange){.env = env, .events = events, .timer = {.fired = try_took_too_long}};
+    *x = (struct q_dns_exchange){.env = env, .events = events, .timer = {.fired = try_took_too_long},
+                                 .parcel = {.on_answer = on_carried}};
 }
 
 void q_dns_exchange_begin(struct q_dns_exchange *x, struct q_slice name, enum q_dns_type type,
                           const struct q_resolv_conf *conf, uint32_t first) {
-    Q_CHECK(x->state == Q_DNS_QUIET && conf->num_servers > 0 && conf->attempts > 0);
+    Q_CHECK(x->state == Q_DNS_QUIET && conf->attempts > 0 && (conf->num_servers > 0 || x->env->carrier != NULL));
     x->name = name;
     x->type = (uint16_t)type;
     x->conf = conf;
-    x->first = first % conf->num_servers;
+    x->first = conf->num_servers > 0 ? first % conf->num_servers : 0;
     x->num_tried = 0;
     x->error = Q_OK;
     x->is_tcp = conf->use_vc;

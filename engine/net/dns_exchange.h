@@ -27,6 +27,27 @@ struct q_dns_stats {
     uint64_t strange; // datagrams that were dropped
 };
 
+// DNS over HTTPS (RFC 8484), which needs an engine: declared here, supplied from above. A *parcel* is one query that somebody
+// else carries to a server, and its answer.
+//
+// The vtable's `ask` carries `query`, a DNS message, which stays valid until the parcel's `on_answer`: the body of a whole
+// answer, or an error. on_answer comes once, on the loop thread, never from inside `ask`, and not behind `cancel`.
+struct q_dns_parcel {
+    void (*on_answer)(struct q_dns_parcel *parcel, struct q_slice message, struct q_error error);
+    void *of; // the carrier's own
+};
+
+struct q_dns_carrier;
+
+struct q_dns_carrier_vtable {
+    void (*ask)(struct q_dns_carrier *carrier, struct q_dns_parcel *parcel, struct q_slice query);
+    void (*cancel)(struct q_dns_carrier *carrier, struct q_dns_parcel *parcel);
+};
+
+struct q_dns_carrier {
+    const struct q_dns_carrier_vtable *v;
+};
+
 // What all exchanges share; outlives them.
 struct q_dns_env {
     struct q_loop *loop;
@@ -34,6 +55,7 @@ struct q_dns_env {
     uint64_t id_key[2]; // ids are a keyed hash of a counter: who has seen some cannot tell the next
     uint64_t ids_drawn;
     struct q_dns_stats stats;
+    struct q_dns_carrier *carrier; // carries all queries; NULL: sockets to the servers of resolv.conf do
 };
 
 struct q_dns_exchange;
@@ -46,13 +68,14 @@ struct q_dns_exchange_events {
     void (*on_quiet)(struct q_dns_exchange *exchange);
 };
 
-enum q_dns_state { Q_DNS_QUIET, Q_DNS_BROKEN, Q_DNS_CONNECTING, Q_DNS_ASKING, Q_DNS_CLOSING };
+enum q_dns_state { Q_DNS_QUIET, Q_DNS_BROKEN, Q_DNS_CONNECTING, Q_DNS_ASKING, Q_DNS_CARRIED, Q_DNS_CLOSING };
 enum q_dns_next { Q_DNS_NEXT_NOTHING, Q_DNS_NEXT_AGAIN, Q_DNS_NEXT_SERVER };
 
 struct q_dns_exchange {
     struct q_dns_env *env;
     const struct q_dns_exchange_events *events;
     struct q_socket_stream socket;
+    struct q_dns_parcel parcel; // CARRIED
     struct q_timer timer; // of one try
     struct q_dns_query query;
     struct q_dns_answer answer;

@@ -284,7 +284,8 @@ void q_lookup_waited(struct q_timer *timer) {
 void q_lookup_begin(struct q_lookup *lookup) {
     lookup->state = ASKING;
     lookup->candidate = 0;
-    if (conf_of(lookup)->num_servers > 0 && make_candidate(lookup)) {
+    bool has_servers = conf_of(lookup)->num_servers > 0 || lookup->resolver->env.carrier != NULL;
+    if (has_servers && make_candidate(lookup)) {
         enter_candidate(lookup);
     } else {
         finish(lookup);

@@ -449,6 +449,79 @@ static void a_stop_ends_it_wherever_it_is(void **state) {
     assert_false(f->is_done);
 }
 
+// --- carried by somebody else ----------------------------------------------------------------------------------------------
+
+struct carrier {
+    struct q_dns_carrier carrier; // first
+    struct q_dns_parcel *parcel;
+    struct dns_query query; // as if it had come to a server
+    unsigned num_asked, num_canceled;
+};
+
+static struct carrier carrier;
+
+static void carry(struct q_dns_carrier *it, struct q_dns_parcel *parcel, struct q_slice query) {
+    assert_ptr_equal(it, &carrier.carrier);
+    assert_null(carrier.parcel);
+    carrier.parcel = parcel;
+    carrier.num_asked++;
+    carrier.query.len = query.len;
+    memcpy(carrier.query.bytes, query.ptr, query.len);
+    assert_int_equal(carrier.query.bytes[0] | carrier.query.bytes[1], 0); // the same for all who ask
+}
+
+static void drop_parcel(struct q_dns_carrier *it, struct q_dns_parcel *parcel) {
+    assert_ptr_equal(it, &carrier.carrier);
+    assert_ptr_equal(parcel, carrier.parcel);
+    carrier.parcel = NULL;
+    carrier.num_canceled++;
+}
+
+static const struct q_dns_carrier_vtable k_carrier = {.ask = carry, .cancel = drop_parcel};
+
+static void bring(struct q_slice message, struct q_error error) {
+    struct q_dns_parcel *parcel = carrier.parcel;
+    carrier.parcel = NULL;
+    parcel->on_answer(parcel, message, error);
+}
+
+static void begin_carried(void) {
+    carrier = (struct carrier){.carrier = {.v = &k_carrier}};
+    f->env.carrier = &carrier.carrier;
+    f->conf.num_servers = 0; // nobody is asked but through it
+    begin(mute);
+    assert_int_equal(carrier.num_asked, 1);
+}
+
+static void queries_may_be_carried_by_somebody_else(void **state) {
+    (void)state;
+    begin_carried();
+    dnswire_answer(&wire, carrier.query.bytes, carrier.query.len, DNS_OK);
+    dnswire_a(&wire, "@", 60, "10.9.9.9");
+    bring(q_slice_make(wire.bytes, wire.len), Q_OK);
+    expect_found("10.9.9.9");
+    assert_true(f->is_quiet);
+    // Nonsense and failures count as those of a server.
+    begin_carried();
+    bring(Q_SLICE("nonsense"), Q_OK);
+    assert_int_equal(carrier.num_asked, 2);
+    bring((struct q_slice){0}, q_error_make(Q_ERR_CONNECT_REFUSED, Q_PHASE_CONNECT));
+    expect_error(Q_ERR_NAME_BAD_ANSWER);
+    assert_true(f->is_quiet);
+    // So does silence.
+    begin_carried();
+    dns_world_until(&f->world, &f->is_quiet);
+    expect_error(Q_ERR_NAME_SERVERS_SILENT);
+    assert_int_equal(carrier.num_asked, 2);
+    assert_int_equal(carrier.num_canceled, 2);
+    // A stop cancels.
+    begin_carried();
+    q_dns_exchange_stop(&f->exchange);
+    assert_true(f->is_quiet && !f->is_done);
+    assert_int_equal(carrier.num_canceled, 1);
+    assert_int_equal(f->world.num_sockets, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -471,6 +544,7 @@ int main(void) {
         TEST(without_a_slot_it_says_so),
         TEST(without_memory_for_tcp_the_next_server_is_asked),
         TEST(a_stop_ends_it_wherever_it_is),
+        TEST(queries_may_be_carried_by_somebody_else),
     };
     return cmocka_run_group_tests(k_tests, NULL, NULL);
 }
