@@ -9,8 +9,8 @@
 //   quoit_engine_create -> quoit_port_create -> quoit_request_new .. quoit_submit -> events .. DONE or FAILED
 //   -> quoit_engine_close -> CLOSED on each port -> quoit_engine_destroy.
 //
-// This is the header to include. It brings quoit/abi.h (versions), quoit/error.h (error codes and their words) and
-// quoit/tls.h (TLS configurations).
+// This is the header to include. It brings quoit/abi.h (versions), quoit/error.h (error codes and their words),
+// quoit/tls.h (TLS configurations) and quoit/question.h (what hosts are asked).
 #ifndef QUOIT_H
 #define QUOIT_H
 
@@ -19,6 +19,7 @@
 
 #include "quoit/abi.h"
 #include "quoit/error.h"
+#include "quoit/question.h"
 #include "quoit/tls.h"
 
 #ifdef __cplusplus
@@ -476,8 +477,9 @@ enum quoit_event_type {
                                     // apply); DONE comes when the peer ends its direction and what was fed before is sent
                                     // (the bounds then watch the sending), FAILED when it resets.
     QUOIT_EVENT_ROOM = 9,          // quoit_feed said FEED_FULL, and there is room again
+    QUOIT_EVENT_QUESTION = 10,     // the request waits for quoit_answer; before HEAD, once per redirect, and, where its TLS
+                                    // configuration asks, for connections that are made
     QUOIT_EVENT_KEY_LOG = 11,      // a line of secrets, of no request: for a port that asked for them
-    QUOIT_EVENT_QUESTION = 10,     // the request waits for quoit_answer; before HEAD, once per redirect
 };
 
 struct quoit_head {
@@ -491,26 +493,6 @@ struct quoit_data {
     const void *data;
     size_t len;
     uint64_t offset; // of the first byte, in the body
-};
-
-enum quoit_question_kind {
-    QUOIT_QUESTION_REDIRECT = 1, // shall this redirect be followed?
-};
-
-// A question to the host, answered by quoit_answer. Until then the request stands still: what follows the redirect's
-// head stays unread, and no bound runs but answer_ms and total_ms; it holds its connection, and one or two buffers of
-// memory_max. A question waits for room in the port like a piece of body.
-// An answer that is late, or comes when the request has ended, is refused by its token and does no harm.
-struct quoit_question {
-    uint32_t kind;      // enum quoit_question_kind
-    uint32_t status;    // of the redirect
-    uint64_t token;     // for quoit_answer; never 0, and never given out twice
-    const char *url;    // where it leads: absolute, as in quoit_summary.redirects, with neither fragment nor credentials;
-    size_t url_len;     // not NUL-terminated
-    const char *method; // of the next hop
-    size_t method_len;
-    uint32_t hop;       // 1: the first redirect of this request
-    uint32_t reserved;
 };
 
 enum quoit_address_family {
@@ -584,19 +566,20 @@ struct quoit_event {
     } u;
 };
 
-// Answers to QUOIT_QUESTION_REDIRECT.
-enum quoit_answer_kind {
-    QUOIT_ANSWER_YES = 1,    // follow
-    QUOIT_ANSWER_STOP = 2,   // do not follow: this response is the final one, its head and body are delivered
-    QUOIT_ANSWER_REFUSE = 3, // fail with REDIRECT_REFUSED
-};
-
 // quoit_answer answers a question, by the token of its event. The first answer counts: another one to the same question
 // changes nothing (and is OK while the first is on its way). The loop decides between an answer and a cancel, a timeout
 // or a close that come together; the request's one terminal event tells. Any thread, also in a signal handler and inside
 // the inline callback that got the event; never blocks or allocates.
-// Errors: STALE_HANDLE (harmless: the question is over), INVALID_ARGUMENT (no such answer), FORKED.
+// Errors: STALE_HANDLE (harmless: the question is over), INVALID_ARGUMENT (no such answer, or not to this kind of question,
+// which stands still), FORKED.
 QUOIT_API int32_t quoit_answer(struct quoit_engine engine, uint64_t token, uint32_t answer);
+
+// quoit_answer_signature answers QUOIT_QUESTION_TLS_SIGN with a signature of the message, which is copied; in the form that
+// TLS has for the algorithm: of ECDSA the DER of its two numbers. As quoit_answer, but it allocates: no signal handlers. What
+// is no signature of the certificate's key the server finds out, and ends the connection with an alert (TLS_HANDSHAKE_ALERT,
+// or in TLS 1.3 TLS_ALERT); one that is longer than the key's are is TLS_SIGN_REFUSED.
+// Errors: as quoit_answer; INVALID_ARGUMENT also of none and of more than 1024 bytes, the question stands then; NO_MEMORY.
+QUOIT_API int32_t quoit_answer_signature(struct quoit_engine engine, uint64_t token, const void *signature, size_t len);
 
 enum quoit_port_mode {
     QUOIT_PORT_EVENTFD = 0, // the host drains, woken by an eventfd

@@ -155,6 +155,54 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_pin(struct quoit_tls *tls, const 
 // certificate below a trusted one must be covered by one that is up to date. 64 sources at most, with 256 lists.
 QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_crls(struct quoit_tls *tls, uint32_t source, const void *data, size_t len);
 
+// ---------------------------------------------------------------------------------------------------------------
+// The host's own decisions. They arrive as questions on the port of a request (QUOIT_EVENT_QUESTION in quoit.h) and are
+// answered from any thread.
+
+// quoit_tls_point is a decision point: a name by which the host knows who is asking, and knows when nobody can ask any more.
+// A counted pointer. Each point is one of its own for ever: configurations with the same point are equal in it, those with
+// two points are not, whatever their contexts; so a connection that one point has trusted serves no request of another's.
+struct quoit_tls_point;
+
+// Called once, when the point's last holder has gone: the host's own holds, configurations, and all that was made under
+// them, which is requests, engines' contexts (kept for five minutes behind their last connection) and connections. On the
+// thread that lets go last, from inside the call that does so, or on a loop's thread at the publish step. It must not call
+// Quoit. It is not called in a forked child for a point of the parent's.
+typedef void (*quoit_tls_point_release_fn)(void *context);
+
+// quoit_tls_point_new makes a point. `context` comes back in each question and is not looked at; `release` may be NULL. It
+// belongs to no engine, and its memory comes from malloc. Release with quoit_tls_point_release. Any thread.
+// Errors: INVALID_ARGUMENT, NO_MEMORY; `release` is not called then.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_point_new(void *context, quoit_tls_point_release_fn release,
+                                                     struct quoit_tls_point **out);
+
+// quoit_tls_point_acquire adds a hold of the host's and gives the point back; NULL for NULL, and for what is released.
+QUOIT_API struct quoit_tls_point *quoit_tls_point_acquire(struct quoit_tls_point *point);
+
+// quoit_tls_point_release ends one of the host's holds; at once, if you like, behind the configurations that got the point.
+// NULL, and one release too many while a configuration has the point, do nothing. Any thread.
+QUOIT_API void quoit_tls_point_release(struct quoit_tls_point *point);
+
+// Whether the host has a say about servers, and how far it goes. The last value is not got by mistake.
+enum quoit_tls_ask {
+    QUOIT_TLS_ASK_NEVER = 0,
+    QUOIT_TLS_ASK_BEFORE_TRUSTING = 1, // about servers with which nothing is wrong; it can refuse them
+    QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS = 0x0a5caa11, // about all; it has the last word, and can trust one
+                                                                     // that has expired, is signed by itself, or another
+};
+
+// quoit_tls_set_verify_question has the host asked (QUOIT_QUESTION_TLS_VERIFY) about servers, as enum quoit_tls_ask says,
+// once in each handshake, behind all other checks and before anything of the request is sent. `point` is NULL with
+// QUOIT_TLS_ASK_NEVER, and with nothing else. With verification off there is nothing wrong with any server.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_verify_question(struct quoit_tls *tls, uint32_t ask,
+                                                               struct quoit_tls_point *point);
+
+// quoit_tls_set_sign_question sets a client certificate whose key is not in this process, but in a module, an agent, a
+// service: for each handshake that needs it the host is asked to sign (QUOIT_QUESTION_TLS_SIGN, quoit_answer_signature).
+// `source` and `chain` are as in struct quoit_tls_identity, whose place this takes, and the other way round.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_sign_question(struct quoit_tls *tls, uint32_t source, const void *chain,
+                                                             size_t chain_len, struct quoit_tls_point *point);
+
 // What is on or off.
 enum quoit_tls_switch {
     QUOIT_TLS_TICKETS = 1, // sessions that servers give are kept, by engine, and resumed by later connections of equal

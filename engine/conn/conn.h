@@ -19,6 +19,8 @@
 
 struct q_conn;
 struct q_feed;
+struct q_lease;
+struct q_tls_dossier;
 struct q_conn_user;
 struct q_loop;
 struct q_pool_origin;
@@ -96,6 +98,9 @@ struct q_conn_owner_events {
     void (*on_free)(struct q_conn *conn);                               // an exchange is over, idle again
     void (*on_dying)(struct q_conn *conn);                              // closing has begun; it cannot be lent any more
     void (*on_closed)(struct q_conn *conn);                             // its memory may go
+    // The host must decide before the connection can be there: conn->dossier says what. It stands still, and its bound on
+    // connecting too, until q_conn_answer or q_conn_close. NULL: nothing is ever asked.
+    void (*on_question)(struct q_conn *conn);
 };
 
 enum q_conn_state { Q_CONN_NEW, Q_CONN_CONNECTING, Q_CONN_IDLE, Q_CONN_BUSY, Q_CONN_CLOSING };
@@ -107,6 +112,7 @@ struct q_conn_vtable {
     void (*feed)(struct q_conn *conn, struct q_feed *feed);
     void (*abandon)(struct q_conn *conn, struct q_conn_progress *out_progress);
     void (*retire)(struct q_conn *conn);
+    void (*answer)(struct q_conn *conn, bool is_yes, struct q_slice signature);
     void (*close)(struct q_conn *conn);
 };
 
@@ -115,8 +121,11 @@ struct q_conn {
     const struct q_conn_owner_events *owner;
     void *owner_context;
     struct q_pool_origin *origin;
-    struct q_list_node idle_link;     // the origin's idle connections, latest first
+    struct q_list_node idle_link;     // the origin's idle connections, latest first; connecting: the owner's, of those
+                                      // whose question has nobody
     struct q_list_node idle_lru_link; // all idle connections, longest idle first
+    struct q_lease *asked;            // connecting: who has its question, or has answered one; the owner's. NULL: nobody
+    struct q_tls_dossier *dossier;    // connecting: of the question that stands; one hold. NULL: none
     struct q_handle handle;           // the pool's name for it
     uint32_t id;                      // serial, for people
     uint32_t uses;
@@ -149,6 +158,12 @@ static inline void q_conn_abandon(struct q_conn *conn, struct q_conn_progress *o
 
 // q_conn_retire has a connection serve nobody any more but who uses it now: an idle one ends, a busy one when its user is done.
 static inline void q_conn_retire(struct q_conn *conn) { conn->v->retire(conn); }
+
+// q_conn_answer gives the host's answer to the question of conn->dossier; a signature, which is copied, with a yes to sign.
+// It does nothing where nothing is asked. Events follow from the tick.
+static inline void q_conn_answer(struct q_conn *conn, bool is_yes, struct q_slice signature) {
+    conn->v->answer(conn, is_yes, signature);
+}
 
 // q_conn_close ends a connection that has no user.
 static inline void q_conn_close(struct q_conn *conn) { conn->v->close(conn); }

@@ -1,4 +1,4 @@
-#include "engine/conn/h1_conn.h"
+#include "engine/conn/h1_conn_internal.h"
 
 // The reader was refused memory: the budget is used up. The next try comes by itself, since what frees
 // memory is somebody else's release and nobody knows who waits for it.
@@ -44,6 +44,7 @@ static void forget_exchange(struct q_h1_conn *h1) {
 
 static void drop_tls(struct q_h1_conn *h1) {
     if (h1->tls != NULL) {
+        q_h1_ask_drop(h1);
         q_tls_client_leave(h1->env->tls, h1->tls->user.context);
         q_tls_report_drop(h1->tls->report);
         q_alloc_free(h1->env->tls->env.alloc, h1->tls, sizeof *h1->tls);
@@ -57,6 +58,7 @@ static void begin_closing(struct q_h1_conn *h1) {
     }
     q_loop_disarm(h1->env->loop, &h1->timer);
     forget_exchange(h1);
+    q_h1_ask_drop(h1);
     bool was_connected = h1->conn.state != Q_CONN_CONNECTING;
     h1->conn.state = Q_CONN_CLOSING;
     if (was_connected) {
@@ -173,6 +175,7 @@ struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses 
         return error;
     }
     h1->conn.state = Q_CONN_CONNECTING;
+    h1->since.deadline_ns = deadline_ns;
     q_loop_arm(h1->env->loop, &h1->timer, deadline_ns);
     return Q_OK;
 }
@@ -553,12 +556,19 @@ static void h1_retire(struct q_conn *conn) {
     h1_of_conn(conn)->asks_close = true; // as if its request had said so
 }
 
+static void h1_answer(struct q_conn *conn, bool is_yes, struct q_slice signature) {
+    q_h1_ask_answer(h1_of_conn(conn), is_yes, signature);
+}
+
 static void h1_close(struct q_conn *conn) { begin_closing(h1_of_conn(conn)); }
 
 static void timer_fired(struct q_timer *timer) {
     struct q_h1_conn *h1 = q_container_of(timer, struct q_h1_conn, timer);
     switch ((enum q_conn_state)h1->conn.state) {
     case Q_CONN_CONNECTING: {
+        if (q_h1_ask_again(h1)) {
+            break;
+        }
         struct q_error error = q_error_make(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT);
         error.os_errno = h1->u.dial.error.os_errno; // what the last address that failed said
         give_up_connecting(h1, error);
@@ -589,6 +599,7 @@ static const struct q_conn_vtable k_h1_vtable = {
     .feed = h1_feed,
     .abandon = h1_abandon,
     .retire = h1_retire,
+    .answer = h1_answer,
     .close = h1_close,
 };
 
@@ -620,8 +631,14 @@ static void drop_session(struct q_tls_stream *stream, const struct ssl_session_s
     q_tls_client_drop_session(client_of(stream), &h1_tls_of(stream)->user, session);
 }
 
-static const struct q_tls_events k_tls_events = {
-    .on_session = keep_session, .take_session = take_session, .on_session_useless = drop_session};
+static void on_question(struct q_tls_stream *stream, const struct q_tls_question *question) {
+    q_h1_ask(h1_of_stream(&stream->stream), question);
+}
+
+static const struct q_tls_events k_tls_events = {.on_question = on_question,
+                                                 .on_session = keep_session,
+                                                 .take_session = take_session,
+                                                 .on_session_useless = drop_session};
 
 struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer,
                                 struct q_slice audience) {
@@ -640,6 +657,7 @@ struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const
     q_tls_stream_init(&made->stream, &client->env, &h1->socket.stream, &k_stream_events, &k_tls_events);
     q_tls_stream_set(&made->stream, &made->params);
     made->stream.stream.above = h1;
+    made->ask = (struct q_h1_ask){.host = peer->name, .port = peer->port};
     h1->tls = made;
     return Q_OK;
 }

@@ -30,6 +30,14 @@ struct q_h1_dial {
     struct q_error error; // what the last one that failed said
 };
 
+// What its handshake asks.
+struct q_h1_ask {
+    struct q_slice host; // of the URL; outlives the connection
+    uint16_t port;
+    struct q_tls_question question; // that stands; its kind is Q_TLS_ASK_NOTHING when none does
+    uint64_t asked_ns;              // when the owner was told
+};
+
 // What a connection of https has besides. Memory of its own, so that the others do not have it.
 struct q_h1_tls {
     struct q_tls_stream stream; // above the socket
@@ -37,6 +45,7 @@ struct q_h1_tls {
     struct q_tls_user user;  // of a context
     struct q_conn_tls facts; // once connected
     struct q_tls_report *report; // of a handshake that failed; one hold
+    struct q_h1_ask ask;
 };
 
 struct q_h1_conn {
@@ -48,7 +57,7 @@ struct q_h1_conn {
 
     // What only one state needs shares its memory with what only another one does: thousands of connections may be idle.
     union {
-        uint64_t deadline_ns;  // idle
+        uint64_t deadline_ns;  // connecting, idle
         uint64_t started_turn; // busy: of the ring, when the exchange began
     } since;
     union {

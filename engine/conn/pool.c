@@ -1,24 +1,7 @@
-#include "engine/conn/pool.h"
+#include "engine/conn/pool_internal.h"
 
 #include "engine/tls/interned.h"
 #include "engine/wire/token.h"
-
-// All that the pool knows of one origin. It lives as long as it has connections, closing ones included, or waiters.
-struct q_pool_origin {
-    struct q_list_node bucket_link;
-    struct q_list_node hungry_link;
-    struct q_pool *pool;
-    struct q_origin identity; // `key` and `host` point into memory of its own
-    struct q_addresses addresses;
-    struct q_list idle; // latest first
-    struct q_list waiters;
-    uint32_t num_waiters;
-    uint32_t num_usable;     // connecting, idle and busy
-    uint32_t num_connecting;
-    uint32_t num_dialed;     // waiters who count on one that is being made; they stand in front
-    uint32_t num_members;    // usable and closing
-    int32_t last_errno;      // of the last attempt that failed
-};
 
 static const struct q_conn_owner_events k_owner_events;
 
@@ -35,6 +18,7 @@ struct q_error q_pool_init(struct q_pool *pool, const struct q_alloc *alloc, con
     }
     q_list_init(&pool->idle_lru);
     q_list_init(&pool->hungry);
+    q_pool_ask_init(pool);
     pool->hash_key[0] = q_random_next(&env->loop->random);
     pool->hash_key[1] = q_random_next(&env->loop->random);
     return Q_OK;
@@ -156,7 +140,7 @@ static struct q_error secure(struct q_h1_conn *h1, const struct q_origin *origin
     if (origin->scheme != Q_SCHEME_HTTPS) {
         return Q_OK;
     }
-    struct q_tls_peer peer = {.name = origin->host, .is_address = origin->host_kind != Q_HOST_NAME};
+    struct q_tls_peer peer = {.name = origin->host, .is_address = origin->host_kind != Q_HOST_NAME, .port = origin->port};
     return q_h1_conn_secure(h1, origin->tls, &peer, q_origin_audience(origin));
 }
 
@@ -225,7 +209,8 @@ static void set_dialed(struct q_lease *lease, bool is_dialed) {
     lease->is_dialed = is_dialed;
     if (is_dialed) {
         lease->origin->num_dialed++;
-        q_loop_arm(loop, &lease->timer, loop->now_ns + lease->connect_timeout_ns);
+        lease->deadline_ns = loop->now_ns + lease->connect_timeout_ns;
+        q_pool_ask_arm(loop, lease);
     } else {
         lease->origin->num_dialed--;
         q_loop_disarm(loop, &lease->timer);
@@ -306,6 +291,7 @@ static void take_idle(struct q_conn *conn) {
 }
 
 static void leave_line(struct q_pool_origin *entry, struct q_lease *lease) {
+    q_pool_ask_other(lease);
     q_list_remove(&lease->link);
     q_loop_disarm(entry->pool->env->loop, &lease->timer);
     entry->num_dialed -= lease->is_dialed;
@@ -449,11 +435,15 @@ static bool is_wanted_elsewhere(struct q_pool *pool, const struct q_lease *lease
     return lease == NULL || lease_of(q_list_first(&hungry->waiters))->place < lease->place;
 }
 
-// An idle connection goes to the first in line, or makes room for an origin that has waited longer, or to the shelf.
+// An idle connection goes to who has answered for it, if one in line has, else to the first in line, or makes room for an
+// origin that has waited longer, or goes to the shelf.
 static void give_or_shelve(struct q_conn *conn) {
     struct q_pool *pool = conn->owner_context;
     struct q_list_node *node = q_list_first(&conn->origin->waiters);
-    struct q_lease *lease = node == NULL ? NULL : lease_of(node);
+    struct q_lease *lease = q_pool_ask_end(conn);
+    if (lease == NULL && node != NULL) {
+        lease = lease_of(node);
+    }
     if (pool->is_closing || is_wanted_elsewhere(pool, lease)) {
         q_conn_close(conn);
         return;
@@ -501,14 +491,17 @@ static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     entry->num_connecting--;
     entry->num_usable--;
     entry->pool->num_closing++;
+    struct q_lease *lease = q_pool_ask_end(conn);
     if (error.code == Q_ERR_TIMEOUT_CONNECT) {
         return; // each lease has a bound of its own, and hears of that
     }
     entry->last_errno = error.os_errno;
-    // One failure is one waiter's, who hears the kernel's own word. For the others a new attempt is made, once this
-    // connection has closed.
+    // One failure is one waiter's, who hears the kernel's own word: whoever was asked about this connection, or the first.
+    // For the others a new attempt is made, once this connection has closed.
     const struct q_h1_tls *tls = q_container_of(conn, struct q_h1_conn, conn)->tls;
-    struct q_lease *lease = first_for(entry, tls, error);
+    if (lease == NULL) {
+        lease = first_for(entry, tls, error);
+    }
     if (lease != NULL) {
         leave_line(entry, lease);
         lease->report = tls == NULL ? NULL : tls->report;
@@ -577,14 +570,8 @@ static const struct q_conn_owner_events k_owner_events = {
     .on_free = on_free,
     .on_dying = on_dying,
     .on_closed = on_closed,
+    .on_question = q_pool_ask,
 };
-
-static void stop_connecting(struct q_pool *pool, struct q_conn *conn) {
-    conn->origin->num_connecting--;
-    conn->origin->num_usable--;
-    pool->num_closing++;
-    q_conn_close(conn);
-}
 
 static bool speaks_by(const struct q_conn *conn, struct q_handle tls) {
     struct q_handle own = conn->origin->identity.tls;
@@ -600,7 +587,7 @@ void q_pool_retire(struct q_pool *pool, struct q_handle tls) {
             continue;
         }
         if (h1->conn.state == Q_CONN_CONNECTING) {
-            stop_connecting(pool, &h1->conn); // once it has closed, who waits gets another one
+            q_pool_give_up_connecting(&h1->conn); // once it has closed, who waits gets another one
         } else if (h1->conn.state == Q_CONN_IDLE || h1->conn.state == Q_CONN_BUSY) {
             q_conn_retire(&h1->conn);
         }
@@ -616,7 +603,7 @@ void q_pool_close(struct q_pool *pool) {
             continue;
         }
         if (h1->conn.state == Q_CONN_CONNECTING) {
-            stop_connecting(pool, &h1->conn);
+            q_pool_give_up_connecting(&h1->conn);
         } else if (h1->conn.state == Q_CONN_IDLE) {
             q_conn_close(&h1->conn);
         }

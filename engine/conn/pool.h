@@ -20,6 +20,13 @@ struct q_lease_events {
     // another, and this one waits for whichever comes free. The one event that may come from inside q_pool_lease, and from
     // inside another lease's q_pool_cancel. NULL: not told.
     void (*on_dialing)(struct q_lease *lease, bool is_dialed);
+    // The host must decide before the connection that is being made can go on: q_pool_answer. Or this one in line leaves it,
+    // by whatever event, and the question is another's. The connection stands still, and the bound on connecting with it.
+    // `dossier` is there until then; who keeps it longer acquires it. NULL: never asked.
+    void (*on_question)(struct q_lease *lease, struct q_tls_dossier *dossier);
+    // The question is over without an answer, and this one is in line still: the connection is not made any more. Another one
+    // may come with a question of its own. Told by whoever ends connections.
+    void (*on_unasked)(struct q_lease *lease);
 };
 
 struct q_lease {
@@ -30,7 +37,11 @@ struct q_lease {
     uint64_t tls_timeout_ns; // of a handshake that is begun for it; 0: Q_TLS_HANDSHAKE_NS
     struct q_timer timer;   // of connecting, from when it first counts on an attempt
     struct q_tls_report *report; // inside on_failed: what is known of the server; borrowed. NULL: nothing
+    uint64_t deadline_ns;   // likewise
+    struct q_conn *asked_by; // in line: the connection whose question it has or has answered; NULL: none. See pool_internal.h
+    uint64_t asked_ns;
     uint64_t place;         // in the order in which leases began to wait, over all origins
+    bool is_asked;          // the question of `asked_by` stands
     bool is_dialed;         // it counts on a connection that is being made
     bool wants_fresh;       // no connection that has been idle: those just died under it
 };
@@ -58,6 +69,8 @@ struct q_pool {
     struct q_slots conns;
     struct q_list buckets[Q_POOL_BUCKETS];
     struct q_list idle_lru; // longest idle first
+    struct q_list orphans;  // connections whose question has nobody
+    struct q_task orphans_task;
     struct q_list hungry;   // origins whose waiters need a connection that the total limit forbids
     uint64_t hash_key[2];
     struct q_handle default_tls;      // for https origins without a config of their own; held by the pool's owner
@@ -94,6 +107,10 @@ void q_pool_cancel(struct q_pool *pool, struct q_lease *lease);
 // nobody any more but who uses them now. Idle ones end; those that are being made end too, and are begun again for whoever
 // waits.
 void q_pool_retire(struct q_pool *pool, struct q_handle tls);
+
+// q_pool_answer gives the host's answer to the question that was told by on_question, with a signature, if it is one to sign
+// and is answered with yes. It does nothing when none stands. Nothing is told from inside this call.
+void q_pool_answer(struct q_pool *pool, struct q_lease *lease, bool is_yes, struct q_slice signature);
 
 // q_pool_close ends all connections that have no user and opens no more. Waiters must have been cancelled.
 void q_pool_close(struct q_pool *pool);

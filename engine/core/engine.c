@@ -280,7 +280,7 @@ static struct q_error make_parts(struct q_engine *engine) {
 }
 
 // Frees whatever there is of an engine whose loop is over or never began.
-static void take_back(struct q_mpsc_node *node) {
+static void take_back(struct q_engine *engine, struct q_mpsc_node *node) {
     while (node != NULL) {
         struct q_command *command = q_command_of(node);
         node = node->next;
@@ -290,6 +290,8 @@ static void take_back(struct q_mpsc_node *node) {
             q_feed_drop(q_container_of(command, struct q_feed, command));
         } else if (command->kind == Q_COMMAND_ROTATION) {
             q_rotation_free(q_container_of(command, struct q_rotation, command));
+        } else if (command->kind == Q_COMMAND_ANSWER) {
+            q_engine_drop_answer(engine, command);
         }
     }
 }
@@ -298,8 +300,8 @@ static void dismantle(struct q_engine *engine) {
     struct q_alloc alloc = engine->alloc;
     struct q_sys_uring *sys = engine->seams.sys;
     q_ring_take_down_bell(sys, &engine->bell);
-    take_back(engine->backlog); // drained by the last ticks, and not run any more
-    take_back(q_mpsc_close(&engine->queue));
+    take_back(engine, engine->backlog); // drained by the last ticks, and not run any more
+    take_back(engine, q_mpsc_close(&engine->queue));
     for (uint32_t i = 0; i < Q_ENGINE_PORTS_MAX; i++) {
         struct q_port *port = q_engine_port_at(engine, i);
         if (port != NULL) {

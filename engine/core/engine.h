@@ -174,11 +174,25 @@ void q_engine_retry_short(struct q_timer *timer);
 
 // --- questions: question.c ---
 
-// q_engine_ask asks the host whether `exchange` may go on to `next`: the sink's `ask`. False: the port has no room.
+// q_engine_ask asks the host whether `exchange` may go on to `next`: the sink's `ask`. False: not now, since the port has no
+// room, or an answer to a question that was taken back is on its way still; the exchange is resumed.
 bool q_engine_ask(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop);
+
+// q_engine_ask_connection asks the host about the connection that is being made for `exchange`: the sink's
+// `ask_connection`. False: not now.
+bool q_engine_ask_connection(struct q_exchange *exchange, struct q_tls_dossier *dossier);
+
+// q_engine_unask takes that question back: the sink's `unask`.
+void q_engine_unask(struct q_exchange *exchange);
 
 // q_engine_answer is quoit_answer. Any thread inside the engine; async-signal-safe.
 int32_t q_engine_answer(struct q_engine *engine, uint64_t token, uint32_t answer);
+
+// q_engine_answer_signature is quoit_answer_signature. Any thread inside the engine; it allocates.
+int32_t q_engine_answer_signature(struct q_engine *engine, uint64_t token, struct q_slice signature);
+
+// q_engine_drop_answer frees what an answer has brought whose command is not run any more. Destroy.
+void q_engine_drop_answer(struct q_engine *engine, struct q_command *command);
 
 // q_engine_run_answer runs the command of an answer. Loop thread.
 void q_engine_run_answer(struct q_engine *engine, struct q_command *command);

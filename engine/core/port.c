@@ -105,6 +105,7 @@ struct q_port_entry *q_port_produce(struct q_port *port, struct q_request *reque
     entry->spec = NULL;
     entry->report = NULL;
     entry->secret = NULL;
+    entry->dossier = NULL;
     entry->charge = 0;
     entry->is_taken = false;
     port->last = entry;
@@ -151,6 +152,7 @@ static void take_back(void *context, void *ring_entry) {
     }
     q_tls_report_drop(entry->report);
     drop_secret(port, entry);
+    q_tls_dossier_release(entry->dossier);
     if (entry->chunk == NULL || entry->is_taken) {
         return;
     }
@@ -254,6 +256,7 @@ static void drop_entry(void *context, void *ring_entry) {
     }
     q_tls_report_drop(entry->report);
     drop_secret(context, entry);
+    q_tls_dossier_release(entry->dossier);
     if (entry->chunk != NULL && !entry->is_taken) {
         q_chunk_release(entry->chunk);
     }

@@ -5,7 +5,8 @@
 // into unreserved slots or waits: the request is then refused, stands in `refused`, and its connection stops receiving
 // until the host advances.
 //
-// Memory. An entry holds its chunk, or its spec, until the host has advanced over it; a taken entry's hold passes to the host.
+// Memory. An entry holds its chunk, its spec or its dossier until the host has advanced over it; a taken entry's hold passes
+// to the host.
 #ifndef QUOIT_ENGINE_CORE_PORT_H
 #define QUOIT_ENGINE_CORE_PORT_H
 
@@ -41,6 +42,7 @@ struct q_port_entry {
     struct q_tls_report *report; // that a summary points at; one hold, or NULL
     char *secret;          // line of a key log, overwritten and freed when the host is done with it; NULL: none
     uint32_t secret_len;
+    struct q_tls_dossier *dossier; // that a question points into; one hold, or NULL
     uint64_t charge;       // credit that comes back with it
     bool is_taken;
 };

@@ -21,6 +21,12 @@
 struct q_engine;
 struct q_port;
 
+// What comes with an answer besides its word: the bytes of a signature, in memory of their own.
+struct q_answered {
+    char *bytes; // NULL: none
+    size_t len;
+};
+
 struct q_request {
     // Any thread.
     struct q_slotword word;
@@ -29,6 +35,7 @@ struct q_request {
     struct q_command credit;
     struct q_askword ask; // the question that stands
     struct q_command answer;
+    struct q_answered answered; // with the answer; whose the slot's pin is, then the loop's
     struct q_feedword feeds;
 
     // The submitter until the push, then the loop.

@@ -31,7 +31,7 @@ uint64_t q_taken_add(struct q_taken *taken, struct q_chunk *chunk, uint64_t char
     struct q_taken_slot *slot = &taken->slots[index];
     slot->chunk = chunk;
     slot->charge = charge;
-    return q_askword_open(&slot->word, taken->first) << Q_TAKEN_INDEX_BITS | index;
+    return q_askword_open(&slot->word, taken->first, 0) << Q_TAKEN_INDEX_BITS | index;
 }
 
 struct q_chunk *q_taken_remove(struct q_taken *taken, uint64_t name, uint64_t *out_charge) {
@@ -40,7 +40,7 @@ struct q_chunk *q_taken_remove(struct q_taken *taken, uint64_t name, uint64_t *o
         return NULL;
     }
     struct q_taken_slot *slot = &taken->slots[index];
-    if (q_askword_try_answer(&slot->word, name >> Q_TAKEN_INDEX_BITS, GIVEN_BACK) != Q_ASK_PUSH) {
+    if (q_askword_try_answer(&slot->word, name >> Q_TAKEN_INDEX_BITS, GIVEN_BACK, Q_ASKWORD_KINDS) != Q_ASK_PUSH) {
         return NULL;
     }
     struct q_chunk *chunk = slot->chunk;

@@ -43,6 +43,7 @@ static void release_spec(void *spec, struct q_loop *loop) { q_spec_release_on_lo
 static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     x->conn = x->leased;
     x->leased = NULL;
+    x->dossier = NULL;
     x->summary.attempts++;
     x->hop_attempts++;
     x->summary.leased_ns = since_start(x);
@@ -59,6 +60,22 @@ static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     };
     q_conn_start(x->conn, &x->user, &request);
     return Q_X_EV_NONE;
+}
+
+// One that came free: the question about another is another's now.
+static enum q_exchange_event start_without_answer(struct q_exchange *x) {
+    x->sink->unask(x);
+    return start_on_connection(x);
+}
+
+static enum q_exchange_event go_on_connecting(struct q_exchange *x) {
+    q_watch_enter(x->watch, x->lease.is_dialed ? Q_STAGE_CONNECTING : Q_STAGE_QUEUED);
+    return Q_X_EV_NONE;
+}
+
+static enum q_exchange_event stop_asking(struct q_exchange *x) {
+    x->sink->unask(x);
+    return go_on_connecting(x);
 }
 
 static enum q_exchange_event note_head(struct q_exchange *x) {
@@ -112,6 +129,7 @@ static void sum_up(struct q_exchange *x) {
 static enum q_exchange_event end(struct q_exchange *x) {
     q_loop_disarm(x->loop, &x->deadline);
     q_loop_unpost(&x->doom);
+    x->dossier = NULL;
     sum_up(x);
     if (x->is_maybe_processed) {
         x->error.retry_safe = 0;
@@ -319,6 +337,14 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
     [Q_X_LEASING] = {
         [Q_X_EV_LEASED] = GO(Q_X_AWAITING, start_on_connection),
         [Q_X_EV_LEASE_FAILED] = GO(Q_X_ENDED, end),
+        [Q_X_EV_QUESTION] = GO(Q_X_VOUCHING, wait_for_answer),
+        [Q_X_EV_CANCEL] = GO(Q_X_ENDED, stop_waiting_and_end),
+    },
+    [Q_X_VOUCHING] = {
+        [Q_X_EV_ANSWERED] = GO(Q_X_LEASING, go_on_connecting),
+        [Q_X_EV_UNASKED] = GO(Q_X_LEASING, stop_asking),
+        [Q_X_EV_LEASED] = GO(Q_X_AWAITING, start_without_answer),
+        [Q_X_EV_LEASE_FAILED] = GO(Q_X_ENDED, end),
         [Q_X_EV_CANCEL] = GO(Q_X_ENDED, stop_waiting_and_end),
     },
     [Q_X_AWAITING] = {
@@ -363,26 +389,6 @@ static const struct transition k_transitions[Q_X_STATES][Q_X_EVENTS] = {
     },
 };
 
-static const char *const k_state_names[Q_X_STATES] = {
-    [Q_X_ASKING] = "asking",
-    [Q_X_NEW] = "new",           [Q_X_LEASING] = "leasing",   [Q_X_AWAITING] = "awaiting",
-    [Q_X_RECEIVING] = "receiving", [Q_X_DISCARDING] = "discarding", [Q_X_DECIDING] = "deciding", [Q_X_ENDED] = "ended",
-    [Q_X_UPGRADED] = "upgraded", [Q_X_FLUSHING] = "flushing",
-};
-
-static const char *const k_event_names[Q_X_EVENTS] = {
-    [Q_X_EV_QUESTION] = "question", [Q_X_EV_ANSWERED] = "answered",
-    [Q_X_EV_START] = "start",       [Q_X_EV_LEASED] = "leased",           [Q_X_EV_LEASE_FAILED] = "lease failed",
-    [Q_X_EV_HEAD] = "head",         [Q_X_EV_REDIRECT] = "redirect",       [Q_X_EV_CUT] = "cut",
-    [Q_X_EV_UPGRADE] = "upgrade",   [Q_X_EV_PEER_END] = "peer end",       [Q_X_EV_FLUSHED] = "flushed",
-    [Q_X_EV_END] = "end",                 [Q_X_EV_CONN_FAILED] = "connection failed",
-    [Q_X_EV_REPLAY] = "replay",     [Q_X_EV_GIVE_UP] = "give up",         [Q_X_EV_CANCEL] = "cancel",
-};
-
-const char *q_exchange_state_name(enum q_exchange_state state) { return k_state_names[state]; }
-
-const char *q_exchange_event_name(enum q_exchange_event event) { return k_event_names[event]; }
-
 bool q_exchange_allows(enum q_exchange_state state, enum q_exchange_event event) {
     return k_transitions[state][event].is_legal;
 }
@@ -392,8 +398,8 @@ bool q_exchange_allows(enum q_exchange_state state, enum q_exchange_event event)
 void q_exchange_step(struct q_exchange *x, enum q_exchange_event event) {
     while (event != Q_X_EV_NONE) {
         const struct transition *transition = &k_transitions[x->state][event];
-        Q_LOG(x->loop->log, Q_LOG_DEBUG, "exchange %p %s: %s", (void *)x, k_state_names[x->state],
-              k_event_names[event]);
+        Q_LOG(x->loop->log, Q_LOG_DEBUG, "exchange %p %s: %s", (void *)x,
+              q_exchange_state_name((enum q_exchange_state)x->state), q_exchange_event_name(event));
         Q_CHECK(transition->is_legal);
         x->state = transition->next;
         event = transition->action(x);
@@ -557,24 +563,65 @@ static void on_lease_failed(struct q_lease *lease, struct q_error error) {
 
 static void on_dialing(struct q_lease *lease, bool is_dialed) {
     struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
-    q_watch_enter(x->watch, is_dialed ? Q_STAGE_CONNECTING : Q_STAGE_QUEUED);
+    if (x->state != Q_X_VOUCHING) {
+        q_watch_enter(x->watch, is_dialed ? Q_STAGE_CONNECTING : Q_STAGE_QUEUED);
+    }
+}
+
+// Like a piece of body, a question waits for room in the port.
+static void offer_question(struct q_exchange *x) {
+    if (x->dossier == NULL) {
+        return;
+    }
+    if (!x->sink->ask_connection(x, x->dossier)) {
+        q_watch_enter(x->watch, Q_STAGE_PAUSED);
+        return;
+    }
+    x->dossier = NULL;
+    q_exchange_step(x, Q_X_EV_QUESTION);
+}
+
+static void on_question(struct q_lease *lease, struct q_tls_dossier *dossier) {
+    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
+    x->dossier = dossier;
+    offer_question(x);
+}
+
+static void on_unasked(struct q_lease *lease) {
+    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
+    x->dossier = NULL;
+    if (x->state == Q_X_VOUCHING) {
+        q_exchange_step(x, Q_X_EV_UNASKED);
+    }
 }
 
 static const struct q_lease_events k_lease_events = {
-    .on_leased = on_leased, .on_failed = on_lease_failed, .on_dialing = on_dialing};
+    .on_leased = on_leased,
+    .on_failed = on_lease_failed,
+    .on_dialing = on_dialing,
+    .on_question = on_question,
+    .on_unasked = on_unasked,
+};
 
 // --- what core says -------------------------------------------------------------------------------------------------
 
 static void deadline_passed(struct q_timer *timer) {
     static const uint8_t k_phase_of_state[Q_X_STATES] = {
-        [Q_X_LEASING] = Q_PHASE_CONNECT, [Q_X_AWAITING] = Q_PHASE_HEAD, [Q_X_RECEIVING] = Q_PHASE_BODY,
+        [Q_X_LEASING] = Q_PHASE_CONNECT, [Q_X_VOUCHING] = Q_PHASE_TLS, [Q_X_AWAITING] = Q_PHASE_HEAD,
+        [Q_X_RECEIVING] = Q_PHASE_BODY,
         [Q_X_ASKING] = Q_PHASE_HEAD,    [Q_X_UPGRADED] = Q_PHASE_BODY, [Q_X_FLUSHING] = Q_PHASE_BODY,
         [Q_X_DISCARDING] = Q_PHASE_HEAD};
     struct q_exchange *x = q_container_of(timer, struct q_exchange, deadline);
     q_exchange_cancel(x, q_error_make(Q_ERR_TIMEOUT_TOTAL, k_phase_of_state[x->state]));
 }
 
-static void bound_is_over(struct q_watch *watch, struct q_error error) { q_exchange_cancel(watch->owner, error); }
+static void bound_is_over(struct q_watch *watch, struct q_error error) {
+    struct q_exchange *x = watch->owner;
+    if (x->state == Q_X_VOUCHING) {
+        error.phase = Q_PHASE_TLS;
+    }
+    q_exchange_cancel(x, error);
+}
 
 void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *pool,
                       const struct q_exchange_sink *sink, struct q_watch *watch, struct q_spec *spec) {
@@ -630,8 +677,16 @@ void q_exchange_answer(struct q_exchange *x, enum q_exchange_answer answer) {
     q_exchange_step(x, Q_X_EV_ANSWERED);
 }
 
+void q_exchange_answer_connection(struct q_exchange *x, bool is_yes, struct q_slice signature) {
+    if (x->state == Q_X_VOUCHING) {
+        q_exchange_step(x, Q_X_EV_ANSWERED);
+        q_pool_answer(x->pool, &x->lease, is_yes, signature);
+    }
+}
+
 void q_exchange_resume(struct q_exchange *x) {
     offer_room(x);
+    offer_question(x);
     if (x->conn != NULL) {
         if (q_watch_stage(x->watch) == Q_STAGE_PAUSED) {
             q_watch_enter(x->watch, Q_STAGE_RECEIVING); // the silence so far was ours

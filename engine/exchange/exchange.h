@@ -59,6 +59,11 @@ struct q_exchange_sink {
     // Asks the host whether to go on to `next`, which would be hop number `hop` (from 1); `status` leads there. Taken, it
     // ends in q_exchange_answer, or with the exchange. Who keeps `next` acquires it.
     bool (*ask)(struct q_exchange *exchange, uint16_t status, struct q_spec *next, uint32_t hop);
+    // Asks the host about the connection that is being made, which `dossier` is about. Taken, it ends in
+    // q_exchange_answer_connection, with `unask`, or with the exchange. Who keeps `dossier` acquires it.
+    bool (*ask_connection)(struct q_exchange *exchange, struct q_tls_dossier *dossier);
+    // Takes the question about a connection back: it is not this exchange's any more.
+    void (*unask)(struct q_exchange *exchange);
     // Charges exchange->credit with what the host now holds on to.
     bool (*data)(struct q_exchange *exchange, struct q_slice data, struct q_chunk *chunk);
     bool (*trailers)(struct q_exchange *exchange, const struct q_headers *trailers, struct q_chunk *chunk);
@@ -74,6 +79,7 @@ struct q_exchange_sink {
 enum q_exchange_state {
     Q_X_NEW,          // not started
     Q_X_LEASING,      // waits for a connection
+    Q_X_VOUCHING,     // likewise, and the host was asked about one that is being made
     Q_X_AWAITING,     // sent, or being sent; waits for the final head
     Q_X_ASKING,       // a redirect's head is there and waits in the connection for the host's answer
     Q_X_RECEIVING,    // the final head is there; the body comes
@@ -90,8 +96,9 @@ enum q_exchange_event {
     Q_X_EV_LEASED,
     Q_X_EV_LEASE_FAILED,
     Q_X_EV_HEAD,
-    Q_X_EV_QUESTION, // a final head that the host was asked about
-    Q_X_EV_ANSWERED, // by `answer`: the head may be taken now
+    Q_X_EV_QUESTION, // a final head, or a connection, that the host was asked about
+    Q_X_EV_ANSWERED, // by `answer`: the head may be taken now; or the connection has its answer
+    Q_X_EV_UNASKED,  // that connection is not made any more
     Q_X_EV_REDIRECT, // a final head that is followed
     Q_X_EV_UPGRADE,  // a 101 that was asked for
     Q_X_EV_PEER_END, // no more bytes of the peer's
@@ -132,6 +139,7 @@ struct q_exchange {
     struct q_error error;  // why it fails
     struct q_exchange_summary summary;
     uint64_t started_ns;
+    struct q_tls_dossier *dossier; // what the host is to be asked about a connection, and could not be yet; or NULL
     struct q_chain chain; // of redirects that are followed
     struct q_error error_of_doom;
     uint64_t body_bytes;   // of the final response
@@ -166,6 +174,10 @@ void q_exchange_resume(struct q_exchange *exchange);
 // q_exchange_answer gives the host's answer to the question that stands. It does nothing to an exchange that has not
 // asked, or has ended meanwhile. sink->ended may come from inside this call.
 void q_exchange_answer(struct q_exchange *exchange, enum q_exchange_answer answer);
+
+// q_exchange_answer_connection gives the host's answer to the question that stands about a connection, with a signature
+// where one was asked for and given, which is copied. It does nothing to an exchange that has asked none.
+void q_exchange_answer_connection(struct q_exchange *exchange, bool is_yes, struct q_slice signature);
 
 // q_exchange_feed sends a piece, or the end of our direction, to the peer of an upgraded exchange, which takes the feed
 // over. False: it was never upgraded, or is over; the feed is the caller's still.

@@ -2,6 +2,7 @@
 #include "engine/exchange/spec.h"
 #include "engine/face/calls.h"
 #include "engine/tls/config.h"
+#include "engine/tls/hostpoint.h"
 #include "engine/tls/settings.h"
 
 // The public numbers are the engine's own.
@@ -96,6 +97,52 @@ int32_t quoit_tls_set_identity(struct quoit_tls *tls, const struct quoit_tls_ide
     const struct q_tls_source key = {.is_file = given.key_source == QUOIT_TLS_FILE,
                                      .value = q_slice_make(given.key, given.key_len)};
     return q_tls_builder_set_identity(builder, chain, key, q_slice_make(given.passphrase, given.passphrase_len)).code;
+}
+
+int32_t quoit_tls_point_new(void *context, quoit_tls_point_release_fn release, struct quoit_tls_point **out) {
+    return out == NULL ? k_bad : q_hostpoint_new(out, q_alloc_libc(), context, release).code;
+}
+
+struct quoit_tls_point *quoit_tls_point_acquire(struct quoit_tls_point *point) {
+    return q_hostpoint_acquire(point) ? point : NULL;
+}
+
+void quoit_tls_point_release(struct quoit_tls_point *point) {
+    (void)q_hostpoint_release(point); // of nothing, or once too often: there is nobody to tell
+}
+
+int32_t quoit_tls_set_verify_question(struct quoit_tls *tls, uint32_t ask, struct quoit_tls_point *point) {
+    static const struct q_tls_point k_none = {0};
+    struct q_tls_builder *builder;
+    int32_t code = q_tls_settings_builder(tls, &builder).code;
+    if (code != 0) {
+        return code;
+    }
+    bool is_hosts = q_hostpoint_is_hosts(point);
+    if (ask == QUOIT_TLS_ASK_NEVER && point == NULL) {
+        return q_tls_builder_set_verify_point(builder, &k_none, Q_TLS_ASKS_NEVER).code;
+    }
+    if (!is_hosts || (ask != QUOIT_TLS_ASK_BEFORE_TRUSTING && ask != QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS)) {
+        return k_bad;
+    }
+    const struct q_tls_point given = q_hostpoint_point(point);
+    enum q_tls_asks_verify asks = ask == QUOIT_TLS_ASK_BEFORE_TRUSTING ? Q_TLS_ASKS_IF_GOOD : Q_TLS_ASKS_ALWAYS;
+    return q_tls_builder_set_verify_point(builder, &given, asks).code;
+}
+
+int32_t quoit_tls_set_sign_question(struct quoit_tls *tls, uint32_t source, const void *chain, size_t chain_len,
+                                    struct quoit_tls_point *point) {
+    struct q_tls_builder *builder;
+    struct q_tls_source given = {.is_file = source == QUOIT_TLS_FILE};
+    int32_t code = begin(tls, chain, chain_len, &builder, &given.value);
+    if (code == 0 && (!is_single(source) || chain == NULL || !q_hostpoint_is_hosts(point))) {
+        code = k_bad;
+    }
+    if (code != 0) {
+        return code;
+    }
+    const struct q_tls_point signer = q_hostpoint_point(point);
+    return q_tls_builder_set_identity_point(builder, given, &signer).code;
 }
 
 int32_t quoit_tls_set_versions(struct quoit_tls *tls, uint32_t min, uint32_t max) {

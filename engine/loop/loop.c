@@ -1,5 +1,7 @@
 #include "engine/loop/loop.h"
 
+#include "engine/base/epoch.h"
+
 #define SPIN_STEP_NS 10 // less than any step of a spin takes
 
 // Identity of a thread: a number drawn once, never its address or id, which the next thread may get.
@@ -11,6 +13,14 @@ static uint64_t thread_serial(void) {
         this_thread = atomic_fetch_add_explicit(&the_last_thread, 1, memory_order_relaxed) + 1;
     }
     return this_thread;
+}
+
+// The tick that this thread is in. A child that leaves its parent's by a jump takes the note along, and nothing else of it.
+static _Thread_local struct q_loop *the_current;
+static _Thread_local uint32_t the_current_epoch;
+
+struct q_loop *q_loop_current(void) {
+    return the_current != NULL && the_current_epoch == q_epoch_now() ? the_current : NULL;
 }
 
 void q_loop_init(struct q_loop *loop, struct q_io *io, const struct q_clock *clock, const struct q_log *log,
@@ -160,6 +170,8 @@ static bool look_again(struct q_loop *loop) {
 
 void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     Q_ASSERT(q_loop_is_here(loop));
+    the_current = loop;
+    the_current_epoch = q_epoch_now();
     loop->ticks++;
     loop->is_stale = false;
     loop->now_ns = q_clock_now(loop->clock);
@@ -189,4 +201,5 @@ void q_loop_tick(struct q_loop *loop, bool may_sleep) {
     if (!may_sleep) {
         q_io_flush(loop->io); // driven by a host, who takes its time
     }
+    the_current = NULL;
 }

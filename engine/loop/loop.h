@@ -65,6 +65,10 @@ void q_loop_bind(struct q_loop *loop);
 // q_loop_is_here tells whether the caller is the loop thread. Any thread.
 bool q_loop_is_here(const struct q_loop *loop);
 
+// q_loop_current gives the loop in whose tick the calling thread is, NULL outside of one: for what ends on whichever thread
+// lets go last and, on a loop's, must wait for the publish step. A forked child is in no tick of its parent's. Any thread.
+struct q_loop *q_loop_current(void);
+
 // q_loop_tick is one round of the loop; see loop.c, where it can be read in one look. `may_sleep`: wait in the kernel
 // when there is nothing to do.
 void q_loop_tick(struct q_loop *loop, bool may_sleep);

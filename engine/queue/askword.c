@@ -6,6 +6,8 @@
 #define PINNED       UINT64_C(2)
 #define ANSWER_SHIFT 2
 #define ANSWER_MASK  (UINT64_C(3) << ANSWER_SHIFT)
+#define KIND_SHIFT   4
+#define KIND_MASK    (UINT64_C(3) << KIND_SHIFT)
 
 #define GENERATION_SHIFT (64 - Q_ASKWORD_GENERATION_BITS)
 
@@ -13,20 +15,24 @@ static uint64_t generation_of(uint64_t word) { return word >> GENERATION_SHIFT; 
 
 static uint64_t next_of(uint64_t word) { return (generation_of(word) + 1) << GENERATION_SHIFT; }
 
-uint64_t q_askword_open(struct q_askword *w, uint64_t first) {
-    Q_ASSERT(first != 0);
+static bool suits(uint64_t word, unsigned kinds) { return (kinds >> ((word & KIND_MASK) >> KIND_SHIFT) & 1) != 0; }
+
+uint64_t q_askword_open(struct q_askword *w, uint64_t first, unsigned kind) {
+    Q_ASSERT(first != 0 && kind <= Q_ASKWORD_KIND_MAX);
     // Relaxed: nobody but the loop changes a word that is neither open nor pinned.
     uint64_t word = atomic_load_explicit(&w->word, memory_order_relaxed);
     Q_CHECK((word & (OPEN | PINNED)) == 0);
     uint64_t generation = generation_of(word) == 0 ? first : generation_of(word);
     // Release: a thread that answers sees the node ready.
-    atomic_store_explicit(&w->word, generation << GENERATION_SHIFT | OPEN, memory_order_release);
+    uint64_t opened = generation << GENERATION_SHIFT | (uint64_t)kind << KIND_SHIFT | OPEN;
+    atomic_store_explicit(&w->word, opened, memory_order_release);
     return generation;
 }
 
 // Answering acquires and taking releases, so that the loop is done with the node before the next one to answer may write
 // to it.
-enum q_ask_result q_askword_try_answer(struct q_askword *w, uint64_t generation, unsigned answer) {
+enum q_ask_result q_askword_try_answer(struct q_askword *w, uint64_t generation, unsigned answer,
+                                         unsigned kinds) {
     Q_ASSERT(answer >= 1 && answer <= Q_ASKWORD_ANSWER_MAX);
     uint64_t seen = atomic_load_explicit(&w->word, memory_order_relaxed);
     uint64_t wanted;
@@ -34,10 +40,13 @@ enum q_ask_result q_askword_try_answer(struct q_askword *w, uint64_t generation,
         if (generation_of(seen) != generation || (seen & (OPEN | PINNED)) == 0) {
             return Q_ASK_STALE;
         }
+        if (!suits(seen, kinds)) {
+            return Q_ASK_UNSUITED;
+        }
         if ((seen & PINNED) != 0) {
             return Q_ASK_ALREADY;
         }
-        wanted = generation << GENERATION_SHIFT | (uint64_t)answer << ANSWER_SHIFT | PINNED;
+        wanted = (seen & KIND_MASK) | generation << GENERATION_SHIFT | (uint64_t)answer << ANSWER_SHIFT | PINNED;
         Q_HOOK("askword.answer.before_cas");
     } while (!atomic_compare_exchange_weak_explicit(&w->word, &seen, wanted, memory_order_acquire,
                                                     memory_order_relaxed));

@@ -44,7 +44,7 @@ static enum q_build_result build(void *owner, struct q_handle context, const uin
     const struct q_tls_config *config = q_tls_config_of(*tls);
     (void)context;
     (void)digest;
-    struct q_tls_context_parts parts = {0};
+    struct q_tls_context_parts parts = {.key_method = q_tls_stream_key_method()};
     parts.decompressors = q_decompressors(&parts.num_decompressors);
     struct ready *ready = q_alloc_new(client->env.alloc, sizeof *ready);
     SSL_CTX *made = ready == NULL ? NULL : q_tls_config_new_context(config, &parts);
@@ -78,7 +78,9 @@ bool q_tls_client_init(struct q_tls_client *client, const struct q_alloc *alloc,
     static const struct q_contexts_owner k_owner = {.build = build, .destroy = destroy};
     static const struct q_contexts_options k_options = {
         .capacity = CONTEXTS_KEPT, .idle_ns = CONTEXTS_IDLE_NS, .failure_ns = CONTEXT_FAILURE_NS};
-    *client = (struct q_tls_client){.env = {.loop = loop, .chunks = chunks, .alloc = alloc}, .reports = {.alloc = alloc}};
+    *client = (struct q_tls_client){.env = {.loop = loop, .chunks = chunks, .alloc = alloc},
+                                    .reports = {.alloc = alloc},
+                                    .dossiers = {.alloc = alloc}};
     if (!q_contexts_init(&client->contexts, alloc, loop, &k_options, &k_owner, client)) {
         *client = (struct q_tls_client){0};
         return false;
@@ -145,6 +147,9 @@ void q_tls_client_params(const struct q_tls_client *client, struct q_handle cont
         .verify_name = policy->verify_name.len > 0 ? policy->verify_name : name,
         .verify = &ready->verify,
         .handshake_ns = Q_TLS_HANDSHAKE_NS,
+        .asks_verify = (uint8_t)policy->asks_verify,
+        .verify_context = policy->verify_point.context,
+        .sign_context = policy->key_point.context,
     };
     switch ((enum q_tls_sni)policy->sni) {
     case Q_TLS_SNI_HOST: out->server_name = peer->is_address ? (struct q_slice){0} : name; break;

@@ -13,6 +13,7 @@
 #define QUOIT_ENGINE_TLS_CLIENT_H
 
 #include "engine/tls/contexts.h"
+#include "engine/tls/dossier.h"
 #include "engine/tls/report.h"
 #include "engine/tls/sessions.h"
 #include "engine/tls/tls_stream.h"
@@ -25,12 +26,14 @@ struct q_tls_client {
     struct q_contexts contexts;
     struct q_sessions sessions;
     struct q_tls_reports reports; // that are out
+    struct q_tls_dossiers dossiers; // likewise
 };
 
 // Who is to answer. Slices outlive the connection.
 struct q_tls_peer {
     struct q_slice name; // of the URL: a host name, or an address, in brackets when it is IPv6's
     bool is_address;
+    uint16_t port; // of the URL, told with questions
 };
 
 // A connection's way to its sessions: by a context that it uses, with an audience (origin.h) that outlives it.

@@ -231,11 +231,14 @@ static void put_point(struct q_tls_point *at, const struct q_tls_point *point) {
     q_tls_point_drop(&before);
 }
 
-struct q_error q_tls_builder_set_verify_point(struct q_tls_builder *builder, const struct q_tls_point *point) {
-    if (builder->is_frozen) {
-        return frozen();
+struct q_error q_tls_builder_set_verify_point(struct q_tls_builder *builder, const struct q_tls_point *point,
+                                              enum q_tls_asks_verify asks) {
+    bool is_known = asks == Q_TLS_ASKS_NEVER || asks == Q_TLS_ASKS_IF_GOOD || asks == Q_TLS_ASKS_ALWAYS;
+    if (builder->is_frozen || !is_known || (asks == Q_TLS_ASKS_NEVER) != (point->serial == 0)) {
+        return builder->is_frozen ? frozen() : refuse();
     }
     put_point(&builder->policy.verify_point, point);
+    builder->policy.asks_verify = asks;
     return Q_OK;
 }
 

@@ -78,9 +78,10 @@ Q_MUST_USE struct q_error q_tls_builder_set_probe_prefix(struct q_tls_builder *b
 // q_tls_builder_set_verify sets how the server is checked; anything but the two values of the enum is refused.
 Q_MUST_USE struct q_error q_tls_builder_set_verify(struct q_tls_builder *builder, uint32_t verify);
 
-// q_tls_builder_set_verify_point has the host asked about each server, besides all else. The builder and each config hold
-// the point. A serial of 0 takes it away.
-Q_MUST_USE struct q_error q_tls_builder_set_verify_point(struct q_tls_builder *builder, const struct q_tls_point *point);
+// q_tls_builder_set_verify_point has the host asked about servers, besides all else. The builder and each config hold the
+// point. A serial of 0 goes with Q_TLS_ASKS_NEVER, and takes it away.
+Q_MUST_USE struct q_error q_tls_builder_set_verify_point(struct q_tls_builder *builder, const struct q_tls_point *point,
+                                                         enum q_tls_asks_verify asks);
 
 // q_tls_builder_set_identity sets the client certificate, with its chain behind it, and its key; `key` with an empty value
 // is in the same source. PEM or DER. `passphrase` may be empty. An empty chain takes the identity away.

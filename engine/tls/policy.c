@@ -21,6 +21,7 @@ enum field {
     FIELD_ROOTS,
     FIELD_CHAIN,
     FIELD_CRLS,
+    FIELD_ASKS_VERIFY,
 };
 
 enum { FIELD_HEAD_LEN = 1 + 1 + 8, NUMBER_LEN = 8 };
@@ -72,6 +73,7 @@ void q_tls_policy_digest(const struct q_tls_policy *policy, const struct q_tls_m
     put_text(&mac, FIELD_KEY_LOG_PATH, policy->key_log_path);
     put_list(&mac, FIELD_PINS, policy->pins, policy->num_pins);
     put_number(&mac, FIELD_VERIFY_POINT, policy->verify_point.serial);
+    put_number(&mac, FIELD_ASKS_VERIFY, policy->asks_verify);
     put_number(&mac, FIELD_KEY_POINT, policy->key_point.serial);
     put(&mac, FIELD_ROOTS, material->roots != NULL, material->roots, material->roots == NULL ? 0 : Q_CRYPTO_DIGEST_LEN);
     put_list(&mac, FIELD_CHAIN, material->chain, material->chain_len);

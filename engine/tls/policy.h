@@ -41,11 +41,19 @@ enum q_tls_switch {
     Q_TLS_SWITCHES = 63,
 };
 
+// Whether the host has a say in the verification, and how far it goes.
+enum q_tls_asks_verify {
+    Q_TLS_ASKS_NEVER,
+    Q_TLS_ASKS_IF_GOOD, // it may refuse what the policy takes
+    Q_TLS_ASKS_ALWAYS,  // it has the last word, for better and for worse
+};
+
 // A decision of the host's: a question that is asked instead of something that the engine does itself. `serial` is unique
 // in the process and never 0 (0: there is no point). Who copies a point holds it by `acquire`, and lets it go by `release`;
 // both may be NULL. They are called with `owner`, from any thread.
 struct q_tls_point {
     uint64_t serial;
+    void *context; // told with each question; of the host's alone, and never looked at
     void *owner;
     void (*acquire)(void *owner);
     void (*release)(void *owner);
@@ -65,7 +73,8 @@ struct q_tls_policy {
     struct q_slice key_log_path; // empty: none
     const uint8_t (*pins)[Q_CRYPTO_DIGEST_LEN]; // SHA-256 of public keys, in order and each once; one must be in the chain
     size_t num_pins;
-    struct q_tls_point verify_point; // asked besides everything else
+    struct q_tls_point verify_point; // asked besides everything else, as far as `asks_verify` says
+    uint32_t asks_verify;            // enum q_tls_asks_verify
     struct q_tls_point key_point;    // signs for the client certificate
 };
 

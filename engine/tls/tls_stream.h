@@ -36,6 +36,7 @@
 #include "engine/base/alloc.h"
 #include "engine/loop/loop.h"
 #include "engine/net/stream.h"
+#include "engine/tls/policy.h"
 #include "engine/tls/tls_pipe.h"
 #include "engine/tls/verify.h"
 
@@ -59,13 +60,6 @@ struct q_tls_env {
     void *owner;
 };
 
-// Whether the host has a say in the verification, and how far it goes.
-enum q_tls_asks_verify {
-    Q_TLS_ASKS_NEVER,
-    Q_TLS_ASKS_IF_GOOD, // it may refuse what the policy takes
-    Q_TLS_ASKS_ALWAYS,  // it has the last word, for better and for worse
-};
-
 // What one connection is to be. Stays valid and unchanged until on_connected or close, whichever is first; `context` and
 // `session` gain references of the stream's own.
 struct q_tls_params {
@@ -76,6 +70,8 @@ struct q_tls_params {
     struct ssl_session_st *session;       // to resume, or NULL
     uint64_t handshake_ns;                // bound of the handshake, from the connect below on; 0: none
     uint8_t asks_verify;                  // enum q_tls_asks_verify
+    void *verify_context;                 // told with questions of the one kind
+    void *sign_context;                   // and of the other
 };
 
 enum q_tls_question_kind { Q_TLS_ASK_NOTHING, Q_TLS_ASK_VERIFY, Q_TLS_ASK_SIGN };
@@ -83,8 +79,9 @@ enum q_tls_question_kind { Q_TLS_ASK_NOTHING, Q_TLS_ASK_VERIFY, Q_TLS_ASK_SIGN }
 struct q_tls_question {
     uint8_t kind;                           // enum q_tls_question_kind
     uint16_t algorithm;                     // sign: TLS's number of the signature scheme (RFC 8446, 4.2.3)
-    const struct q_verify_verdict *verdict; // verify: what the policy says
-    struct q_slice input;                   // sign: the message, not hashed yet; valid until the answer or close
+    const struct q_verify_verdict *verdict; // verify: what the policy says. Valid until the answer or close, as all of it
+    struct q_slice input;                   // sign: the message, not hashed yet
+    void *context;                          // of the point that asks
 };
 
 // What a TLS stream tells besides the stream seam. May be zeros where nothing is asked and no sessions are kept.

@@ -133,7 +133,7 @@ _OUTSIDE = [
     (r"llhttp\.h$", r"engine/wire/h1_\w+\.c$", "the HTTP/1 adapter, engine/wire/h1_*.c"),
     (r"idn2\.h$", r"engine/wire/idna\.c$", "engine/wire/idna.c"),
     (r"nghttp2/", r"engine/wire/h2_\w+\.c$", "the HTTP/2 adapter, engine/wire/h2_*.c"),
-    (r"openssl/", r"(engine/tls/|tests/engine/tls/|tests/boringssl/|tests/neighbours/|bench/server/(tls|cert)\.c$|bench/peers/bare_tls\w*\.[ch]$|tests/support/(certs\w*|bad_tls\w*|tls_front|libmemory|simtls\w*|deterministic/\w+)\.c$)",
+    (r"openssl/", r"(engine/tls/|tests/engine/tls/|tests/boringssl/|tests/neighbours/|bench/server/(tls|cert)\.c$|bench/peers/bare_tls\w*\.[ch]$|tests/support/(certs\w*|bad_tls\w*|tls_front|signer|libmemory|simtls\w*|deterministic/\w+)\.c$)",
      "engine/tls/, and the tests of it"),
     (r"ares(_\w+)?\.h$", r"engine/net/dns_message\.c$|tests/engine/net/dns_message_test\.c$",
      "engine/net/dns_message.c, and its test, which holds it beside c-ares' own readers"),

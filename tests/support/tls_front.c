@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -310,6 +311,15 @@ static void *accept_all(void *argument) {
     }
 }
 
+static void demand_clients(SSL_CTX *context, const char *roots) {
+    BIO *bio = BIO_new_mem_buf(roots, -1);
+    X509 *root = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    Q_CHECK(root != NULL && X509_STORE_add_cert(SSL_CTX_get_cert_store(context), root) == 1);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    X509_free(root);
+    BIO_free(bio);
+}
+
 static SSL_CTX *make_context(uint16_t version) {
     (void)tls_front_roots();
     SSL_CTX *context = SSL_CTX_new(TLS_method());
@@ -330,6 +340,9 @@ struct tls_front *tls_front_start(const struct tls_front_options *options) {
     struct tls_front *front = calloc(1, sizeof *front);
     Q_CHECK(front != NULL);
     front->context = make_context(options->version);
+    if (options->client_roots != NULL) {
+        demand_clients(front->context, options->client_roots);
+    }
     front->target = options->port;
     front->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     front->stop_fd = eventfd(0, EFD_CLOEXEC);

@@ -22,6 +22,7 @@ enum { TLS_FRONT_CONNECTIONS_MAX = 8192 }; // of one front, in its whole life
 struct tls_front_options {
     uint16_t port;    // of the plain server on 127.0.0.1
     uint16_t version; // 0x0303 or 0x0304 alone; 0: both
+    const char *client_roots; // PEM: clients must show a certificate below this one; NULL: none is asked for
 };
 
 // struct tls_front_facts is what a front has seen of its clients.

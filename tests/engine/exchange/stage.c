@@ -62,6 +62,18 @@ static bool sink_ask(struct q_exchange *exchange, uint16_t status, struct q_spec
     return true;
 }
 
+static bool sink_ask_connection(struct q_exchange *exchange, struct q_tls_dossier *dossier) {
+    struct stage *stage = stage_of(exchange);
+    assert_non_null(dossier);
+    if (stage->has_no_room) {
+        return false;
+    }
+    stage->num_questions++;
+    return true;
+}
+
+static void sink_unask(struct q_exchange *exchange) { stage_of(exchange)->num_unasked++; }
+
 static bool sink_fed(struct q_exchange *exchange, uint64_t bytes, uint64_t *out_left) {
     struct stage *stage = stage_of(exchange);
     assert_true(bytes <= stage->fed_left);
@@ -80,6 +92,8 @@ static uint64_t sink_stop_feeds(struct q_exchange *exchange) { return stage_of(e
 
 const struct q_exchange_sink k_stage_sink = {.head = sink_head,
                                               .ask = sink_ask,
+                                              .ask_connection = sink_ask_connection,
+                                              .unask = sink_unask,
                                               .fed = sink_fed,
                                               .room = sink_room,
                                               .stop_feeds = sink_stop_feeds,
@@ -146,6 +160,12 @@ void stage_answer_failed(struct stage *stage, struct q_error error) {
     lease->events->on_failed(lease, error);
 }
 
+void stage_tell_question(struct stage *stage) {
+    static struct q_tls_dossier dossier;
+    struct q_lease *lease = &stage->exchange.lease;
+    lease->events->on_question(lease, &dossier);
+}
+
 void stage_tell_head(struct stage *stage) {
     struct q_h1_out out = {.status = 200};
     assert_true(stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL));
@@ -198,6 +218,9 @@ struct stage *stage_at(int from) {
     }
     if (from == Q_X_RECEIVING) {
         stage_tell_head(stage);
+    }
+    if (from == Q_X_VOUCHING) {
+        stage_tell_question(stage);
     }
     if (from == Q_X_DISCARDING || from == Q_X_ASKING) {
         assert_int_equal(stage_tell_redirect(stage, "/elsewhere"), from == Q_X_DISCARDING);

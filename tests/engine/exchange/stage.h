@@ -27,6 +27,7 @@ struct stage {
     int num_heads;
     bool refuses_head;
     int num_questions;
+    int num_unasked;
     bool has_no_room; // for a question
     char question[128];
     int num_ended;
@@ -63,6 +64,7 @@ bool stage_has_connection(int state);
 // The pool's answers and the connection's words, as those floors give them.
 void stage_answer_leased(struct stage *stage);
 void stage_answer_failed(struct stage *stage, struct q_error error);
+void stage_tell_question(struct stage *stage);
 void stage_tell_head(struct stage *stage);
 void stage_tell_upgrade(struct stage *stage);
 void stage_tell_peer_end(struct stage *stage);

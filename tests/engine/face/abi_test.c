@@ -150,7 +150,7 @@ SIZE(quoit_redirect_options, 16);
 AT(quoit_redirect_options, limit, 4);
 AT(quoit_redirect_options, ask, 12);
 
-SIZE(quoit_question, 56);
+SIZE(quoit_question, 152);
 AT(quoit_question, kind, 0);
 AT(quoit_question, status, 4);
 AT(quoit_question, token, 8);
@@ -159,6 +159,21 @@ AT(quoit_question, url_len, 24);
 AT(quoit_question, method, 32);
 AT(quoit_question, method_len, 40);
 AT(quoit_question, hop, 48);
+AT(quoit_question, context, 56);
+AT(quoit_question, host, 64);
+AT(quoit_question, verify_name, 80);
+AT(quoit_question, certificates, 96);
+AT(quoit_question, staple, 112);
+AT(quoit_question, message, 128);
+AT(quoit_question, verdict, 144);
+AT(quoit_question, port, 148);
+AT(quoit_question, algorithm, 150);
+
+SIZE(quoit_der, 16);
+AT(quoit_der, len, 8);
+
+SIZE(quoit_certificates, 16);
+AT(quoit_certificates, count, 8);
 
 SIZE(quoit_request_state, 144);
 AT(quoit_request_state, stage_ns, 8);
@@ -195,6 +210,11 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_EVENT_CLOSED, 7);
     assert_int_equal(QUOIT_EVENT_QUESTION, 10);
     assert_int_equal(QUOIT_QUESTION_REDIRECT, 1);
+    assert_int_equal(QUOIT_QUESTION_TLS_VERIFY, 2);
+    assert_int_equal(QUOIT_QUESTION_TLS_SIGN, 3);
+    assert_int_equal(QUOIT_TLS_ASK_NEVER, 0);
+    assert_int_equal(QUOIT_TLS_ASK_BEFORE_TRUSTING, 1);
+    assert_int_equal(QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS, 0x0a5caa11);
     assert_int_equal(QUOIT_ANSWER_YES, 1);
     assert_int_equal(QUOIT_ANSWER_STOP, 2);
     assert_int_equal(QUOIT_ANSWER_REFUSE, 3);

@@ -335,6 +335,20 @@ static void answer(void) {
     assert_int_equal(quoit_answer(scene.live.engine, 0, 0), QUOIT_ERR_INVALID_ARGUMENT);
 }
 
+static void answer_signature(void) {
+    static const char k_bytes[1025];
+    struct quoit_engine engine = scene.live.engine;
+    FOR_EACH_BAD(i) {
+        assert_int_equal(quoit_answer_signature(bad_engine(i), scene.gone_handle.id, "a", 1), QUOIT_ERR_STALE_HANDLE);
+        assert_int_equal(quoit_answer_signature(engine, bad_handle(i).id, "a", 1), QUOIT_ERR_STALE_HANDLE);
+    }
+    assert_int_equal(quoit_answer_signature(engine, UINT64_MAX, k_bytes, 1024), QUOIT_ERR_STALE_HANDLE);
+    assert_int_equal(quoit_answer_signature(engine, 0, NULL, 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_answer_signature(engine, 0, k_bytes, 0), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_answer_signature(engine, 0, k_bytes, 1025), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_answer_signature(engine, 0, k_bytes, SIZE_MAX), QUOIT_ERR_INVALID_ARGUMENT);
+}
+
 static void request_state(void) {
     struct quoit_request_state state = {.struct_size = sizeof state};
     FOR_EACH_BAD(i) {
@@ -448,6 +462,7 @@ static const struct misuse k_functions[] = {
     {"quoit_feed", feed},
     {"quoit_feed_end", feed},
     {"quoit_answer", answer},
+    {"quoit_answer_signature", answer_signature},
     {"quoit_headers_count", headers_count},
     {"quoit_headers_at", headers_at_and_get},
     {"quoit_headers_get", headers_at_and_get},

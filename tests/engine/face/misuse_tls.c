@@ -100,6 +100,86 @@ static void tls_set_verify(void) {
     quoit_tls_release(tls);
 }
 
+static void must_not_run(void *context) { *(bool *)context = true; }
+
+static struct quoit_tls_point *new_point(bool *is_released) {
+    struct quoit_tls_point *point = NULL;
+    assert_int_equal(quoit_tls_point_new(is_released, must_not_run, &point), QUOIT_OK);
+    return point;
+}
+
+static void point_new(void) {
+    bool is_released = false;
+    assert_int_equal(quoit_tls_point_new(&is_released, must_not_run, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_false(is_released);
+    struct quoit_tls_point *point;
+    assert_int_equal(quoit_tls_point_new(NULL, NULL, &point), QUOIT_OK); // nobody wants to know
+    quoit_tls_point_release(point);
+}
+
+static void point_acquire(void) { assert_null(quoit_tls_point_acquire(NULL)); }
+
+// One release too many, of a point that a configuration has still.
+static void point_release(void) {
+    bool is_released = false;
+    struct quoit_tls *tls = new_tls();
+    struct quoit_tls_point *point = new_point(&is_released);
+    assert_int_equal(quoit_tls_set_verify_question(tls, QUOIT_TLS_ASK_BEFORE_TRUSTING, point), QUOIT_OK);
+    quoit_tls_point_release(NULL);
+    for (int i = 0; i < 3; i++) {
+        quoit_tls_point_release(point);
+    }
+    assert_null(quoit_tls_point_acquire(point));
+    assert_int_equal(quoit_tls_set_verify_question(tls, QUOIT_TLS_ASK_BEFORE_TRUSTING, point), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_tls_set_sign_question(tls, QUOIT_TLS_FILE, "/a", 2, point), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_false(is_released);
+    quoit_tls_release(tls);
+    assert_true(is_released);
+}
+
+static void tls_set_verify_question(void) {
+    static const uint32_t k_accidents[] = {2, 3, UINT32_MAX, INT32_MAX,
+                                           QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS + 1};
+    bool is_released = false;
+    struct quoit_tls *tls = new_tls();
+    struct quoit_tls_point *point = new_point(&is_released);
+    assert_int_equal(quoit_tls_set_verify_question(NULL, QUOIT_TLS_ASK_BEFORE_TRUSTING, point), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_tls_set_verify_question(tls, QUOIT_TLS_ASK_BEFORE_TRUSTING, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_tls_set_verify_question(tls, QUOIT_TLS_ASK_NEVER, point), QUOIT_ERR_INVALID_ARGUMENT);
+    for (size_t i = 0; i < sizeof k_accidents / sizeof k_accidents[0]; i++) {
+        assert_int_equal(quoit_tls_set_verify_question(tls, k_accidents[i], point), QUOIT_ERR_INVALID_ARGUMENT);
+    }
+    assert_int_equal(quoit_tls_set_verify_question(tls, QUOIT_TLS_ASK_NEVER, NULL), QUOIT_OK);
+    quoit_tls_release(tls);
+    tls = frozen_tls();
+    assert_int_equal(quoit_tls_set_verify_question(tls, QUOIT_TLS_ASK_BEFORE_TRUSTING, point), QUOIT_ERR_FROZEN);
+    quoit_tls_release(tls);
+    assert_false(is_released);
+    quoit_tls_point_release(point); // nobody took it
+    assert_true(is_released);
+}
+
+static struct quoit_tls_point *the_point;
+
+static int32_t set_sign_memory(struct quoit_tls *tls, const char *text, size_t len) {
+    return quoit_tls_set_sign_question(tls, QUOIT_TLS_MEMORY, text, len, the_point);
+}
+
+static void tls_set_sign_question(void) {
+    bool is_released = false;
+    struct quoit_tls *tls = new_tls();
+    the_point = new_point(&is_released);
+    refuses(set_sign_memory, "a", QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(set_sign_memory(tls, NULL, 0), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_tls_set_sign_question(tls, QUOIT_TLS_MEMORY, "a", 1, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_tls_set_sign_question(tls, QUOIT_TLS_SYSTEM, "a", 1, the_point), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_tls_set_sign_question(tls, QUOIT_TLS_FOLDER, "/a", 2, the_point), QUOIT_ERR_INVALID_ARGUMENT);
+    quoit_tls_release(tls);
+    assert_false(is_released);
+    quoit_tls_point_release(the_point);
+    assert_true(is_released);
+}
+
 static void halves_of_identities(struct quoit_tls *tls) {
     const struct quoit_tls_identity whole = {.struct_size = sizeof whole,
                                              .chain_source = QUOIT_TLS_MEMORY,
@@ -358,6 +438,11 @@ const struct misuse k_misuse_tls[] = {
     {"quoit_tls_add_roots", tls_add_roots},
     {"quoit_tls_set_environment", tls_set_environment},
     {"quoit_tls_set_verify", tls_set_verify},
+    {"quoit_tls_point_new", point_new},
+    {"quoit_tls_point_acquire", point_acquire},
+    {"quoit_tls_point_release", point_release},
+    {"quoit_tls_set_verify_question", tls_set_verify_question},
+    {"quoit_tls_set_sign_question", tls_set_sign_question},
     {"quoit_tls_set_identity", tls_set_identity},
     {"quoit_tls_set_versions", tls_set_versions},
     {"quoit_tls_set_ciphers", tls_set_ciphers},

@@ -22,28 +22,28 @@ struct scene {
 
 static void scene_init(struct scene *scene) {
     *scene = (struct scene){0};
-    assert_int_equal(q_askword_open(&scene->word, 1), 1);
+    assert_int_equal(q_askword_open(&scene->word, 1, 0), 1);
 }
 
 static void questions_begin_where_their_array_wants(void **state) {
     (void)state;
     struct q_askword word = {0};
-    assert_int_equal(q_askword_open(&word, 77), 77);
+    assert_int_equal(q_askword_open(&word, 77, 0), 77);
     q_askword_withdraw(&word);
-    assert_int_equal(q_askword_open(&word, 77), 78);
+    assert_int_equal(q_askword_open(&word, 77, 0), 78);
 }
 
 static void fresh_memory_stands_for_no_question(void **state) {
     (void)state;
     struct q_askword word = {0};
-    assert_int_equal(q_askword_try_answer(&word, 0, YES), Q_ASK_STALE);
-    assert_int_equal(q_askword_try_answer(&word, 1, YES), Q_ASK_STALE);
+    assert_int_equal(q_askword_try_answer(&word, 0, YES, Q_ASKWORD_KINDS), Q_ASK_STALE);
+    assert_int_equal(q_askword_try_answer(&word, 1, YES, Q_ASKWORD_KINDS), Q_ASK_STALE);
     assert_false(q_askword_is_pinned(&word));
     q_askword_withdraw(&word); // nothing stands
-    assert_int_equal(q_askword_open(&word, 1), 1);
-    assert_int_equal(q_askword_try_answer(&word, 0, YES), Q_ASK_STALE);
-    assert_int_equal(q_askword_try_answer(&word, 2, YES), Q_ASK_STALE);
-    assert_int_equal(q_askword_try_answer(&word, 1, YES), Q_ASK_PUSH);
+    assert_int_equal(q_askword_open(&word, 1, 0), 1);
+    assert_int_equal(q_askword_try_answer(&word, 0, YES, Q_ASKWORD_KINDS), Q_ASK_STALE);
+    assert_int_equal(q_askword_try_answer(&word, 2, YES, Q_ASKWORD_KINDS), Q_ASK_STALE);
+    assert_int_equal(q_askword_try_answer(&word, 1, YES, Q_ASKWORD_KINDS), Q_ASK_PUSH);
 }
 
 static void the_answer_that_was_given_is_taken(void **state) {
@@ -51,7 +51,7 @@ static void the_answer_that_was_given_is_taken(void **state) {
     for (unsigned answer = YES; answer <= REFUSE; answer++) {
         struct scene s;
         scene_init(&s);
-        assert_int_equal(q_askword_try_answer(&s.word, 1, answer), Q_ASK_PUSH);
+        assert_int_equal(q_askword_try_answer(&s.word, 1, answer, Q_ASKWORD_KINDS), Q_ASK_PUSH);
         assert_true(q_askword_is_pinned(&s.word));
         assert_int_equal(q_askword_take(&s.word), answer);
         assert_false(q_askword_is_pinned(&s.word));
@@ -64,13 +64,13 @@ static void a_question_that_is_over_is_never_answered(void **state) {
     struct scene s;
     scene_init(&s);
     q_askword_withdraw(&s.word);
-    assert_int_equal(q_askword_try_answer(&s.word, 1, YES), Q_ASK_STALE);
-    assert_int_equal(q_askword_open(&s.word, 1), 2);
-    assert_int_equal(q_askword_try_answer(&s.word, 1, YES), Q_ASK_STALE);
-    assert_int_equal(q_askword_try_answer(&s.word, 2, YES), Q_ASK_PUSH);
+    assert_int_equal(q_askword_try_answer(&s.word, 1, YES, Q_ASKWORD_KINDS), Q_ASK_STALE);
+    assert_int_equal(q_askword_open(&s.word, 1, 0), 2);
+    assert_int_equal(q_askword_try_answer(&s.word, 1, YES, Q_ASKWORD_KINDS), Q_ASK_STALE);
+    assert_int_equal(q_askword_try_answer(&s.word, 2, YES, Q_ASKWORD_KINDS), Q_ASK_PUSH);
     assert_int_equal(q_askword_take(&s.word), YES);
-    assert_int_equal(q_askword_open(&s.word, 1), 3);
-    assert_int_equal(q_askword_try_answer(&s.word, 2, REFUSE), Q_ASK_STALE);
+    assert_int_equal(q_askword_open(&s.word, 1, 0), 3);
+    assert_int_equal(q_askword_try_answer(&s.word, 2, REFUSE, Q_ASKWORD_KINDS), Q_ASK_STALE);
 }
 
 // Mutation 2: a second answer pushes the node again.
@@ -78,8 +78,8 @@ static void the_first_answer_counts(void **state) {
     (void)state;
     struct scene s;
     scene_init(&s);
-    assert_int_equal(q_askword_try_answer(&s.word, 1, STOP), Q_ASK_PUSH);
-    assert_int_equal(q_askword_try_answer(&s.word, 1, REFUSE), Q_ASK_ALREADY);
+    assert_int_equal(q_askword_try_answer(&s.word, 1, STOP, Q_ASKWORD_KINDS), Q_ASK_PUSH);
+    assert_int_equal(q_askword_try_answer(&s.word, 1, REFUSE, Q_ASKWORD_KINDS), Q_ASK_ALREADY);
     assert_int_equal(q_askword_take(&s.word), STOP);
 }
 
@@ -88,13 +88,13 @@ static void a_late_withdrawal_leaves_the_answer(void **state) {
     (void)state;
     struct scene s;
     scene_init(&s);
-    assert_int_equal(q_askword_try_answer(&s.word, 1, YES), Q_ASK_PUSH);
+    assert_int_equal(q_askword_try_answer(&s.word, 1, YES, Q_ASKWORD_KINDS), Q_ASK_PUSH);
     q_askword_withdraw(&s.word);
     assert_true(q_askword_is_pinned(&s.word));
     assert_int_equal(q_askword_take(&s.word), YES);
 }
 
-static void open_again(void *context) { q_askword_open(context, 1); }
+static void open_again(void *context) { q_askword_open(context, 1, 0); }
 static void take_nothing(void *context) { q_askword_take(context); }
 
 static void misuse_dies(void **state) {
@@ -103,7 +103,7 @@ static void misuse_dies(void **state) {
     scene_init(&s);
     assert_true(dies_saying(open_again, &s.word, "OPEN | PINNED"));
     assert_true(dies_saying(take_nothing, &s.word, "PINNED"));
-    assert_int_equal(q_askword_try_answer(&s.word, 1, YES), Q_ASK_PUSH);
+    assert_int_equal(q_askword_try_answer(&s.word, 1, YES, Q_ASKWORD_KINDS), Q_ASK_PUSH);
     assert_true(dies_saying(open_again, &s.word, "OPEN | PINNED"));
 }
 
@@ -111,12 +111,12 @@ static void misuse_dies(void **state) {
 
 static void answer_0(void *context) {
     struct scene *scene = context;
-    scene->result[0] = q_askword_try_answer(&scene->word, 1, YES);
+    scene->result[0] = q_askword_try_answer(&scene->word, 1, YES, Q_ASKWORD_KINDS);
 }
 
 static void answer_1(void *context) {
     struct scene *scene = context;
-    scene->result[1] = q_askword_try_answer(&scene->word, 1, STOP);
+    scene->result[1] = q_askword_try_answer(&scene->word, 1, STOP, Q_ASKWORD_KINDS);
 }
 
 static void withdraw(void *context) {
@@ -128,7 +128,7 @@ static void withdraw(void *context) {
 static void ask_the_next(void *context) {
     struct scene *scene = context;
     withdraw(context);
-    scene->next_generation = q_askword_open(&scene->word, 1);
+    scene->next_generation = q_askword_open(&scene->word, 1, 0);
 }
 
 #define RUN(rules, actors) assert_true(q_schedule_run((rules), Q_COUNT_OF(rules), (actors), Q_COUNT_OF(actors)))
@@ -147,7 +147,7 @@ static void a_late_answer_never_reaches_the_next_question(void **state) {
     assert_int_equal(s.result[0], Q_ASK_STALE);
     assert_int_equal(s.next_generation, 2);
     assert_false(q_askword_is_pinned(&s.word));
-    assert_int_equal(q_askword_try_answer(&s.word, 2, STOP), Q_ASK_PUSH);
+    assert_int_equal(q_askword_try_answer(&s.word, 2, STOP, Q_ASKWORD_KINDS), Q_ASK_PUSH);
     assert_int_equal(q_askword_take(&s.word), STOP);
 }
 

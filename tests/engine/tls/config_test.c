@@ -225,13 +225,19 @@ static void a_point_is_held_once_for_each_place(void **state) {
     const struct q_tls_point point = {.serial = 5, .owner = &num_holds, .acquire = hold, .release = let_go};
     const struct q_tls_point none = {.owner = &num_holds, .acquire = hold, .release = let_go};
     const struct q_tls_source chain = {.value = Q_SLICE("x")};
-    assert_int_equal(q_tls_builder_set_verify_point(builder, &point).code, 0);
-    assert_int_equal(q_tls_builder_set_verify_point(builder, &point).code, 0);
+    assert_int_equal(q_tls_builder_set_verify_point(builder, &point, Q_TLS_ASKS_IF_GOOD).code, 0);
+    assert_int_equal(q_tls_builder_set_verify_point(builder, &point, Q_TLS_ASKS_IF_GOOD).code, 0);
+    assert_int_equal(num_holds, 1);
+    assert_int_equal(q_tls_builder_set_verify_point(builder, &point, Q_TLS_ASKS_NEVER).code, Q_ERR_INVALID_ARGUMENT);
+    assert_int_equal(q_tls_builder_set_verify_point(builder, &none, Q_TLS_ASKS_ALWAYS).code, Q_ERR_INVALID_ARGUMENT);
+    assert_int_equal(
+        q_tls_builder_set_verify_point(builder, &point, (enum q_tls_asks_verify)(Q_TLS_ASKS_ALWAYS + 1)).code,
+        Q_ERR_INVALID_ARGUMENT);
     assert_int_equal(num_holds, 1);
     assert_int_equal(q_tls_builder_set_identity_point(builder, chain, &point).code, 0);
     assert_int_equal(num_holds, 2);
     assert_int_equal(q_tls_builder_set_identity_point(builder, chain, &none).code, Q_ERR_INVALID_ARGUMENT);
-    assert_int_equal(q_tls_builder_set_verify_point(builder, &none).code, 0);
+    assert_int_equal(q_tls_builder_set_verify_point(builder, &none, Q_TLS_ASKS_NEVER).code, 0);
     assert_int_equal(num_holds, 1);
     assert_int_equal(q_tls_builder_set_identity(builder, chain, chain, Q_SLICE("")).code, 0); // a key takes the point's place
     assert_int_equal(num_holds, 0);
@@ -351,7 +357,7 @@ static void a_frozen_builder_takes_nothing_more(void **state) {
         q_tls_builder_set_environment(builder, NULL),
         q_tls_builder_set_probe_prefix(builder, Q_SLICE("")),
         q_tls_builder_set_verify(builder, Q_TLS_VERIFY_FULL),
-        q_tls_builder_set_verify_point(builder, &point),
+        q_tls_builder_set_verify_point(builder, &point, Q_TLS_ASKS_IF_GOOD),
         q_tls_builder_set_identity(builder, source, source, Q_SLICE("")),
         q_tls_builder_set_identity_point(builder, source, &point),
         q_tls_builder_set_versions(builder, Q_TLS_1_2, Q_TLS_1_3),

@@ -95,10 +95,13 @@ static void set_extra_root(struct q_tls_builder *b) {
 }
 static void set_lax(struct q_tls_builder *b) { ok(q_tls_builder_set_verify(b, LAX)); }
 static void set_verify_point(struct q_tls_builder *b) {
-    ok(q_tls_builder_set_verify_point(b, &(struct q_tls_point){.serial = 71}));
+    ok(q_tls_builder_set_verify_point(b, &(struct q_tls_point){.serial = 71}, Q_TLS_ASKS_IF_GOOD));
+}
+static void set_verify_point_with_the_last_word(struct q_tls_builder *b) {
+    ok(q_tls_builder_set_verify_point(b, &(struct q_tls_point){.serial = 71}, Q_TLS_ASKS_ALWAYS));
 }
 static void set_other_verify_point(struct q_tls_builder *b) {
-    ok(q_tls_builder_set_verify_point(b, &(struct q_tls_point){.serial = 72}));
+    ok(q_tls_builder_set_verify_point(b, &(struct q_tls_point){.serial = 72}, Q_TLS_ASKS_IF_GOOD));
 }
 static void set_identity(struct q_tls_builder *b) {
     ok(q_tls_builder_set_identity(b, text_source(the_leaf->pem), text_source(the_leaf->key_pem), Q_SLICE("")));
@@ -165,7 +168,8 @@ static void set_two_crls(struct q_tls_builder *b) {
 
 // One row for each value that a setting may take.
 static void (*const k_settings[])(struct q_tls_builder *) = {
-    set_nothing, set_other_root, set_extra_root, set_lax, set_verify_point, set_other_verify_point, set_identity,
+    set_nothing, set_other_root, set_extra_root, set_lax, set_verify_point,
+    set_verify_point_with_the_last_word, set_other_verify_point, set_identity,
     set_other_identity, set_longer_chain, set_identity_point, set_other_identity_point, set_min_version, set_max_version,
     set_ciphers, set_other_ciphers, set_groups, set_other_groups, set_alpn, set_alpn_backwards, set_alpn_one, set_sni_off,
     set_sni_name, set_other_sni_name, set_verify_name, set_other_verify_name, set_no_tickets, set_early_data, set_grease,
@@ -365,7 +369,7 @@ static void a_config_holds_its_points(void **state) {
     (void)state;
     const struct q_tls_point point = {.serial = 5, .owner = &num_holds, .acquire = hold, .release = let_go};
     struct q_tls_builder *builder = new_builder(q_alloc_libc());
-    ok(q_tls_builder_set_verify_point(builder, &point));
+    ok(q_tls_builder_set_verify_point(builder, &point, Q_TLS_ASKS_IF_GOOD));
     ok(q_tls_builder_set_identity_point(builder, text_source(the_leaf->pem), &point));
     struct q_tls_config *config = freeze(builder);
     assert_int_equal(num_holds, 2);
@@ -374,7 +378,7 @@ static void a_config_holds_its_points(void **state) {
     q_tls_config_release(config);
     assert_int_equal(num_holds, 0);
     builder = new_builder(q_alloc_libc()); // and not when it fails
-    ok(q_tls_builder_set_verify_point(builder, &point));
+    ok(q_tls_builder_set_verify_point(builder, &point, Q_TLS_ASKS_IF_GOOD));
     ok(q_tls_builder_set_roots(builder, Q_ROOTS_MEMORY, Q_SLICE("words")));
     assert_int_equal(q_tls_builder_freeze(builder, &config).code, Q_ERR_TLS_NO_ROOTS);
     assert_int_equal(num_holds, 1);

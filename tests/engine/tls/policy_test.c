@@ -13,7 +13,7 @@
 #include "engine/tls/policy.h"
 
 // A field that is added to one of these belongs into k_changes below, and into the digest.
-_Static_assert(sizeof(struct q_tls_policy) == 192, "every field of the policy is changed by this test");
+_Static_assert(sizeof(struct q_tls_policy) == 216, "every field of the policy is changed by this test");
 _Static_assert(sizeof(struct q_tls_material) == 40, "every field of the material is changed by this test");
 
 struct text {
@@ -55,6 +55,7 @@ static void change_pins(struct text *t) {
 }
 static void change_verify_point(struct text *t) { t->policy.verify_point.serial = 7; }
 static void change_verify_point_high(struct text *t) { t->policy.verify_point.serial = UINT64_C(7) << 40; }
+static void change_asks_verify(struct text *t) { t->policy.asks_verify = Q_TLS_ASKS_ALWAYS; }
 static void change_key_point(struct text *t) { t->policy.key_point.serial = 7; }
 static void change_no_roots(struct text *t) { t->material.roots = NULL; }
 static void change_roots(struct text *t) { t->material.roots = k_digests[1]; }
@@ -75,7 +76,8 @@ static void (*const k_changes[])(struct text *) = {
     change_verify, change_sni, change_tickets, change_early_data, change_grease, change_staple, change_key_log_events,
     change_compression, change_min_version, change_max_version, change_sni_name, change_verify_name, change_ciphers,
     change_groups, change_alpn, change_alpn_order, change_alpn_other_order, change_key_log_path, change_pin,
-    change_pin_to_another, change_pins, change_verify_point, change_verify_point_high, change_key_point, change_no_roots,
+    change_pin_to_another, change_pins, change_verify_point, change_verify_point_high, change_asks_verify,
+    change_key_point, change_no_roots,
     change_roots, change_chain, change_longer_chain, change_crls,
 };
 
@@ -105,10 +107,11 @@ static void what_is_not_identity_is_not_in_it(void **state) {
     (void)state;
     uint8_t one[Q_CRYPTO_DIGEST_LEN];
     uint8_t two[Q_CRYPTO_DIGEST_LEN];
-    struct q_tls_policy policy = {.verify_point = {.serial = 5, .owner = &policy}};
+    struct q_tls_policy policy = {.verify_point = {.serial = 5, .context = &policy, .owner = &policy}};
     struct q_tls_material material = {0};
     q_tls_policy_digest(&policy, &material, one);
     policy.verify_point.owner = &material; // an address means nothing
+    policy.verify_point.context = &material;
     q_tls_policy_digest(&policy, &material, two);
     assert_memory_equal(one, two, sizeof one);
 }
