@@ -23,6 +23,7 @@
 #define SPARE_SLOTS 64          // for connections that are closing while their successors open
 #define BUFFERS_KEPT 256        // free receive buffers kept for the next burst: 4 MiB
 #define LARGE_KEPT 32           // 1 MiB
+#define LARGE_WEIGHT 4          // 256 KiB with the kernel: 8 connections in bulk are a fifth faster by TLS, and no slower plain
 #define CHUNKS_KEPT 256
 #define PLACE_BITS 10           // of an engine's place in the table, in the names of its requests and questions
 
@@ -81,6 +82,7 @@ static struct q_error make_ring(struct q_engine *engine) {
         .doorbell = &engine->bell,
         .buffer_pool = &engine->buffer_pool,
         .large_pool = &engine->large_pool,
+        .large_weight = LARGE_WEIGHT,
         .num_buffers = num_buffers_of(engine),
         .num_slots = slots_of(engine),
         .sq_entries = SQ_ENTRIES,

@@ -39,6 +39,7 @@ struct q_ring_options {
     struct q_doorbell *doorbell;      // hung up by the ring; the owner takes it down when no thread can ring it
     struct q_chunk_pool *buffer_pool; // where receive buffers come from and go home to
     struct q_chunk_pool *large_pool;  // likewise, of several times the size, for what streams fast; NULL: none
+    uint32_t large_weight;            // how often a large one's bytes count in place of small ones'; 1 at least
     uint32_t num_buffers;             // of buffer_pool's, lent to the kernel at a time, or large ones in their place;
                                       // a power of two
     uint32_t num_slots;               // size of the file table; at least 2: the doorbell has one

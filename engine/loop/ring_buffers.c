@@ -3,8 +3,10 @@
 // the same chunk when it has come home, or by a spare when it was lent.
 //
 // The kernel has as many bytes at a time as `num_buffers` small buffers hold: a working set that stays in a core's cache.
-// Where bodies stream fast, large buffers take the place of as many small ones: a piece costs the same whatever its size.
-// A large one that something small was received into is replaced by small ones again.
+// Where bodies stream fast, large buffers take the place of small ones: a piece costs the same whatever its size. They
+// may count for more bytes than they hold: all of them are overwritten again and again, and what lies closer is faster, for
+// the kernel and, by much, for who reads what comes (TLS). A large one that something small was received into is replaced by
+// small ones again.
 #define _GNU_SOURCE
 #include "engine/loop/ring_internal.h"
 
@@ -65,10 +67,15 @@ static uint32_t bytes_wanted(const struct q_ring *ring) {
     return ring->options.num_buffers * ring->options.buffer_pool->capacity;
 }
 
+// What a buffer takes of the bytes that are wanted.
+static uint32_t weight_of(const struct q_ring *ring, const struct q_chunk_pool *pool) {
+    return pool == ring->options.large_pool ? pool->capacity * ring->options.large_weight : pool->capacity;
+}
+
 // Gives a buffer for the kernel, of at most `room` bytes; NULL when memory is used up, or the budget.
 static struct q_chunk *take_buffer(struct q_ring *ring, uint32_t room) {
     struct q_chunk_pool *large = ring->options.large_pool;
-    if (large != NULL && ring->large_due >= large->capacity && room >= large->capacity &&
+    if (large != NULL && ring->large_due >= large->capacity && room >= weight_of(ring, large) &&
         q_chunk_budget_is_plenty(large->budget)) {
         ring->large_due -= large->capacity;
         struct q_chunk *chunk = q_chunk_take(large, Q_CHUNK_FOR_KERNEL);
@@ -90,7 +97,7 @@ void q_ring_buffers_refill(struct q_ring *ring) {
         }
         uint16_t id = ring->buffer_free_ids[--ring->num_buffer_free_ids];
         ring->buffer_chunks[id] = chunk;
-        ring->buffer_bytes += chunk->pool->capacity;
+        ring->buffer_bytes += weight_of(ring, chunk->pool);
         chunk->pool->budget->with_kernel += q_chunk_pool_size(chunk->pool);
         ring->buffers_behind[ring->last_buffer] = id;
         ring->last_buffer = id;
@@ -109,7 +116,7 @@ struct q_chunk *q_ring_buffers_consume(struct q_ring *ring, unsigned buffer_id) 
     ring->buffer_chunks[buffer_id] = NULL;
     ring->buffer_free_ids[ring->num_buffer_free_ids++] = (uint16_t)buffer_id;
     ring->stats.num_buffers--;
-    ring->buffer_bytes -= chunk->pool->capacity;
+    ring->buffer_bytes -= weight_of(ring, chunk->pool);
     chunk->pool->budget->with_kernel -= q_chunk_pool_size(chunk->pool);
     return chunk;
 }

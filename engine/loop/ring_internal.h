@@ -87,7 +87,7 @@ struct q_ring {
     struct q_chunk **buffer_chunks; // by buffer id; NULL: the id is not with the kernel
     uint16_t *buffer_free_ids;
     uint32_t num_buffer_free_ids;
-    uint32_t buffer_bytes; // what those hold that are with the kernel
+    uint32_t buffer_bytes; // what those hold that are with the kernel, large ones as often as they count
     uint32_t large_due;    // bytes that large buffers shall hold of what is refilled next
     uint16_t *buffers_behind; // by buffer id: which one was given to the kernel right behind it
     uint16_t last_buffer;     // the one given last

@@ -355,6 +355,7 @@ static bool make_ring(struct world *world) {
         .doorbell = &world->bell,
         .buffer_pool = &world->pool,
         .large_pool = chance(world, 60) ? &world->large : NULL,
+        .large_weight = chance(world, 50) ? 1 : 2,
         .num_buffers = num_buffers,
         .num_slots = 2 + (uint32_t)pick(world, 8),
         .sq_entries = is_small ? 16 : 128,

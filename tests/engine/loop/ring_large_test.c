@@ -17,16 +17,19 @@ struct line {
     bool has_bundles;
 };
 
-static void open_line(struct line *line, void **state, uint32_t chunks_max) {
+static void open_weighed(struct line *line, void **state, uint32_t chunks_max, uint32_t weight) {
     rig_open(&line->rig, (struct rig_options){.capabilities_off = rig_rung_of(state),
                                               .buffer_bytes = BUFFER,
                                               .num_buffers = BUFFERS,
                                               .large_bytes = LARGE,
+                                              .large_weight = weight,
                                               .chunks_max = chunks_max});
     line->slot = rig_connect(&line->rig, &line->rig.address);
     line->peer = rig_accept(&line->rig);
     line->has_bundles = (q_ring_capabilities(line->rig.ring) & Q_RING_RECV_BUNDLE) != 0;
 }
+
+static void open_line(struct line *line, void **state, uint32_t chunks_max) { open_weighed(line, state, chunks_max, 1); }
 
 static void close_line(struct line *line) {
     rig_shut(&line->rig, line->slot);
@@ -63,7 +66,7 @@ static void expect_with_kernel(struct line *line, uint32_t num_small, uint32_t n
     assert_int_equal(line->rig.pool.num_out, num_small);
     assert_int_equal(line->rig.large.num_out, num_large);
     assert_int_equal(q_io_get_stats(line->rig.io)->num_buffers, num_small + num_large);
-    assert_int_equal(line->rig.ring->buffer_bytes, num_small * BUFFER + num_large * LARGE);
+    assert_int_equal(line->rig.ring->buffer_bytes, num_small * BUFFER + num_large * LARGE * line->rig.options.large_weight);
     assert_int_equal(line->rig.budget.with_kernel, line->rig.budget.out);
 }
 
@@ -111,6 +114,22 @@ static void no_more_is_large_than_has_streamed(void **state) {
     open_line(&line, state, 0);
     stream(&line, LARGE + BUFFER);
     expect_with_kernel(&line, line.has_bundles ? BUFFERS - LARGE / BUFFER : BUFFERS, line.has_bundles ? 1 : 0);
+    close_line(&line);
+}
+
+static void large_ones_may_count_for_more_than_they_hold(void **state) {
+    struct line line;
+    open_weighed(&line, state, 0, 2);
+    expect_with_kernel(&line, BUFFERS, 0);
+    stream(&line, ALL);
+    for (int i = 0; i < 20; i++) {
+        expect_with_kernel(&line, line.has_bundles ? 0 : BUFFERS, line.has_bundles ? 1 : 0);
+        assert_int_equal(stream(&line, LARGE), line.has_bundles ? LARGE : BUFFER);
+    }
+    stream(&line, 100);
+    expect_with_kernel(&line, line.has_bundles ? 0 : BUFFERS, line.has_bundles ? 1 : 0); // one was due
+    stream(&line, 100);
+    expect_with_kernel(&line, BUFFERS, 0);
     close_line(&line);
 }
 
@@ -172,6 +191,7 @@ int main(void) {
         RIG_ON_EACH_RUNG(what_comes_slowly_is_received_into_small_ones),
         RIG_ON_EACH_RUNG(a_large_buffer_that_something_small_came_in_makes_room_for_small_ones),
         RIG_ON_EACH_RUNG(no_more_is_large_than_has_streamed),
+        RIG_ON_EACH_RUNG(large_ones_may_count_for_more_than_they_hold),
         RIG_ON_EACH_RUNG(where_memory_is_short_buffers_are_small),
         RIG_ON_EACH_RUNG(an_allocation_that_fails_gives_a_small_one),
     };

@@ -52,6 +52,7 @@ void rig_prepare(struct rig *rig, struct rig_options options) {
         .doorbell = &rig->bell,
         .buffer_pool = &rig->pool,
         .large_pool = options.large_bytes == 0 ? NULL : &rig->large,
+        .large_weight = options.large_weight == 0 ? 1 : options.large_weight,
         .num_buffers = options.num_buffers == 0 ? 8 : options.num_buffers,
         .num_slots = options.num_slots == 0 ? 16 : options.num_slots,
         .sq_entries = options.sq_entries == 0 ? 32 : options.sq_entries,

@@ -27,6 +27,7 @@ struct rig_options {
     uint32_t num_buffers;  // 0: 8
     uint32_t buffer_bytes; // 0: 1024
     uint32_t large_bytes;  // of large buffers; 0: none
+    uint32_t large_weight; // 0: 1
     uint32_t num_slots;    // 0: 16
     uint32_t sq_entries;   // 0: 32
     uint32_t cq_entries;   // 0: 256
