@@ -34,7 +34,8 @@ static struct q_error create_error(enum q_error_code code) { return q_error_make
 static void no_op(struct q_timer *timer) { (void)timer; } // its only work is to end the loop's sleep
 
 static uint32_t slots_of(const struct q_engine *engine) {
-    uint32_t wanted = engine->options.connections_max + Q_ENGINE_PORTS_MAX + SPARE_SLOTS;
+    uint32_t names = 2 * Q_RESOLVER_ASKING_MAX; // sockets to name servers
+    uint32_t wanted = engine->options.connections_max + Q_ENGINE_PORTS_MAX + SPARE_SLOTS + names;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
         // The kernel makes no larger table. With no descriptor at all it is the kernel that shall say so.

@@ -105,6 +105,7 @@ static void all_that_goes_wrong(void) {
     }
     host_assert_failed(ask_path("GET", "/size/1?silent=1", NULL, SHORT_MS), QUOIT_ERR_TIMEOUT_TOTAL, QUOIT_PHASE_HEAD);
     assert_failed_somehow(ask("GET", "http://no-such-name.invalid/", NULL, 0));
+    assert_failed_somehow(ask("GET", "http://no-such-name.test/", NULL, 0)); // name servers are asked for this one
     assert_failed_somehow(ask("GET", "http://[::1]:1/", NULL, 0));
     assert_failed_somehow(ask("GET", "http://255.255.255.255:1/", NULL, 0)); // no host has it: the kernel refuses at once
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", peers.closed_port);
@@ -190,7 +191,8 @@ static void one_engine(uint32_t engine_mode, uint32_t port_mode, uint32_t capabi
                                           .capabilities_off = capabilities_off,
                                           .log = on_log,
                                           .log_context = &logged,
-                                          .log_level = 4};
+                                          .log_level = 4,
+                                          .dns_servers = "127.0.0.1:1"}; // where nobody is
     struct quoit_port_options port = {.struct_size = sizeof port, .mode = port_mode};
     next_index = 0;
     host_start(&host, &engine, &port);
