@@ -93,6 +93,24 @@ static void more_addresses_than_are_ever_tried_are_cut(void **state) {
     q_hosts_deinit(&hosts);
 }
 
+static void one_family_is_found_and_the_name_told_from_none(void **state) {
+    (void)state;
+    struct q_hosts hosts = hosts_of("10.0.0.1 a\n::1 a\n10.0.0.2 a\n::2 six\n");
+    uint8_t found[2][16];
+    bool is_there;
+    assert_int_equal(q_hosts_find_family(&hosts, Q_SLICE("a"), false, found, 2, &is_there), 2);
+    assert_true(is_there);
+    assert_int_equal(found[1][3], 2);
+    assert_int_equal(q_hosts_find_family(&hosts, Q_SLICE("a"), false, found, 1, &is_there), 1);
+    assert_int_equal(q_hosts_find_family(&hosts, Q_SLICE("a"), true, found, 2, &is_there), 1);
+    assert_int_equal(found[0][15], 1);
+    assert_int_equal(q_hosts_find_family(&hosts, Q_SLICE("six"), false, found, 2, &is_there), 0);
+    assert_true(is_there); // with addresses of the other family
+    assert_int_equal(q_hosts_find_family(&hosts, Q_SLICE("b"), false, found, 2, &is_there), 0);
+    assert_false(is_there);
+    q_hosts_deinit(&hosts);
+}
+
 static void comments_and_blanks_are_skipped(void **state) {
     (void)state;
     struct q_hosts hosts = hosts_of("# 1.1.1.1 all\n\n   \t\n  1.1.1.2   a   b # c 1.1.1.3 d\n1.1.1.4 e#f\n#");
@@ -319,6 +337,7 @@ int main(void) {
         cmocka_unit_test(localhost_is_the_loopback_whatever_the_file_says),
         cmocka_unit_test(several_addresses_come_in_the_order_of_the_file),
         cmocka_unit_test(more_addresses_than_are_ever_tried_are_cut),
+        cmocka_unit_test(one_family_is_found_and_the_name_told_from_none),
         cmocka_unit_test(comments_and_blanks_are_skipped),
         cmocka_unit_test(lines_may_end_as_they_do_elsewhere),
         cmocka_unit_test(names_are_the_same_in_any_case),
