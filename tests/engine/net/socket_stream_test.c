@@ -185,32 +185,6 @@ static void send_parts(struct ear *ear, const char *a, const char *b, const char
     memset(parts, 0, sizeof parts); // the stream has copied them
 }
 
-static void a_stream_of_datagrams_has_no_options_and_an_empty_one_is_no_reset(void **state) {
-    (void)state;
-    struct puppet puppet;
-    struct ear ear;
-    memset(&ear, 0, sizeof ear);
-    puppet = (struct puppet){.io = {.v = &k_puppet}};
-    the_address = loopback(53);
-    q_socket_stream_init(&ear.socket, &puppet.io, &k_events);
-    q_socket_stream_datagram(&ear.socket);
-    assert_false(q_error_is(q_stream_connect(&ear.socket.stream, &the_address)));
-    assert_true(puppet.params->is_datagram);
-    assert_int_equal(puppet.params->num_options, 0);
-    end(&puppet.connect, 0);
-    send_parts(&ear, "query", "", "");
-    q_stream_recv(&ear.socket.stream, 100);
-    end(&puppet.recv, 0); // while the send is under way
-    assert_int_equal(ear.ended, 1);
-    assert_int_equal(ear.error.code, Q_ERR_OK);
-    end(&puppet.send, 5);
-    q_stream_recv(&ear.socket.stream, 100); // and it goes on
-    end(&puppet.recv, -ECONNREFUSED);
-    assert_int_equal(ear.ended, 2);
-    assert_int_equal(ear.error.os_errno, ECONNREFUSED);
-    finish(&puppet, &ear);
-}
-
 static void a_short_send_goes_on_where_it_stopped(void **state) {
     (void)state;
     struct puppet puppet;
@@ -697,7 +671,6 @@ static void our_end_is_sent_without_a_word(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_stream_of_datagrams_has_no_options_and_an_empty_one_is_no_reset),
         cmocka_unit_test(a_short_send_goes_on_where_it_stopped),
         cmocka_unit_test(every_cut_of_a_gathered_send_sends_the_same_bytes),
         cmocka_unit_test(an_interrupted_send_is_made_again),
