@@ -96,6 +96,7 @@ enum quoit_error {
     QUOIT_ERR_TLS_BAD_GROUPS = 540, // the list of TLS key exchange groups is not valid
     QUOIT_ERR_TLS_CONFIGS_MAX = 541, // too many different TLS configurations are alive in this process
     QUOIT_ERR_TLS_BAD_PROTOCOLS = 542, // the list of TLS protocols (ALPN) is not valid or names one not spoken here
+    QUOIT_ERR_TLS_BAD_SESSIONS = 543, // no TLS sessions that this version exported under this key
     QUOIT_ERR_HTTP_BAD_RESPONSE = 600, // the response is not valid HTTP/1.1
     QUOIT_ERR_HTTP_BAD_STATUS_LINE = 601, // the response's status line is not valid
     QUOIT_ERR_HTTP_BAD_HEADER = 602, // a response header is not valid

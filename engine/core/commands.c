@@ -4,6 +4,7 @@
 #include "engine/base/hook.h"
 #include "engine/conn/feed.h"
 #include "engine/core/rotation.h"
+#include "engine/core/tls_sessions.h"
 
 void q_engine_push(struct q_engine *engine, struct q_command *command) {
     if (q_mpsc_push(&engine->queue, &command->node) == Q_MPSC_PUSHED_WAKE) {
@@ -148,6 +149,7 @@ static void (*const k_run[Q_COMMAND_KINDS])(struct q_engine *engine, struct q_co
     [Q_COMMAND_PORT_WAKE] = run_port_wake,   [Q_COMMAND_PORT_OPEN] = run_port_open,
     [Q_COMMAND_ENGINE_CLOSE] = run_engine_close, [Q_COMMAND_ANSWER] = q_engine_run_answer,
     [Q_COMMAND_FEED] = run_feed,             [Q_COMMAND_ROTATION] = run_rotation,
+    [Q_COMMAND_ERRAND] = q_engine_run_errand,
 };
 
 void q_engine_run_command(struct q_engine *engine, struct q_command *command) {

@@ -1,5 +1,6 @@
 #include "engine/core/options.h"
 #include "engine/core/rotation.h"
+#include "engine/core/tls_sessions.h"
 #include "engine/face/calls.h"
 #include "engine/tls/settings.h"
 
@@ -119,6 +120,38 @@ int32_t quoit_engine_info(struct quoit_engine handle, struct quoit_engine_info *
     if (engine != NULL) {
         code = q_engine_info(engine, out);
         q_table_leave(engine->entry);
+    }
+    return code;
+}
+
+// Counted like a request, so that the loop goes on until it has answered.
+static struct q_engine *enter_beside(struct quoit_engine handle, int32_t *out_code) { return q_table_enter_beside(handle, out_code); }
+
+static void leave_beside(struct q_engine *engine) {
+    if (q_pending_end_requests(&engine->entry->pending, 1)) {
+        q_engine_poke(engine);
+    }
+    q_table_leave(engine->entry);
+}
+
+int32_t quoit_engine_export_tls_sessions(struct quoit_engine handle, const void *key, size_t key_len, void *out, size_t size,
+                                         size_t *out_len) {
+    int32_t code;
+    struct q_engine *engine = enter_beside(handle, &code);
+    if (engine != NULL) {
+        code = q_engine_export_tls_sessions(engine, q_slice_make(key, key_len), out, size, out_len);
+        leave_beside(engine);
+    }
+    return code;
+}
+
+int32_t quoit_engine_import_tls_sessions(struct quoit_engine handle, const void *key, size_t key_len, const void *data,
+                                         size_t len, uint32_t *out_count) {
+    int32_t code;
+    struct q_engine *engine = enter_beside(handle, &code);
+    if (engine != NULL) {
+        code = q_engine_import_tls_sessions(engine, q_slice_make(key, key_len), q_slice_make(data, len), out_count);
+        leave_beside(engine);
     }
     return code;
 }

@@ -20,6 +20,7 @@ enum q_command_kind {
     Q_COMMAND_ENGINE_CLOSE, // close was asked for
     Q_COMMAND_FEED,         // a piece for an upgraded request; it has memory of its own
     Q_COMMAND_ROTATION,     // what was made with a TLS configuration is out of date; likewise
+    Q_COMMAND_ERRAND,       // what another thread waits for; it lies on that thread's stack
     Q_COMMAND_KINDS,
 };
 

@@ -165,8 +165,9 @@ static const struct ready *ready_of(const struct q_tls_client *client, const str
 }
 
 static struct q_sessions_peer peer_of(const struct ready *ready, const struct q_tls_user *user) {
-    return (struct q_sessions_peer){.digest = q_tls_config_digest(q_tls_config_of(ready->tls)),
-                                    .audience = user->audience};
+    struct q_sessions_peer peer = {.audience = user->audience};
+    peer.digest = q_tls_config_identity(q_tls_config_of(ready->tls), &peer.is_local);
+    return peer;
 }
 
 static bool has_tickets(const struct ready *ready) {

@@ -461,6 +461,11 @@ bool q_tls_config_is_ours(const struct q_tls_config *config) { return config->ep
 
 const uint8_t *q_tls_config_digest(const struct q_tls_config *config) { return config->digest; }
 
+const uint8_t *q_tls_config_identity(const struct q_tls_config *config, bool *out_is_local) {
+    *out_is_local = config->policy.verify_point.serial != 0 || config->policy.key_point.serial != 0;
+    return config->identity;
+}
+
 const struct q_tls_policy *q_tls_config_policy(const struct q_tls_config *config) { return &config->policy; }
 
 bool q_tls_config_has_pin(const struct q_tls_config *config, const uint8_t spki[Q_CRYPTO_DIGEST_LEN]) {

@@ -151,6 +151,11 @@ bool q_tls_config_is_ours(const struct q_tls_config *config);
 // q_tls_config_digest gives Q_CRYPTO_DIGEST_LEN bytes that live as long as the config. To be compared, never written down.
 const uint8_t *q_tls_config_digest(const struct q_tls_config *config);
 
+// q_tls_config_identity gives as many bytes, of the same configuration, which are equal in every process that runs this
+// version; unless `out_is_local`, when there is a decision point in it, and they are good in this process alone. They live as
+// long as the config, and are no secret of the same weight.
+const uint8_t *q_tls_config_identity(const struct q_tls_config *config, bool *out_is_local);
+
 // q_tls_config_policy gives what the config says; it lives as long as the config.
 const struct q_tls_policy *q_tls_config_policy(const struct q_tls_config *config);
 

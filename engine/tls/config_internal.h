@@ -41,6 +41,7 @@ struct q_tls_config {
     STACK_OF(X509_CRL) *crls;  // NULL: none
     struct q_key_log *key_log; // NULL: none
     uint8_t digest[Q_CRYPTO_DIGEST_LEN];
+    uint8_t identity[Q_CRYPTO_DIGEST_LEN];
     uint32_t epoch; // of the process that made it
 };
 

@@ -203,6 +203,7 @@ static struct q_error digest(struct q_tls_config *config) {
     }
     material.crls_len = q_tls_policy_sort(crls, material.crls_len);
     q_tls_policy_digest(&config->policy, &material, config->digest);
+    q_tls_policy_identify(&config->policy, &material, config->identity);
     return Q_OK;
 }
 

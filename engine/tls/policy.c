@@ -3,7 +3,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-// Numbers of fields in the canonical text. They are known nowhere outside the process, so they may change.
+// Numbers of fields in the canonical text. An identity that left the process is of use to the same version of the library
+// alone, so they may change with the version.
 enum field {
     FIELD_VERIFY = 1,
     FIELD_VERSIONS,
@@ -55,29 +56,41 @@ static void put_list(struct q_mac *mac, enum field field, const uint8_t (*list)[
     put(mac, field, count > 0, list, count * Q_CRYPTO_DIGEST_LEN);
 }
 
+static void add_text(struct q_mac *mac, const struct q_tls_policy *policy, const struct q_tls_material *material) {
+    static const char k_what[] = "quoit tls configuration"; // so that it is equal to no digest of anything else
+    q_mac_add(mac, k_what, sizeof k_what);
+    put_number(mac, FIELD_VERIFY, policy->verify);
+    put_number(mac, FIELD_VERSIONS, (uint64_t)policy->min_version << 16 | policy->max_version);
+    put_number(mac, FIELD_SWITCHES, policy->switches);
+    put_number(mac, FIELD_SNI, policy->sni);
+    put_text(mac, FIELD_SNI_NAME, policy->sni_name);
+    put_text(mac, FIELD_VERIFY_NAME, policy->verify_name);
+    put_text(mac, FIELD_CIPHERS, policy->ciphers);
+    put_text(mac, FIELD_GROUPS, policy->groups);
+    put_text(mac, FIELD_ALPN, policy->alpn);
+    put_text(mac, FIELD_KEY_LOG_PATH, policy->key_log_path);
+    put_list(mac, FIELD_PINS, policy->pins, policy->num_pins);
+    put_number(mac, FIELD_VERIFY_POINT, policy->verify_point.serial);
+    put_number(mac, FIELD_ASKS_VERIFY, policy->asks_verify);
+    put_number(mac, FIELD_KEY_POINT, policy->key_point.serial);
+    put(mac, FIELD_ROOTS, material->roots != NULL, material->roots, material->roots == NULL ? 0 : Q_CRYPTO_DIGEST_LEN);
+    put_list(mac, FIELD_CHAIN, material->chain, material->chain_len);
+    put_list(mac, FIELD_CRLS, material->crls, material->crls_len);
+}
+
 void q_tls_policy_digest(const struct q_tls_policy *policy, const struct q_tls_material *material,
                          uint8_t out[Q_CRYPTO_DIGEST_LEN]) {
-    static const char k_what[] = "quoit tls configuration"; // so that it is equal to no digest of anything else
     struct q_mac mac;
     q_mac_start_keyed(&mac);
-    q_mac_add(&mac, k_what, sizeof k_what);
-    put_number(&mac, FIELD_VERIFY, policy->verify);
-    put_number(&mac, FIELD_VERSIONS, (uint64_t)policy->min_version << 16 | policy->max_version);
-    put_number(&mac, FIELD_SWITCHES, policy->switches);
-    put_number(&mac, FIELD_SNI, policy->sni);
-    put_text(&mac, FIELD_SNI_NAME, policy->sni_name);
-    put_text(&mac, FIELD_VERIFY_NAME, policy->verify_name);
-    put_text(&mac, FIELD_CIPHERS, policy->ciphers);
-    put_text(&mac, FIELD_GROUPS, policy->groups);
-    put_text(&mac, FIELD_ALPN, policy->alpn);
-    put_text(&mac, FIELD_KEY_LOG_PATH, policy->key_log_path);
-    put_list(&mac, FIELD_PINS, policy->pins, policy->num_pins);
-    put_number(&mac, FIELD_VERIFY_POINT, policy->verify_point.serial);
-    put_number(&mac, FIELD_ASKS_VERIFY, policy->asks_verify);
-    put_number(&mac, FIELD_KEY_POINT, policy->key_point.serial);
-    put(&mac, FIELD_ROOTS, material->roots != NULL, material->roots, material->roots == NULL ? 0 : Q_CRYPTO_DIGEST_LEN);
-    put_list(&mac, FIELD_CHAIN, material->chain, material->chain_len);
-    put_list(&mac, FIELD_CRLS, material->crls, material->crls_len);
+    add_text(&mac, policy, material);
+    q_mac_end(&mac, out);
+}
+
+void q_tls_policy_identify(const struct q_tls_policy *policy, const struct q_tls_material *material,
+                           uint8_t out[Q_CRYPTO_DIGEST_LEN]) {
+    struct q_mac mac;
+    q_mac_start(&mac, NULL, 0);
+    add_text(&mac, policy, material);
     q_mac_end(&mac, out);
 }
 

@@ -91,6 +91,12 @@ struct q_tls_material {
 void q_tls_policy_digest(const struct q_tls_policy *policy, const struct q_tls_material *material,
                          uint8_t out[Q_CRYPTO_DIGEST_LEN]);
 
+// q_tls_policy_identify digests it without a key: equal for equal configurations in every process, but for decision points,
+// whose serials mean nothing elsewhere. It tells nobody anything who cannot guess the configuration, and is kept secret all
+// the same.
+void q_tls_policy_identify(const struct q_tls_policy *policy, const struct q_tls_material *material,
+                           uint8_t out[Q_CRYPTO_DIGEST_LEN]);
+
 // q_tls_policy_sort orders digests and drops repetitions; the number that is left.
 size_t q_tls_policy_sort(uint8_t (*digests)[Q_CRYPTO_DIGEST_LEN], size_t count);
 

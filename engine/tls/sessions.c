@@ -17,6 +17,7 @@ struct peer {
     size_t bytes;
     uint8_t digest[Q_CRYPTO_DIGEST_LEN];
     size_t audience_len;
+    bool is_local;
     char audience[];
 };
 
@@ -85,6 +86,7 @@ static struct peer *new_peer(struct q_sessions *sessions, const struct q_session
     }
     q_list_init(&peer->sessions);
     memcpy(peer->digest, wanted->digest, sizeof peer->digest);
+    peer->is_local = wanted->is_local;
     peer->audience_len = wanted->audience.len;
     if (wanted->audience.len > 0) {
         memcpy(peer->audience, wanted->audience.ptr, wanted->audience.len);
@@ -346,6 +348,35 @@ void q_sessions_drop_digest(struct q_sessions *sessions, const uint8_t *digest) 
     }
 }
 
+// Of one peer; gives how many of `but` are left.
+static uint32_t drop_exported_of(struct q_sessions *sessions, struct peer *peer, uint32_t but) {
+    struct q_list_node *next;
+    for (struct q_list_node *node = peer->sessions.head.prev; node != &peer->sessions.head; node = next) {
+        next = node->prev;
+        if (is_over(sessions, kept_of(node))) {
+            continue;
+        }
+        if (but > 0) {
+            but--;
+        } else if (SSL_SESSION_should_be_single_use(kept_of(node)->session)) {
+            forget(sessions, peer, kept_of(node));
+            sessions->stats.dropped++;
+        }
+    }
+    return but;
+}
+
+void q_sessions_drop_exported(struct q_sessions *sessions, uint32_t but) {
+    struct q_list_node *next;
+    for (struct q_list_node *node = sessions->peers.head.next; node != &sessions->peers.head; node = next) {
+        next = node->next;
+        if (!peer_of(node)->is_local) {
+            but = drop_exported_of(sessions, peer_of(node), but);
+            free_peer_if_empty(sessions, peer_of(node));
+        }
+    }
+}
+
 void q_sessions_drop_all(struct q_sessions *sessions) {
     struct q_list_node *node;
     while ((node = q_list_first(&sessions->peers)) != NULL) {
@@ -364,7 +395,9 @@ bool q_sessions_walk(const struct q_sessions *sessions, bool (*tell)(void *conte
             const struct kept *kept = q_container_of(node, struct kept, link);
             uint64_t age_s = age_of(sessions, kept);
             struct q_sessions_view view = {
-                .peer = {.digest = peer->digest, .audience = q_slice_make(peer->audience, peer->audience_len)},
+                .peer = {.digest = peer->digest,
+                         .audience = q_slice_make(peer->audience, peer->audience_len),
+                         .is_local = peer->is_local},
                 .session = kept->session,
                 .age_s = age_s,
                 .left_s = age_s < kept->life_s ? kept->life_s - age_s : 0,

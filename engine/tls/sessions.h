@@ -2,8 +2,8 @@
 // for as long as they are good, up to a bound.
 //
 // Vocabulary. A *session* is the library's object: a secret, the ticket that names it to the server, and the certificates
-// that were found good when it was made. An *audience* is the bytes that say whom one talks to (origin.h). A *peer* is a
-// digest of a config (policy.h) and an audience: sessions are kept by peer, and a session made under one config, or with one
+// that were found good when it was made. An *audience* is the bytes that say whom one talks to (origin.h). A *peer* is
+// the identity of a config (config.h) and an audience: sessions are kept by peer, and a session made under one config, or with one
 // audience, never serves another.
 //
 // Single use. A session of TLS 1.3 is removed when it is taken: a ticket that is shown twice lets who watches tell that two
@@ -67,8 +67,9 @@ struct q_sessions {
 
 // Whom a session is for. Borrowed for the call.
 struct q_sessions_peer {
-    const uint8_t *digest; // Q_CRYPTO_DIGEST_LEN bytes, of the config
+    const uint8_t *digest; // Q_CRYPTO_DIGEST_LEN bytes, of the config: its identity (config.h)
     struct q_slice audience;
+    bool is_local; // the identity means nothing in another process
 };
 
 // A session and its peer, as told to who walks over all of them; borrowed for the call.
@@ -102,6 +103,10 @@ void q_sessions_drop(struct q_sessions *sessions, const struct q_sessions_peer *
 void q_sessions_drop_peer(struct q_sessions *sessions, const struct q_sessions_peer *peer);
 void q_sessions_drop_digest(struct q_sessions *sessions, const uint8_t *digest);
 void q_sessions_drop_all(struct q_sessions *sessions);
+
+// q_sessions_drop_exported forgets those of single use that q_sessions_walk would tell of, but for the first `but`, and those
+// that are local.
+void q_sessions_drop_exported(struct q_sessions *sessions, uint32_t but);
 
 // q_sessions_walk calls `tell` with each session that is good, in an order in which they can be kept again so that what would
 // go first goes first. It stops when `tell` gives false, and then gives false. `tell` must not change the store.

@@ -143,6 +143,57 @@ static void engine_info(void) {
     }
 }
 
+static const char k_key[16] = "0123456789abcdef";
+
+static int32_t export_of_driven(void) {
+    size_t len;
+    return quoit_engine_export_tls_sessions(scene.driven.engine, k_key, sizeof k_key, NULL, 0, &len);
+}
+
+static void export_tls_sessions(void) {
+    struct quoit_engine engine = scene.live.engine;
+    char out[128];
+    size_t len = 77;
+    FOR_EACH_BAD(i) {
+        assert_int_equal(quoit_engine_export_tls_sessions(bad_engine(i), k_key, sizeof k_key, out, sizeof out, &len),
+                         QUOIT_ERR_STALE_HANDLE);
+    }
+    static const size_t k_lengths[] = {0, 1, 15, 1025, SIZE_MAX};
+    for (size_t i = 0; i < sizeof k_lengths / sizeof k_lengths[0]; i++) {
+        assert_int_equal(quoit_engine_export_tls_sessions(engine, k_key, k_lengths[i], out, sizeof out, &len),
+                         QUOIT_ERR_INVALID_ARGUMENT);
+    }
+    assert_int_equal(quoit_engine_export_tls_sessions(engine, NULL, 16, out, sizeof out, &len), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_engine_export_tls_sessions(engine, k_key, 16, NULL, 1, &len), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_engine_export_tls_sessions(engine, k_key, 16, out, 0, &len), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_engine_export_tls_sessions(engine, k_key, 16, out, 127, &len), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_engine_export_tls_sessions(engine, k_key, 16, out, 128, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(len, 77);
+    assert_int_equal(on_another_thread(export_of_driven), QUOIT_ERR_WRONG_THREAD);
+    assert_int_equal(quoit_engine_export_tls_sessions(engine, k_key, 16, out, 128, &len), QUOIT_OK);
+}
+
+static void import_tls_sessions(void) {
+    struct quoit_engine engine = scene.live.engine;
+    uint32_t count = 77;
+    FOR_EACH_BAD(i) {
+        assert_int_equal(quoit_engine_import_tls_sessions(bad_engine(i), k_key, sizeof k_key, "a", 1, &count),
+                         QUOIT_ERR_STALE_HANDLE);
+    }
+    assert_int_equal(quoit_engine_import_tls_sessions(engine, k_key, 15, "a", 1, &count), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_engine_import_tls_sessions(engine, NULL, 16, "a", 1, &count), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_engine_import_tls_sessions(engine, k_key, 16, NULL, 1, &count), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(count, 77);
+    static const size_t k_lengths[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 48, ((size_t)64 << 20) + 1};
+    for (size_t i = 0; i < sizeof k_lengths / sizeof k_lengths[0]; i++) { // and nothing is read of it
+        assert_int_equal(quoit_engine_import_tls_sessions(engine, k_key, 16, "a", k_lengths[i], &count),
+                         QUOIT_ERR_TLS_BAD_SESSIONS);
+    }
+    assert_int_equal(quoit_engine_import_tls_sessions(engine, k_key, 16, NULL, 0, NULL), QUOIT_ERR_TLS_BAD_SESSIONS);
+    assert_int_equal(quoit_engine_import_tls_sessions(engine, k_key, 16, "a", 1, &count), QUOIT_ERR_TLS_BAD_SESSIONS);
+    assert_int_equal(count, 0);
+}
+
 static void probe(void) {
     struct quoit_probe_result result = {0};
     assert_int_equal(quoit_probe(NULL), QUOIT_ERR_INVALID_ARGUMENT);
@@ -447,6 +498,8 @@ static const struct misuse k_functions[] = {
     {"quoit_engine_timeout_ms", engine_timeout_ms},
     {"quoit_engine_tick", engine_tick},
     {"quoit_engine_info", engine_info},
+    {"quoit_engine_export_tls_sessions", export_tls_sessions},
+    {"quoit_engine_import_tls_sessions", import_tls_sessions},
     {"quoit_probe", probe},
     {"quoit_port_create", port_create},
     {"quoit_port_fd", port_fd},

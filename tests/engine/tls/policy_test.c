@@ -87,6 +87,32 @@ static void digest_changed(void (*change)(struct text *), uint8_t out[Q_CRYPTO_D
         change(&text);
     }
     q_tls_policy_digest(&text.policy, &text.material, out);
+    // The identity tells as much apart: what is equal by one of them is equal by the other.
+    static uint8_t digests[64][Q_CRYPTO_DIGEST_LEN];
+    static uint8_t identities[64][Q_CRYPTO_DIGEST_LEN];
+    static size_t count;
+    uint8_t identity[Q_CRYPTO_DIGEST_LEN];
+    q_tls_policy_identify(&text.policy, &text.material, identity);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(memcmp(digests[i], out, Q_CRYPTO_DIGEST_LEN) == 0,
+                         memcmp(identities[i], identity, Q_CRYPTO_DIGEST_LEN) == 0);
+    }
+    if (count < 64) {
+        memcpy(digests[count], out, Q_CRYPTO_DIGEST_LEN);
+        memcpy(identities[count++], identity, Q_CRYPTO_DIGEST_LEN);
+    }
+}
+
+// The same in every process, whatever its key.
+static void an_identity_is_known_beforehand(void **state) {
+    (void)state;
+    uint8_t identity[Q_CRYPTO_DIGEST_LEN];
+    struct q_tls_material material = {0};
+    q_tls_policy_identify(&(struct q_tls_policy){.min_version = Q_TLS_1_2, .max_version = Q_TLS_1_3}, &material, identity);
+    static const uint8_t k_known[Q_CRYPTO_DIGEST_LEN] = {
+        0xe8, 0x17, 0x60, 0xdc, 0x6d, 0x2e, 0x11, 0xc2, 0xe7, 0xae, 0x48, 0x49, 0x02, 0x83, 0xcf, 0x9b,
+        0x83, 0xe1, 0xbc, 0xb7, 0xbb, 0x09, 0x1d, 0x55, 0xf7, 0x70, 0xe4, 0x6b, 0x5d, 0x48, 0x8e, 0xc2};
+    assert_memory_equal(identity, k_known, sizeof identity);
 }
 
 static void each_change_gives_a_digest_of_its_own(void **state) {
@@ -189,6 +215,7 @@ static void no_serial_is_drawn_twice(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_identity_is_known_beforehand),
         cmocka_unit_test(each_change_gives_a_digest_of_its_own),
         cmocka_unit_test(what_is_not_identity_is_not_in_it),
         cmocka_unit_test(a_byte_never_belongs_to_two_fields),
