@@ -25,6 +25,9 @@ static inline int64_t q_clock_calendar(const struct q_clock *clock) {
     return clock->calendar_s == NULL ? 0 : clock->calendar_s(clock);
 }
 
+// q_clock_today gives the seconds since 1970, on a clock without a calendar by the system's. Any thread.
+int64_t q_clock_today(const struct q_clock *clock);
+
 // q_clock_monotonic is the real clock; constant, never freed.
 const struct q_clock *q_clock_monotonic(void);
 

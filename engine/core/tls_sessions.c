@@ -2,8 +2,6 @@
 
 #include "engine/tls/sessions_export.h"
 
-#include <time.h>
-
 #define TEXT_OF(number) #number
 #define VERSION_OF(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 
@@ -78,17 +76,6 @@ static int32_t do_errand(struct errand *errand, struct q_engine *engine) {
 
 // --- sessions --------------------------------------------------------------------------------------------------------
 
-// Ages between processes go by the calendar: no other clock is the same in both.
-static int64_t day_of(const struct q_engine *engine) {
-    int64_t now_s = q_clock_calendar(engine->seams.clock);
-    struct timespec now = {0};
-    if (now_s == 0) {
-        (void)clock_gettime(CLOCK_REALTIME, &now); // cannot fail
-        now_s = now.tv_sec;
-    }
-    return now_s;
-}
-
 static struct q_sessions_seal seal_by(struct q_slice key) {
     static const char k_version[] = VERSION_OF(QUOIT_VERSION_MAJOR, QUOIT_VERSION_MINOR, QUOIT_VERSION_PATCH);
     return (struct q_sessions_seal){.key = key, .version = q_slice_make(k_version, sizeof k_version - 1)};
@@ -101,7 +88,8 @@ static bool is_key(struct q_slice key) {
 static int32_t run_export(struct errand *errand, struct q_engine *engine) {
     struct exporting *x = q_container_of(errand, struct exporting, errand);
     struct q_sessions_seal seal = seal_by(x->key);
-    return q_sessions_export(&engine->tls_client.sessions, &seal, day_of(engine), x->out, x->size, x->out_len).code;
+    int64_t now_s = q_clock_today(engine->seams.clock);
+    return q_sessions_export(&engine->tls_client.sessions, &seal, now_s, x->out, x->size, x->out_len).code;
 }
 
 int32_t q_engine_export_tls_sessions(struct q_engine *engine, struct q_slice key, void *out, size_t size, size_t *out_len) {
@@ -115,7 +103,8 @@ int32_t q_engine_export_tls_sessions(struct q_engine *engine, struct q_slice key
 static int32_t run_import(struct errand *errand, struct q_engine *engine) {
     struct importing *x = q_container_of(errand, struct importing, errand);
     struct q_sessions_seal seal = seal_by(x->key);
-    return q_sessions_import(&engine->tls_client.sessions, &seal, day_of(engine), x->data, x->out_count).code;
+    int64_t now_s = q_clock_today(engine->seams.clock);
+    return q_sessions_import(&engine->tls_client.sessions, &seal, now_s, x->data, x->out_count).code;
 }
 
 int32_t q_engine_import_tls_sessions(struct q_engine *engine, struct q_slice key, struct q_slice data, uint32_t *out_count) {

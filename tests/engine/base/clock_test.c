@@ -24,6 +24,22 @@ static void the_real_clock_is_monotonic_and_counts_nanoseconds(void **state) {
     assert_true((uint64_t)behind.tv_sec * Q_NS_PER_S + (uint64_t)behind.tv_nsec >= second);
 }
 
+static int64_t tell_day(const struct q_clock *clock) {
+    (void)clock;
+    return 5;
+}
+
+static void the_day_is_the_clocks_or_else_the_systems(void **state) {
+    (void)state;
+    const struct q_clock dated = {.calendar_s = tell_day};
+    assert_int_equal(q_clock_today(&dated), 5);
+    struct timespec before, behind;
+    clock_gettime(CLOCK_REALTIME, &before);
+    int64_t today = q_clock_today(q_clock_monotonic());
+    clock_gettime(CLOCK_REALTIME, &behind);
+    assert_in_range(today, before.tv_sec, behind.tv_sec);
+}
+
 struct fake_clock {
     struct q_clock clock;
     uint64_t now;
@@ -43,6 +59,7 @@ static void a_clock_of_the_tests_own_is_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_day_is_the_clocks_or_else_the_systems),
         cmocka_unit_test(the_real_clock_is_monotonic_and_counts_nanoseconds),
         cmocka_unit_test(a_clock_of_the_tests_own_is_read),
     };

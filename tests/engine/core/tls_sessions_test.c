@@ -1,4 +1,5 @@
-// Sessions of TLS that one engine exports and another imports, through the C API: from each thread that may, and each that may not.
+// Sessions of TLS that one engine exports and another imports, through the C API: from each thread that may, and from those
+// that may not.
 #include "tests/engine/core/host.h"
 
 #include <pthread.h>
@@ -33,7 +34,8 @@ static struct quoit_tls *trusting(bool is_lax) {
 
 static void start(struct host *h, uint32_t engine_mode, uint32_t port_mode, bool is_lax) {
     struct quoit_tls *tls = trusting(is_lax);
-    host_start(h, &(struct quoit_engine_options){.mode = engine_mode, .tls = tls}, &(struct quoit_port_options){.mode = port_mode});
+    host_start(h, &(struct quoit_engine_options){.mode = engine_mode, .tls = tls},
+               &(struct quoit_port_options){.mode = port_mode});
     quoit_tls_release(tls);
 }
 
@@ -174,7 +176,8 @@ static void *export_and_import(void *argument) {
     for (int i = 0; i < 50; i++) {
         uint8_t bytes[4096];
         size_t len;
-        assert_int_equal(quoit_engine_export_tls_sessions(host.engine, k_key, sizeof k_key, bytes, sizeof bytes, &len), QUOIT_OK);
+        assert_int_equal(quoit_engine_export_tls_sessions(host.engine, k_key, sizeof k_key, bytes, sizeof bytes, &len),
+                         QUOIT_OK);
         assert_int_equal(quoit_engine_import_tls_sessions(host.engine, k_key, sizeof k_key, bytes, len, NULL), QUOIT_OK);
         assert_int_equal(quoit_engine_import_tls_sessions(host.engine, k_key, sizeof k_key, k_nothing, 4, NULL),
                          QUOIT_ERR_TLS_BAD_SESSIONS);
