@@ -125,7 +125,9 @@ int32_t quoit_engine_info(struct quoit_engine handle, struct quoit_engine_info *
 }
 
 // Counted like a request, so that the loop goes on until it has answered.
-static struct q_engine *enter_beside(struct quoit_engine handle, int32_t *out_code) { return q_table_enter_beside(handle, out_code); }
+static struct q_engine *enter_beside(struct quoit_engine handle, int32_t *out_code) {
+    return q_table_enter_beside(handle, out_code);
+}
 
 static void leave_beside(struct q_engine *engine) {
     if (q_pending_end_requests(&engine->entry->pending, 1)) {

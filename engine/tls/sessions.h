@@ -3,8 +3,8 @@
 //
 // Vocabulary. A *session* is the library's object: a secret, the ticket that names it to the server, and the certificates
 // that were found good when it was made. An *audience* is the bytes that say whom one talks to (origin.h). A *peer* is
-// the identity of a config (config.h) and an audience: sessions are kept by peer, and a session made under one config, or with one
-// audience, never serves another.
+// the identity of a config (config.h) and an audience: sessions are kept by peer, and a session made under one config, or with
+// one audience, never serves another.
 //
 // Single use. A session of TLS 1.3 is removed when it is taken: a ticket that is shown twice lets who watches tell that two
 // connections are one client's (RFC 8446, C.4). One of TLS 1.2 stays, is shared by connections, and is dropped when it was of

@@ -1,38 +1,17 @@
 // An import of sessions. The first byte says whether what follows is the whole export, or what is sealed in one under the right
 // key: nobody but the host could make that, and it must do no harm either.
-#include "engine/tls/crypto.h"
 #include "engine/tls/sessions_export.h"
 #include "tests/engine/tls/contexts_rig.h"
+#include "tests/engine/tls/sealed.h"
 #include "tests/fuzz/fuzz.h"
 
-#include <openssl/aead.h>
 #include <string.h>
 
-enum { HEAD = 40, TAG = 16, OUT_MAX = 1 << 17 };
+enum { OUT_MAX = 1 << 17 };
 
 #define NOW INT64_C(1800000000)
 
 static const struct q_sessions_seal k_seal = {.key = {"sixteen bytes ..", 16}, .version = {"1", 1}};
-
-static size_t seal(const uint8_t *data, size_t size, uint8_t *out) {
-    static const uint8_t k_nonce[12];
-    static const uint8_t k_key_len[2] = {16, 0};
-    uint8_t key[Q_CRYPTO_DIGEST_LEN];
-    struct q_mac mac;
-    EVP_AEAD_CTX aead;
-    size_t len = 0;
-    memset(out, 0, HEAD);
-    memcpy(out, "QuoitSe1", 8);
-    q_mac_start(&mac, k_seal.key.ptr, k_seal.key.len);
-    q_mac_add(&mac, k_key_len, sizeof k_key_len);
-    q_mac_add(&mac, out, HEAD);
-    q_mac_add(&mac, k_seal.version.ptr, k_seal.version.len);
-    q_mac_end(&mac, key);
-    FUZZ_CHECK(EVP_AEAD_CTX_init(&aead, EVP_aead_aes_256_gcm(), key, sizeof key, TAG, NULL));
-    FUZZ_CHECK(EVP_AEAD_CTX_seal(&aead, out + HEAD, &len, size + TAG, k_nonce, sizeof k_nonce, data, size, out, HEAD));
-    EVP_AEAD_CTX_cleanup(&aead);
-    return HEAD + len;
-}
 
 static bool count_one(void *context, const struct q_sessions_view *view) {
     FUZZ_CHECK(view->left_s > 0 && view->age_s + view->left_s <= Q_SESSIONS_LIFE_S);
@@ -69,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t len = size - 1;
     memcpy(out, data + 1, len);
     if (is_sealed) {
-        len = seal(data + 1, size - 1, out);
+        len = sealed_write(&k_seal, data + 1, size - 1, out);
     }
     struct q_error error = q_sessions_import(&store, &k_seal, NOW, q_slice_make(out, len), &count);
     FUZZ_CHECK(error.code == 0 || error.code == Q_ERR_TLS_BAD_SESSIONS);
