@@ -123,7 +123,8 @@ void q_tls_client_invalidate(struct q_tls_client *client, struct q_handle tls) {
     }
     const uint8_t *digest = q_tls_config_digest(q_tls_config_of(tls));
     q_contexts_invalidate(&client->contexts, digest);
-    q_sessions_drop_digest(&client->sessions, digest);
+    bool is_local;
+    q_sessions_drop_digest(&client->sessions, q_tls_config_identity(q_tls_config_of(tls), &is_local));
 }
 
 static struct q_slice without_brackets(struct q_slice name) {
