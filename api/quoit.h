@@ -531,6 +531,14 @@ struct quoit_address {
     uint8_t ip[16];  // in network order; of IPv4 the first 4
 };
 
+// What became of a request as early data (QUOIT_TLS_EARLY_DATA).
+enum quoit_tls_early {
+    QUOIT_TLS_EARLY_NONE = 0,     // it did not go early
+    QUOIT_TLS_EARLY_ACCEPTED = 1, // the server took it
+    QUOIT_TLS_EARLY_REJECTED = 2, // it did not, and got the request again when the handshake was over
+    QUOIT_TLS_EARLY_SENT = 3,     // the connection failed before the server had said
+};
+
 // What is known of a request that has ended. Times are nanoseconds since the submit was seen by the loop; 0: it did
 // not come to that.
 struct quoit_summary {
@@ -558,7 +566,8 @@ struct quoit_summary {
     uint16_t tls_version;        // enum quoit_tls_version, of the connection that was used last; 0: no TLS
     uint16_t tls_cipher;         // cipher suite, its number at IANA (0x1301 is TLS_AES_128_GCM_SHA256); 0: no TLS
     uint8_t tls_resumed;         // 1: the connection took up a session of an earlier one
-    uint8_t reserved2[3];
+    uint8_t tls_early;           // enum quoit_tls_early: whether the request, when it was sent last, went as early data
+    uint8_t reserved2[2];
     uint64_t tls_handshake_ns;   // that its handshake took, maybe for an earlier request; 0: no TLS
     const struct quoit_tls_report *tls_report; // of a failed handshake, of a connection that ended with an alert, and where
                                  // quoit_request_set_tls_report asked for it: of the connection that was used last. Of

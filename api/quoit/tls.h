@@ -208,6 +208,12 @@ enum quoit_tls_switch {
     QUOIT_TLS_TICKETS = 1, // sessions that servers give are kept, by engine, and resumed by later connections of equal
                            // configurations to the same host and port: a shorter handshake, without a new look at the
                            // server's key (its certificates are looked at again). On.
+    QUOIT_TLS_EARLY_DATA = 2, // requests without a body by GET, HEAD and OPTIONS may go out with the first flight of a
+                           // connection that resumes a session of TLS 1.3, where the server allows it (0-RTT, RFC 8446
+                           // section 2.3, RFC 8470). Whoever watches can send them to the server once more, and what they say
+                           // is safe only as long as the server keeps its keys. A server that rejects them, or answers 425,
+                           // gets them again behind the handshake. Off; needs QUOIT_TLS_TICKETS and TLS 1.3.
+                           // Configurations with a decision point of the host's send nothing early.
     QUOIT_TLS_COMPRESSION = 32, // the server may compress its certificates, by brotli or zlib (RFC 8879): some hundred bytes
                           // less in each full handshake of TLS 1.3, for some of our time; off. What a compressed chain may
                           // cost is bounded, as of any. Without either library built in it changes nothing

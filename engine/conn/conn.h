@@ -33,6 +33,7 @@ struct q_conn_request {
     unsigned reader_flags; // enum q_h1_request_flags
     struct q_slice upgrade; // the protocol that the request asks for, valid until the head is there; empty: none
     bool asks_close;       // the request says Connection: close
+    bool may_go_early;     // it does no harm when it comes to the server twice (RFC 8470)
     bool asks_report;      // its user wants to know the server's certificates when it is over
     void (*release)(void *context, struct q_loop *loop); // NULL: they outlive the connection
     void *release_context;
@@ -46,6 +47,7 @@ struct q_conn_tls {
     uint16_t version; // 0x0304
     uint16_t cipher;  // as IANA has it
     bool is_resumed;
+    uint8_t early; // enum q_tls_early: of the request
     char alpn[Q_CONN_ALPN_MAX]; // the protocol that was agreed upon, with its NUL; "" none
 };
 
@@ -114,6 +116,7 @@ struct q_conn_vtable {
     void (*retire)(struct q_conn *conn);
     void (*answer)(struct q_conn *conn, bool is_yes, struct q_slice signature);
     void (*close)(struct q_conn *conn);
+    bool (*went_early)(const struct q_conn *conn);
 };
 
 struct q_conn {
@@ -141,6 +144,9 @@ static inline void q_conn_start(struct q_conn *conn, struct q_conn_user *user,
                                 const struct q_conn_request *request) {
     conn->v->start(conn, user, request);
 }
+
+// q_conn_went_early tells, from the head on, whether the server took the request before the handshake was over.
+static inline bool q_conn_went_early(const struct q_conn *conn) { return conn->v->went_early(conn); }
 
 // q_conn_resume offers what was refused once more, and receives again if the user wants more. Events may come from
 // inside this call; the caller is the user's own, in a step of the tick.

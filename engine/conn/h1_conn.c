@@ -182,8 +182,13 @@ struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses 
 
 // --- reading a response --------------------------------------------------------------------------------------------
 
+// Only what a connection begins with can have gone early.
+static uint8_t early_of(const struct q_h1_conn *h1) {
+    return h1->tls == NULL || h1->is_reused ? Q_TLS_EARLY_NONE : h1->tls->stream.early;
+}
+
 static struct q_conn_progress progress_of(const struct q_h1_conn *h1) {
-    return (struct q_conn_progress){
+    struct q_conn_progress progress = {
         .bytes_in = h1->bytes_in,
         .bytes_out = h1->bytes_out,
         .connection_id = h1->conn.id,
@@ -192,6 +197,8 @@ static struct q_conn_progress progress_of(const struct q_h1_conn *h1) {
         .has_response_begun = q_h1_reader_has_begun(&h1->reader),
         .tls = h1->tls != NULL ? h1->tls->facts : (struct q_conn_tls){0},
     };
+    progress.tls.early = early_of(h1);
+    return progress;
 }
 
 // Behind what is asked for stands what an alert says: servers tell by one that they miss a client certificate.
@@ -507,6 +514,9 @@ static void h1_start(struct q_conn *conn, struct q_conn_user *user, const struct
         {.iov_base = (char *)(uintptr_t)request->body.ptr, .iov_len = request->body.len},
     };
     h1->is_sending = true;
+    if (h1->tls != NULL && request->may_go_early) {
+        q_tls_stream_go_early(&h1->tls->stream);
+    }
     q_stream_send(stream_of(h1), parts, request->body.len > 0 ? 2 : 1);
     receive(h1, Q_STREAM_RECV_ANY);
     if (h1->tls != NULL) {
@@ -560,6 +570,10 @@ static void h1_answer(struct q_conn *conn, bool is_yes, struct q_slice signature
     q_h1_ask_answer(h1_of_conn(conn), is_yes, signature);
 }
 
+static bool h1_went_early(const struct q_conn *conn) {
+    return early_of(q_container_of(conn, const struct q_h1_conn, conn)) == Q_TLS_EARLY_ACCEPTED;
+}
+
 static void h1_close(struct q_conn *conn) { begin_closing(h1_of_conn(conn)); }
 
 static void timer_fired(struct q_timer *timer) {
@@ -601,6 +615,7 @@ static const struct q_conn_vtable k_h1_vtable = {
     .retire = h1_retire,
     .answer = h1_answer,
     .close = h1_close,
+    .went_early = h1_went_early,
 };
 
 void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env) {
@@ -631,6 +646,8 @@ static void drop_session(struct q_tls_stream *stream, const struct ssl_session_s
     q_tls_client_drop_session(client_of(stream), &h1_tls_of(stream)->user, session);
 }
 
+static void on_settled(struct q_tls_stream *stream) { note_facts(h1_tls_of(stream)); }
+
 static void on_question(struct q_tls_stream *stream, const struct q_tls_question *question) {
     q_h1_ask(h1_of_stream(&stream->stream), question);
 }
@@ -638,7 +655,8 @@ static void on_question(struct q_tls_stream *stream, const struct q_tls_question
 static const struct q_tls_events k_tls_events = {.on_question = on_question,
                                                  .on_session = keep_session,
                                                  .take_session = take_session,
-                                                 .on_session_useless = drop_session};
+                                                 .on_session_useless = drop_session,
+                                                 .on_settled = on_settled};
 
 struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer,
                                 struct q_slice audience) {

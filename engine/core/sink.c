@@ -318,6 +318,7 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
         .tls_version = summary->tls.version,
         .tls_cipher = summary->tls.cipher,
         .tls_resumed = summary->tls.is_resumed,
+        .tls_early = summary->tls.early,
         .tls_handshake_ns = summary->tls.handshake_ns,
     };
     _Static_assert((int)Q_STAGES <= (int)QUOIT_STAGES, "each stage has its place in a summary");

@@ -40,6 +40,16 @@ static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
 
 static void release_spec(void *spec, struct q_loop *loop) { q_spec_release_on_loop(spec, loop); }
 
+static bool may_go_early(const struct q_exchange *x) {
+    static const char *const k_methods[] = {"GET", "HEAD", "OPTIONS"}; // safe, and without an effect that counts
+    bool is_one = false;
+    for (size_t i = 0; i < Q_COUNT_OF(k_methods); i++) {
+        is_one |= q_slice_equal(x->spec->method, q_slice_of_string(k_methods[i]));
+    }
+    return is_one && x->spec->is_idempotent && !x->spec->has_body && x->spec->body_len == 0 && x->spec->upgrade.len == 0 &&
+           !x->avoids_early;
+}
+
 static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     x->conn = x->leased;
     x->leased = NULL;
@@ -54,6 +64,7 @@ static enum q_exchange_event start_on_connection(struct q_exchange *x) {
         .reader_flags = x->spec->is_head ? Q_H1_REQUEST_HEAD : Q_H1_REQUEST_PLAIN,
         .upgrade = x->spec->upgrade,
         .asks_close = x->spec->asks_close,
+        .may_go_early = may_go_early(x),
         .asks_report = x->spec->asks_report,
         .release = release_spec, // a hold of the connection's own: its send may outlive this exchange
         .release_context = q_spec_acquire(x->spec),
@@ -96,6 +107,10 @@ static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
         return Q_X_EV_GIVE_UP;
     }
     if (x->error.retry_safe) {
+        return send_again(x);
+    }
+    if (x->last_early == Q_TLS_EARLY_SENT && !x->avoids_early) {
+        x->avoids_early = true; // the handshake failed behind it, maybe because of it (RFC 8446, D.3)
         return send_again(x);
     }
     if (!x->is_last_reused) {
@@ -308,7 +323,9 @@ static enum q_exchange_event follow(struct q_exchange *x) {
     x->answer = Q_ANSWER_NONE;
     x->error = Q_OK; // of the redirect's connection, which was not needed any more
     x->summary.status = 0; // nor is its status what the next hop answers
-    x->num_redirects++;
+    x->num_redirects += !x->is_too_early;
+    x->avoids_early = x->is_too_early; // the same hop once more, or a new one
+    x->is_too_early = false;
     x->hop_attempts = 0;
     x->lease.wants_fresh = false;
     return ask_for_connection(x);
@@ -413,12 +430,23 @@ static bool on_informational(struct q_conn_user *user, const struct q_h1_out *ou
     return x->sink->informational(x, out, chunk);
 }
 
+// A 425 to what did not go early is the host's.
+static bool is_too_early(const struct q_exchange *x, const struct q_h1_out *out) {
+    return out->status == 425 && !x->avoids_early && q_conn_went_early(x->conn);
+}
+
 static bool on_head(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
     if (x->state == Q_X_ASKING) {
         return false; // offered again because of credit or room, not of the answer
     }
     x->summary.status = out->status;
+    if (is_too_early(x, out)) {
+        x->is_too_early = true;
+        x->next = q_spec_acquire(x->spec);
+        q_exchange_step(x, Q_X_EV_REDIRECT);
+        return true;
+    }
     enum verdict verdict = judge(x, out);
     if (verdict == VERDICT_WAIT) {
         return false;
@@ -503,6 +531,7 @@ static void on_failed(struct q_conn_user *user, struct q_error error, const stru
     x->conn = NULL;
     x->error = error;
     x->is_last_reused = progress->is_reused;
+    x->last_early = progress->tls.early;
     x->is_last_response_begun = progress->has_response_begun;
     q_exchange_step(x, Q_X_EV_CONN_FAILED);
 }

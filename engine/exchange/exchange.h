@@ -6,6 +6,11 @@
 // or when a re-used connection died without a byte of response and the method is idempotent. Anything else that dies so
 // is `maybe processed`. (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1.)
 //
+// Early data (RFC 8470). GET, HEAD and OPTIONS without a body may go before the handshake of a resumed connection is over, when
+// the configuration has it so. When the handshake fails behind one it is sent again, on a connection of its own; and a server
+// that says 425 (Too Early) gets it again, once, when a handshake is over. What the server rejects by TLS's own means is sent
+// again below (tls_stream.h).
+//
 // Upgrade (RFC 9110 section 7.8). When the request asked for another protocol and the server switched, the connection is
 // the host's: bytes come as data and go as feeds, until the peer ends its direction and what was fed before is sent.
 //
@@ -151,6 +156,9 @@ struct q_exchange {
     bool is_room_due;       // the host is to be told that it may feed again
     bool is_last_reused;        // of the connection that failed last
     bool is_last_response_begun;
+    bool avoids_early;   // this hop's request was taken early, which was too early
+    bool is_too_early;   // what is thrown away is the answer that says so
+    uint8_t last_early;  // enum q_tls_early: of the connection that failed last
     bool is_maybe_processed; // a connection that was given up may have brought the request to the peer
     uint8_t answer; // enum q_exchange_answer: about the hop that is next
     uint8_t state; // enum q_exchange_state

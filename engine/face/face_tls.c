@@ -4,6 +4,7 @@
 #include "engine/tls/config.h"
 #include "engine/tls/hostpoint.h"
 #include "engine/tls/settings.h"
+#include "engine/tls/tls_stream.h"
 
 // The public numbers are the engine's own.
 #define SAME(ours, theirs) _Static_assert((int)(ours) == (int)(theirs), #theirs)
@@ -20,14 +21,19 @@ SAME(Q_TLS_SNI_HOST, QUOIT_TLS_SNI_HOST);
 SAME(Q_TLS_SNI_NAME, QUOIT_TLS_SNI_NAME);
 SAME(Q_TLS_SNI_OFF, QUOIT_TLS_SNI_OFF);
 SAME(Q_TLS_TICKETS, QUOIT_TLS_TICKETS);
+SAME(Q_TLS_EARLY_DATA, QUOIT_TLS_EARLY_DATA);
 SAME(Q_TLS_GREASE, QUOIT_TLS_GREASE);
+SAME(Q_TLS_EARLY_NONE, QUOIT_TLS_EARLY_NONE);
+SAME(Q_TLS_EARLY_ACCEPTED, QUOIT_TLS_EARLY_ACCEPTED);
+SAME(Q_TLS_EARLY_REJECTED, QUOIT_TLS_EARLY_REJECTED);
+SAME(Q_TLS_EARLY_SENT, QUOIT_TLS_EARLY_SENT);
 SAME(Q_TLS_STAPLE, QUOIT_TLS_STAPLE);
 SAME(Q_TLS_KEY_LOG_EVENTS, QUOIT_TLS_KEY_LOG_EVENTS);
 SAME(Q_TLS_COMPRESSION, QUOIT_TLS_COMPRESSION);
 
 // Of enum q_tls_switch, those that hosts may turn: what does not work from end to end is not theirs.
 #define HOSTS_SWITCHES                                                                                                 \
-    ((uint32_t)(QUOIT_TLS_TICKETS | QUOIT_TLS_GREASE |                                                                 \
+    ((uint32_t)(QUOIT_TLS_TICKETS | QUOIT_TLS_EARLY_DATA | QUOIT_TLS_GREASE |                                          \
                 QUOIT_TLS_STAPLE | QUOIT_TLS_KEY_LOG_EVENTS | QUOIT_TLS_COMPRESSION))
 
 static const int32_t k_bad = Q_ERR_INVALID_ARGUMENT;

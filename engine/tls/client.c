@@ -151,6 +151,9 @@ void q_tls_client_params(const struct q_tls_client *client, struct q_handle cont
         .asks_verify = (uint8_t)policy->asks_verify,
         .verify_context = policy->verify_point.context,
         .sign_context = policy->key_point.context,
+        // Nobody can be asked behind on_connected.
+        .may_go_ahead = (policy->switches & Q_TLS_EARLY_DATA) != 0 && policy->verify_point.serial == 0 &&
+                        policy->key_point.serial == 0,
     };
     switch ((enum q_tls_sni)policy->sni) {
     case Q_TLS_SNI_HOST: out->server_name = peer->is_address ? (struct q_slice){0} : name; break;
@@ -211,5 +214,11 @@ void q_tls_client_keep_session(struct q_tls_client *client, const struct q_tls_u
 void q_tls_client_drop_session(struct q_tls_client *client, const struct q_tls_user *user,
                                const struct ssl_session_st *session) {
     struct q_sessions_peer peer = peer_of(ready_of(client, user), user);
-    q_sessions_drop(&client->sessions, &peer, session);
+    if (SSL_SESSION_early_data_capable(session)) {
+        // A server that has forgotten all of TLS 1.3 takes early data for garbage (RFC 8446, D.3): none of the others may try
+        // the same.
+        q_sessions_drop_peer(&client->sessions, &peer);
+    } else {
+        q_sessions_drop(&client->sessions, &peer, session);
+    }
 }

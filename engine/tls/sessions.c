@@ -2,6 +2,8 @@
 
 #include "engine/tls/crypto.h"
 
+#include <openssl/bytestring.h>
+#include <openssl/mem.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
 
@@ -203,6 +205,41 @@ size_t q_sessions_weigh(const struct ssl_session_st *session) {
         weight += CRYPTO_BUFFER_len(sk_CRYPTO_BUFFER_value(chain, i)) + BUFFER_SIZE;
     }
     return weight;
+}
+
+// The library tells the limit to nobody, but writes it down: [24] INTEGER, in the sequence that a session is.
+static uint64_t find_early_max(const uint8_t *der, size_t len) {
+    static const unsigned k_tag = CBS_ASN1_CONSTRUCTED | CBS_ASN1_CONTEXT_SPECIFIC | 24;
+    CBS all;
+    CBS fields;
+    CBS_init(&all, der, len);
+    if (!CBS_get_asn1(&all, &fields, CBS_ASN1_SEQUENCE)) {
+        return 0;
+    }
+    while (CBS_len(&fields) > 0) {
+        CBS field;
+        unsigned tag;
+        uint64_t most = 0;
+        if (!CBS_get_any_asn1(&fields, &field, &tag)) {
+            return 0;
+        }
+        if (tag == k_tag) {
+            return CBS_get_asn1_uint64(&field, &most) ? most : 0;
+        }
+    }
+    return 0;
+}
+
+uint64_t q_sessions_early_max(const struct ssl_session_st *session) {
+    uint8_t *der = NULL;
+    size_t len = 0;
+    if (!SSL_SESSION_early_data_capable(session) || !SSL_SESSION_to_bytes(session, &der, &len)) {
+        return 0;
+    }
+    uint64_t most = find_early_max(der, len);
+    OPENSSL_cleanse(der, len);
+    OPENSSL_free(der);
+    return most;
 }
 
 // --- life ------------------------------------------------------------------------------------------------------------

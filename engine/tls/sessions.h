@@ -113,6 +113,9 @@ void q_sessions_drop_exported(struct q_sessions *sessions, uint32_t but);
 bool q_sessions_walk(const struct q_sessions *sessions, bool (*tell)(void *context, const struct q_sessions_view *view),
                      void *context);
 
+// q_sessions_early_max gives how many bytes may be sent early with a session, 0 when none.
+uint64_t q_sessions_early_max(const struct ssl_session_st *session);
+
 // q_sessions_weigh estimates what a session takes up, in bytes.
 size_t q_sessions_weigh(const struct ssl_session_st *session);
 

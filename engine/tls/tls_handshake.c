@@ -211,6 +211,7 @@ static struct q_error set_up(struct q_tls_stream *tls, SSL *ssl) {
     SSL_set_connect_state(ssl);
     SSL_set_custom_verify(ssl, SSL_VERIFY_PEER, on_verify);
     SSL_set_shed_handshake_config(ssl, 1);
+    SSL_set_early_data_enabled(ssl, params->may_go_ahead && params->asks_verify == Q_TLS_ASKS_NEVER);
     bool is_set = params->session == NULL || SSL_set_session(ssl, params->session);
     if (!is_set || !q_tls_pipe_attach(&tls->pipe, ssl)) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_TLS);
@@ -269,9 +270,25 @@ static void note_use_of_session(struct q_tls_stream *tls, bool is_of_use) {
     }
 }
 
+// on_connected was told already. What the shake knows stays for who asks why.
+static void fail_ahead(struct q_tls_stream *tls, struct q_error error) {
+    tls->state = Q_TLS_OPEN;
+    tls->has_end = true;
+    tls->end = error;
+    tls->send_error = error;
+    tls->shake->early_max = 0;
+    q_loop_disarm(tls->env->loop, &tls->timer);
+    q_tls_flush(tls);
+    q_loop_post(tls->env->loop, &tls->task);
+}
+
 void q_tls_shake_fail(struct q_tls_stream *tls, struct q_error error) {
     error.retry_safe = 1; // nothing of the owner's was sealed
     note_use_of_session(tls, false);
+    if (tls->state == Q_TLS_AHEAD) {
+        fail_ahead(tls, error);
+        return;
+    }
     tls->state = Q_TLS_FAILED;
     q_loop_disarm(tls->env->loop, &tls->timer);
     q_loop_unpost(&tls->task);
@@ -309,7 +326,57 @@ static void ask(struct q_tls_stream *tls, enum q_tls_question_kind kind) {
     tls->events->on_question(tls, &question);
 }
 
+// --- ahead -----------------------------------------------------------------------------------------------------------
+
+static void go_ahead(struct q_tls_stream *tls) {
+    tls->state = Q_TLS_AHEAD;
+    tls->shake->early_max = q_sessions_early_max(SSL_get_session(tls->ssl));
+    tls->stream.events->on_connected(&tls->stream, Q_OK);
+    if (tls->state == Q_TLS_AHEAD) {
+        q_tls_flush(tls); // the hello, with what the owner has sent early, or alone
+        q_loop_post(tls->env->loop, &tls->task);
+    }
+}
+
+bool q_tls_shake_lets_early(struct q_tls_stream *tls, size_t len) {
+    struct q_tls_shake *shake = tls->shake;
+    if (len > shake->early_max || tls->pipe.is_sending) {
+        return false;
+    }
+    shake->early_max = 0; // one send, so that one is all there is to be sent again
+    tls->early = Q_TLS_EARLY_SENT;
+    memcpy(shake->early_parts, tls->parts, sizeof shake->early_parts);
+    return true;
+}
+
+// The server has thrown away what went early. It goes again when the handshake is over, from its first byte.
+static void take_back_early(struct q_tls_stream *tls) {
+    SSL_reset_early_data_reject(tls->ssl);
+    tls->shake->early_max = 0;
+    if (tls->early == Q_TLS_EARLY_SENT) {
+        tls->early = Q_TLS_EARLY_REJECTED;
+        memcpy(tls->parts, tls->shake->early_parts, sizeof tls->parts);
+        tls->part = 0;
+        tls->sent_len = tls->flying_len = tls->flying_head = 0;
+    }
+    q_loop_post(tls->env->loop, &tls->task);
+}
+
+static void settle(struct q_tls_stream *tls) {
+    if (tls->early == Q_TLS_EARLY_SENT) {
+        tls->early = Q_TLS_EARLY_ACCEPTED;
+    }
+    if (tls->events->on_settled != NULL) {
+        tls->events->on_settled(tls);
+    }
+    if (tls->state == Q_TLS_OPEN) {
+        q_tls_flush(tls);
+        q_loop_post(tls->env->loop, &tls->task); // what the owner has sent or asked for meanwhile
+    }
+}
+
 static void finish(struct q_tls_stream *tls) {
+    bool was_ahead = tls->state == Q_TLS_AHEAD;
     tls->state = Q_TLS_OPEN;
     tls->begun_ns = tls->env->loop->now_ns - tls->begun_ns;
     tls->short_of_out_ns = 0;
@@ -317,6 +384,10 @@ static void finish(struct q_tls_stream *tls) {
     q_loop_disarm(tls->env->loop, &tls->timer);
     note_use_of_session(tls, SSL_session_reused(tls->ssl));
     q_tls_shake_drop(tls);
+    if (was_ahead) {
+        settle(tls);
+        return;
+    }
     tls->stream.events->on_connected(&tls->stream, Q_OK);
     if (tls->state == Q_TLS_OPEN) {
         q_tls_flush(tls); // with what the owner has sent, or alone
@@ -345,6 +416,10 @@ void q_tls_shake_go_on(struct q_tls_stream *tls) {
     q_tls_pipe_begin_pass(&tls->pipe);
     ERR_clear_error();
     int result = SSL_do_handshake(tls->ssl);
+    if (result == 1 && SSL_in_early_data(tls->ssl)) {
+        go_ahead(tls);
+        return;
+    }
     if (result == 1) {
         finish(tls);
         return;
@@ -357,6 +432,7 @@ void q_tls_shake_go_on(struct q_tls_stream *tls) {
     switch (reason) {
     case SSL_ERROR_WANT_READ: wait_to_read(tls); break;
     case SSL_ERROR_WANT_WRITE: wait_to_write(tls); break;
+    case SSL_ERROR_EARLY_DATA_REJECTED: take_back_early(tls); break;
     case SSL_ERROR_WANT_CERTIFICATE_VERIFY: ask(tls, Q_TLS_ASK_VERIFY); break;
     case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: ask(tls, Q_TLS_ASK_SIGN); break;
     default: q_tls_shake_fail(tls, q_tls_error(tls, Q_PHASE_TLS)); break;
@@ -384,6 +460,16 @@ void q_tls_shake_timer(struct q_tls_stream *tls) {
     q_tls_shake_go_on(tls);
 }
 
+// A reset is not the end yet: an alert may have come before it, which the receive brings.
+void q_tls_shake_send_failed(struct q_tls_stream *tls, struct q_error error) {
+    if (error.code != Q_ERR_CONNECTION_RESET) {
+        error.phase = Q_PHASE_TLS;
+        q_tls_shake_fail(tls, error);
+    } else {
+        q_tls_shake_go_on(tls);
+    }
+}
+
 // --- answers ---------------------------------------------------------------------------------------------------------
 
 static void answered(struct q_tls_stream *tls, uint8_t *answer, bool is_yes) {
@@ -400,13 +486,13 @@ static void answered(struct q_tls_stream *tls, uint8_t *answer, bool is_yes) {
 }
 
 void q_tls_stream_answer_verify(struct q_tls_stream *tls, bool is_accepted) {
-    if (tls->state == Q_TLS_HANDSHAKING && tls->shake->verify_answer == Q_TLS_ANSWER_AWAITED) {
+    if (q_tls_is_shaking(tls) && tls->shake->verify_answer == Q_TLS_ANSWER_AWAITED) {
         answered(tls, &tls->shake->verify_answer, is_accepted);
     }
 }
 
 void q_tls_stream_answer_sign(struct q_tls_stream *tls, struct q_slice signature) {
-    if (tls->state != Q_TLS_HANDSHAKING || tls->shake->sign_answer != Q_TLS_ANSWER_AWAITED) {
+    if (!q_tls_is_shaking(tls) || tls->shake->sign_answer != Q_TLS_ANSWER_AWAITED) {
         return;
     }
     bool is_yes = signature.len > 0 && signature.len <= sizeof tls->shake->signature;

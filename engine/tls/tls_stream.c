@@ -298,7 +298,7 @@ static void go_on_receiving(struct q_tls_stream *tls) {
 
 // Does what there is to do. The owner may be told of something, and may have closed behind each step.
 static void go_on(struct q_tls_stream *tls) {
-    if (tls->state == Q_TLS_HANDSHAKING) {
+    if (q_tls_is_shaking(tls)) {
         q_tls_shake_go_on(tls);
         return;
     }
@@ -308,7 +308,7 @@ static void go_on(struct q_tls_stream *tls) {
     if (tls->state == Q_TLS_OPEN && tls->wants_shutdown) {
         go_on_shutting(tls);
     }
-    if (tls->state == Q_TLS_OPEN && tls->wants > 0 && !tls->is_receiving) {
+    if (tls->state == Q_TLS_OPEN && tls->wants > 0 && (!tls->is_receiving || tls->has_end)) {
         go_on_receiving(tls);
     }
 }
@@ -317,7 +317,7 @@ static void run_task(struct q_task *task) { go_on(q_container_of(task, struct q_
 
 static void timer_fired(struct q_timer *timer) {
     struct q_tls_stream *tls = q_container_of(timer, struct q_tls_stream, timer);
-    if (tls->state == Q_TLS_HANDSHAKING) {
+    if (q_tls_is_shaking(tls)) {
         q_tls_shake_timer(tls);
     } else {
         go_on(tls);
@@ -349,21 +349,11 @@ static void below_ended(struct q_stream *below, struct q_error error) {
     go_on(tls);
 }
 
-// A reset in the handshake is not the end yet: an alert may have come before it, which the receive brings.
-static void shake_send_failed(struct q_tls_stream *tls, struct q_error error) {
-    if (error.code != Q_ERR_CONNECTION_RESET) {
-        error.phase = Q_PHASE_TLS;
-        q_tls_shake_fail(tls, error);
-    } else {
-        q_tls_shake_go_on(tls);
-    }
-}
-
 static void below_sent(struct q_stream *below, size_t len, struct q_error error) {
     struct q_tls_stream *tls = below->above;
     q_tls_pipe_sent(&tls->pipe, q_error_is(error));
     if (tls->state == Q_TLS_HANDSHAKING && q_error_is(error)) {
-        shake_send_failed(tls, error);
+        q_tls_shake_send_failed(tls, error);
         return;
     }
     // A record that was not taken whole cannot be opened: with nothing behind what is not the owner's the server has seen
@@ -371,6 +361,10 @@ static void below_sent(struct q_stream *below, size_t len, struct q_error error)
     tls->sent_len += len > tls->flying_head ? tls->flying_len : 0;
     tls->flying_len = 0;
     tls->flying_head = 0;
+    if (tls->state == Q_TLS_AHEAD && q_error_is(error)) {
+        q_tls_shake_send_failed(tls, error);
+        return;
+    }
     if (q_error_is(error) && !q_error_is(tls->send_error)) {
         tls->send_error = error;
     }
@@ -402,6 +396,8 @@ static void forget(struct q_tls_stream *tls) {
     tls->flying_head = tls->wants = 0;
     tls->below_error = tls->end = tls->send_error = Q_OK;
     tls->num_parts = tls->part = 0;
+    tls->early = Q_TLS_EARLY_NONE;
+    tls->next_goes_early = false;
     tls->has_end = tls->is_receiving = tls->is_sending = tls->has_said_goodbye = tls->wants_shutdown = false;
     tls->has_brought = false;
 }
@@ -427,8 +423,11 @@ static struct q_error tls_connect(struct q_stream *stream, const struct q_addres
 
 static void tls_recv(struct q_stream *stream, uint32_t most) {
     struct q_tls_stream *tls = tls_of(stream);
-    Q_CHECK(tls->state == Q_TLS_OPEN && tls->wants == 0 && most > 0);
+    Q_CHECK((tls->state == Q_TLS_OPEN || tls->state == Q_TLS_AHEAD) && tls->wants == 0 && most > 0);
     tls->wants = most;
+    if (tls->state == Q_TLS_AHEAD) {
+        return; // what comes is the handshake's; the rest is asked for when that is over
+    }
     if (tls->has_end || tls->pipe.in.len > 0 || tls->pipe.has_ended || SSL_pending(tls->ssl) > 0) {
         q_loop_post(tls->env->loop, &tls->task);
     } else {
@@ -439,6 +438,9 @@ static void tls_recv(struct q_stream *stream, uint32_t most) {
 // Opens records, so that tickets and the like are told from what is meant for the owner; seen from outside nothing changes.
 static bool tls_has_unasked(const struct q_stream *stream) {
     struct q_tls_stream *tls = tls_of((struct q_stream *)(uintptr_t)stream);
+    if (tls->state == Q_TLS_AHEAD) {
+        return false; // what is there is the handshake's
+    }
     if (tls->state != Q_TLS_OPEN || tls->has_end || SSL_pending(tls->ssl) > 0) {
         return true;
     }
@@ -454,14 +456,19 @@ static bool tls_has_unasked(const struct q_stream *stream) {
 
 static void tls_send(struct q_stream *stream, const struct iovec *parts, unsigned num_parts) {
     struct q_tls_stream *tls = tls_of(stream);
-    Q_CHECK(tls->state == Q_TLS_OPEN && !tls->is_sending && !tls->wants_shutdown && num_parts > 0 &&
-            num_parts <= Q_IO_SEND_PARTS_MAX);
+    Q_CHECK((tls->state == Q_TLS_OPEN || tls->state == Q_TLS_AHEAD) && !tls->is_sending && !tls->wants_shutdown &&
+            num_parts > 0 && num_parts <= Q_IO_SEND_PARTS_MAX);
+    bool goes_early = tls->next_goes_early;
+    tls->next_goes_early = false;
     tls->is_sending = true;
     tls->sent_len = 0;
     tls->num_parts = (uint8_t)num_parts;
     tls->part = 0;
     memcpy(tls->parts, parts, num_parts * sizeof *parts);
     Q_CHECK(left_to_seal(tls) > 0);
+    if (tls->state == Q_TLS_AHEAD && !(goes_early && q_tls_shake_lets_early(tls, left_to_seal(tls)))) {
+        return; // it waits for the handshake
+    }
     seal(tls);
     if (q_error_is(tls->send_error)) {
         q_loop_post(tls->env->loop, &tls->task);
@@ -527,7 +534,7 @@ void q_tls_stream_set(struct q_tls_stream *tls, const struct q_tls_params *param
 // --- what it tells ---------------------------------------------------------------------------------------------------
 
 void q_tls_stream_facts(const struct q_tls_stream *tls, struct q_tls_facts *out) {
-    Q_CHECK(tls->ssl != NULL && tls->state == Q_TLS_OPEN);
+    Q_CHECK(tls->ssl != NULL && (tls->state == Q_TLS_OPEN || tls->state == Q_TLS_AHEAD));
     const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
     const uint8_t *alpn = NULL;
     unsigned alpn_len = 0;

@@ -24,6 +24,15 @@
 // certificates were found good (verify.h), by the host as well if it has a say. A resumed session was judged when it was
 // made, under the same policy: who gives a session sees to that (client.h does, and looks at its certificates again).
 //
+// Ahead (0-RTT, RFC 8446 section 2.3). With a session that allows it, and where params do, on_connected is told before the
+// server has answered. What the owner then sends waits for the handshake, unless it says that this may go early: such a send
+// goes out with the hello, under the session's key, up to the session's limit. It may be replayed by whoever watches, so that
+// only what does no harm twice may go early; that is the owner's to know. The send is over, for the owner, when the handshake
+// is: if the server rejects early data, the same bytes are sealed once more, once, in the finished handshake. on_settled tells
+// that the facts are final. When the handshake fails, the send ends with its error, and so does the receive.
+// The gate holds: an early byte is readable by nobody but who has the session's key, which is the server whose certificates
+// were found good when the session was made and again when it was taken. Who is asked by the host (params) goes nowhere early.
+//
 // Questions. A handshake that needs the host's decision (certificates, or a signature by a key that the host keeps) tells
 // on_question and stands still until q_tls_stream_answer_*; the handshake's bound stands still too.
 //
@@ -72,6 +81,7 @@ struct q_tls_params {
     uint8_t asks_verify;                  // enum q_tls_asks_verify
     void *verify_context;                 // told with questions of the one kind
     void *sign_context;                   // and of the other
+    bool may_go_ahead;                    // with a session that allows it; see above
 };
 
 enum q_tls_question_kind { Q_TLS_ASK_NOTHING, Q_TLS_ASK_VERIFY, Q_TLS_ASK_SIGN };
@@ -97,6 +107,9 @@ struct q_tls_events {
     // NULL: none.
     struct ssl_session_st *(*take_session)(struct q_tls_stream *tls);
 
+    // Behind an on_connected that came ahead: the handshake is over, and the facts are what they are. NULL: nobody asks.
+    void (*on_settled)(struct q_tls_stream *tls);
+
     // The session that was taken was of no use: the server did not resume it, or the handshake failed.
     void (*on_session_useless)(struct q_tls_stream *tls, const struct ssl_session_st *session);
 };
@@ -112,7 +125,24 @@ struct q_tls_facts {
     bool is_resumed;
 };
 
-enum q_tls_state { Q_TLS_NEW, Q_TLS_CONNECTING, Q_TLS_HANDSHAKING, Q_TLS_OPEN, Q_TLS_FAILED, Q_TLS_CLOSING };
+// AHEAD: on_connected was told, and the handshake goes on.
+enum q_tls_state {
+    Q_TLS_NEW,
+    Q_TLS_CONNECTING,
+    Q_TLS_HANDSHAKING,
+    Q_TLS_AHEAD,
+    Q_TLS_OPEN,
+    Q_TLS_FAILED,
+    Q_TLS_CLOSING,
+};
+
+// What became of what was sent early.
+enum q_tls_early {
+    Q_TLS_EARLY_NONE,     // nothing was
+    Q_TLS_EARLY_ACCEPTED,
+    Q_TLS_EARLY_REJECTED, // and sent again
+    Q_TLS_EARLY_SENT,     // the server has not said
+};
 
 // Where the answer to a question is.
 enum q_tls_answer { Q_TLS_ANSWER_NONE, Q_TLS_ANSWER_AWAITED, Q_TLS_ANSWER_YES, Q_TLS_ANSWER_NO };
@@ -134,6 +164,8 @@ struct q_tls_shake {
     bool has_verdict;
     uint64_t deadline_ns;  // 0: none
     uint64_t asked_ns;     // when the question was
+    struct iovec early_parts[Q_IO_SEND_PARTS_MAX]; // what went early, whole, to be sent again
+    uint64_t early_max;    // bytes that may; 0: none, or none any more
     const char *why;       // the library's word for what went wrong; NULL: none
 };
 
@@ -168,6 +200,8 @@ struct q_tls_stream {
     bool is_sending;   // the owner's send
     bool has_said_goodbye;
     bool wants_shutdown;
+    bool next_goes_early; // the owner's next send may
+    uint8_t early;        // enum q_tls_early
 };
 
 // q_tls_stream_prepare sets what a context must have for streams: where its sessions go, no cache of its own, and a clock that
@@ -194,7 +228,11 @@ void q_tls_stream_answer_verify(struct q_tls_stream *tls, bool is_accepted);
 // q_tls_stream_answer_sign answers ASK_SIGN with a signature, which is copied; an empty or too long one refuses.
 void q_tls_stream_answer_sign(struct q_tls_stream *tls, struct q_slice signature);
 
-// q_tls_stream_facts tells the facts, from on_connected until close.
+// q_tls_stream_go_early says that the owner's next send does no harm when it comes to the server twice.
+static inline void q_tls_stream_go_early(struct q_tls_stream *tls) { tls->next_goes_early = true; }
+
+// q_tls_stream_facts tells the facts, from on_connected until close; those of a session that is to be resumed until
+// on_settled.
 void q_tls_stream_facts(const struct q_tls_stream *tls, struct q_tls_facts *out);
 
 // q_tls_stream_peer_certificate gives the server's `index`-th certificate as DER, the leaf is 0, as it was sent or, in a

@@ -15,14 +15,25 @@ void q_tls_shake_start(struct q_tls_stream *tls);
 // q_tls_shake_go_on does what the handshake can do now. on_connected may be told.
 void q_tls_shake_go_on(struct q_tls_stream *tls);
 
+// q_tls_shake_lets_early tells whether the owner's send, `len` bytes, may be sealed now, and if so remembers it. AHEAD.
+Q_MUST_USE bool q_tls_shake_lets_early(struct q_tls_stream *tls, size_t len);
+
+// q_tls_shake_send_failed is told that a send below failed before the handshake was over.
+void q_tls_shake_send_failed(struct q_tls_stream *tls, struct q_error error);
+
 // q_tls_shake_timer is told that the timer fired in the handshake.
 void q_tls_shake_timer(struct q_tls_stream *tls);
 
-// q_tls_shake_fail ends the handshake with `error`: on_connected is told.
+// q_tls_shake_fail ends the handshake with `error`: on_connected is told or, ahead, the ends of what is under way.
 void q_tls_shake_fail(struct q_tls_stream *tls, struct q_error error);
 
 // q_tls_shake_drop frees what only the handshake needs. Legal at any time.
 void q_tls_shake_drop(struct q_tls_stream *tls);
+
+// q_tls_is_shaking tells whether the handshake is under way, whether the owner knows or not.
+static inline bool q_tls_is_shaking(const struct q_tls_stream *tls) {
+    return tls->state == Q_TLS_HANDSHAKING || tls->state == Q_TLS_AHEAD;
+}
 
 // q_tls_error is what the library's last call failed of, and empties the library's list of errors.
 struct q_error q_tls_error(struct q_tls_stream *tls, enum q_phase phase);

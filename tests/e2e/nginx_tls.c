@@ -106,6 +106,12 @@ static void write_server_lines(const struct nginx_tls *tls, char *out) {
     }
     fprintf(file, "    ssl_session_tickets %s;\n    ssl_session_cache %s;\n", options->has_no_tickets ? "off" : "on",
             options->has_no_cache ? "off" : "shared:sessions:1m");
+    // Asked here, and not when the line is written: then the handshake is over.
+    fprintf(file, "    set $was_early $ssl_early_data;\n");
+    if (options->has_early_data) {
+        fprintf(file, "    ssl_early_data on;\n"
+                      "    location /too_early/ { if ($ssl_early_data) { return 425; } rewrite ^/too_early(/.*)$ $1 break; }\n");
+    }
     if (options->wants_client) {
         fprintf(file,
                 "    ssl_verify_client on;\n    ssl_verify_depth 3;\n    ssl_client_certificate %s/clients.pem;\n",
@@ -122,7 +128,7 @@ struct nginx_tls nginx_tls_start(const struct nginx_tls_options *options) {
     tls.options.has_ecdsa |= !tls.options.has_rsa;
     make_files(&tls);
     snprintf(http, sizeof http,
-             "  log_format tls '$ssl_protocol $ssl_cipher $ssl_session_reused $status $ssl_client_verify';\n"
+             "  log_format tls '$ssl_protocol $ssl_cipher $ssl_session_reused early$was_early $status $ssl_client_verify';\n"
              "  access_log %s/access.log tls;\n",
              tls.folder);
     write_server_lines(&tls, server);
@@ -165,7 +171,9 @@ struct nginx_tls_line nginx_tls_wait_line(const struct nginx_tls *tls, unsigned 
         left_ms -= STEP_MS;
     }
     free(path);
-    if (sscanf(text, "%15s %63s %7s %d %127[^\n]", line.protocol, line.cipher, line.reused, &line.status,
+    bool is_early = strstr(text, " early1 ") != NULL;
+    memcpy(line.early, is_early ? "1" : "-", 2);
+    if (sscanf(text, "%15s %63s %7s %*s %d %127[^\n]", line.protocol, line.cipher, line.reused, &line.status,
                line.verify) != 5) {
         fail_msg("not a line of the log: %s", text);
     }
@@ -177,4 +185,43 @@ void nginx_tls_rotate(struct nginx_tls *tls) {
     issue_servers(tls, &next);
     authority_free(&next);
     nginx_signal(&tls->nginx, SIGHUP);
+}
+
+enum { CHILDREN_MAX = 16 };
+
+static int children_of(const struct nginx_tls *tls, long out[CHILDREN_MAX]) {
+    char path[64];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)tls->nginx.pid, (int)tls->nginx.pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (count < CHILDREN_MAX && fscanf(file, "%ld", &out[count]) == 1) {
+        count++;
+    }
+    fclose(file);
+    return count;
+}
+
+static bool have_any(const long *list, int count, const long *wanted, int num_wanted) {
+    for (int i = 0; i < count * num_wanted; i++) {
+        if (list[i % count] == wanted[i / count]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void nginx_tls_rotate_wholly(struct nginx_tls *tls) {
+    long old[CHILDREN_MAX];
+    long now[CHILDREN_MAX];
+    int num_old = children_of(tls, old);
+    int num_now = num_old;
+    assert_true(num_old > 0);
+    nginx_tls_rotate(tls);
+    memcpy(now, old, sizeof now);
+    for (int left_ms = WAIT_MS; num_now == 0 || have_any(now, num_now, old, num_old); left_ms -= STEP_MS) {
+        assert_true(left_ms > 0);
+        poll(NULL, 0, STEP_MS);
+        num_now = children_of(tls, now);
+    }
 }

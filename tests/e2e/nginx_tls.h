@@ -20,6 +20,7 @@ struct nginx_tls_options {
     bool has_no_tickets; // then sessions are resumed by the server's memory, if at all
     bool has_no_cache;
     const char *more; // lines of the server's configuration besides; NULL: none
+    bool has_early_data; // it takes 0-RTT, but for /too_early/..., to which it says 425 then
 };
 
 // The authority that clients are let in by is of this common name, and its key has this number (tests/support/certs.h).
@@ -44,6 +45,7 @@ struct nginx_tls_line {
     char protocol[16]; // "TLSv1.3"
     char cipher[64];   // "ECDHE-RSA-AES128-GCM-SHA256"
     char reused[8];    // "r": the session was resumed; ".": it was not
+    char early[8];     // "1": the request came before the handshake was over; "-": it did not
     char verify[128];  // of the client's certificate: "SUCCESS", "NONE", "FAILED:..."
     int status;
 };
@@ -57,5 +59,8 @@ struct nginx_tls_line nginx_tls_wait_line(const struct nginx_tls *tls, unsigned 
 // nginx_tls_rotate gives it certificates of another root and has it reload. Connections that are open stay; when the
 // first with the new certificate is made is for the test to find out.
 void nginx_tls_rotate(struct nginx_tls *tls);
+
+// nginx_tls_rotate_wholly does so, and waits until no process is left that knows the old ones. No connection may be open.
+void nginx_tls_rotate_wholly(struct nginx_tls *tls);
 
 #endif

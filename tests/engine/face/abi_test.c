@@ -242,6 +242,7 @@ static void structs_and_numbers_are_where_they_were(void **state) {
     assert_int_equal(QUOIT_TLS_SNI_NAME, 1);
     assert_int_equal(QUOIT_TLS_SNI_OFF, 2);
     assert_int_equal(QUOIT_TLS_TICKETS, 1);
+    assert_int_equal(QUOIT_TLS_EARLY_DATA, 2);
     assert_int_equal(QUOIT_TLS_GREASE, 4);
     assert_int_equal(QUOIT_TLS_STAPLE, 8);
     assert_int_equal(QUOIT_TLS_KEY_LOG_EVENTS, 16);

@@ -270,6 +270,9 @@ static void on_connected(struct q_stream *stream, struct q_error error) {
     if (tell(rig, 'C') || q_error_is(error)) {
         return;
     }
+    if (rig->goes_early) {
+        q_tls_stream_go_early(&rig->tls);
+    }
     if (rig->send_at_connect != NULL) {
         tls_rig_send(rig, rig->send_at_connect, strlen(rig->send_at_connect));
     }
@@ -351,7 +354,10 @@ static void on_session_useless(struct q_tls_stream *tls, const struct ssl_sessio
     rig->useless = session;
 }
 
-static const struct q_tls_events k_tls_events = {.on_question = on_question,
+static void on_settled(struct q_tls_stream *tls) { tell(rig_of_tls(tls), 'Z'); }
+
+static const struct q_tls_events k_tls_events = {.on_settled = on_settled,
+                                                 .on_question = on_question,
                                                  .on_session = on_session,
                                                  .take_session = take_session,
                                                  .on_session_useless = on_session_useless};
@@ -484,6 +490,7 @@ static void make_server(struct tls_rig *rig) {
     SSL_CTX_set_app_data(rig->server_context, rig);
     SSL_CTX_set_keylog_callback(rig->server_context, on_key_log);
     SSL_CTX_set_session_id_context(rig->server_context, (const uint8_t *)"rig", 3);
+    SSL_CTX_set_early_data_enabled(rig->server_context, options->has_early_data);
     if (options->wants_client_certificate) {
         SSL_CTX_set_custom_verify(rig->server_context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, take_any);
     }
@@ -528,6 +535,7 @@ static void make_stream(struct tls_rig *rig) {
         .verify = &rig->policy,
         .handshake_ns = rig->options.handshake_ns,
         .asks_verify = rig->options.asks_verify,
+        .may_go_ahead = rig->options.has_early_data,
     };
     rig->env = (struct q_tls_env){
         .loop = &rig->loop, .chunks = &rig->pool, .alloc = q_failalloc_alloc(rig->failalloc)};

@@ -26,11 +26,12 @@ struct tls_rig_options {
     bool server_is_mute;        // no server: the test injects what comes
     bool server_has_alpn;
     uint8_t asks_verify;
+    bool has_early_data;        // both sides allow it
     uint64_t handshake_ns;
 };
 
 // What the owner was told, in order, as letters: C on_connected, R on_received, E on_ended, S on_sent, X on_closed,
-// Q on_question, T on_session, U on_session_useless.
+// Q on_question, T on_session, U on_session_useless, Z on_settled.
 #define TLS_RIG_LOG_MAX 4096
 
 struct tls_rig {
@@ -89,6 +90,7 @@ struct tls_rig {
     uint32_t asks;          // asks again for so much behind each receive; 0: does not
     char close_at;          // closes inside the event of this letter
     const char *send_at_connect; // sends this inside on_connected
+    bool goes_early;             // and it may go early
     int question_answer;    // inside on_question: 1 yes, 0 no, -1 later
     struct q_tls_question question;
     struct q_verify_verdict question_verdict;
