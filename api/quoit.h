@@ -10,7 +10,8 @@
 //   -> quoit_engine_close -> CLOSED on each port -> quoit_engine_destroy.
 //
 // This is the header to include. It brings quoit/abi.h (versions), quoit/error.h (error codes and their words),
-// quoit/tls.h (TLS configurations) and quoit/question.h (what hosts are asked).
+// quoit/tls.h (TLS configurations), quoit/question.h (what hosts are asked) and quoit/sessions.h (sessions of TLS, from one
+// process to the next).
 #ifndef QUOIT_H
 #define QUOIT_H
 
@@ -20,6 +21,7 @@
 #include "quoit/abi.h"
 #include "quoit/error.h"
 #include "quoit/question.h"
+#include "quoit/sessions.h"
 #include "quoit/tls.h"
 
 #ifdef __cplusplus
@@ -235,29 +237,6 @@ struct quoit_engine_info {
 // quoit_engine_info reads a snapshot of counters; each is whole, together they may be a tick apart. `out->struct_size`
 // must be set. Any thread. Errors: STALE_HANDLE, INVALID_STRUCT_SIZE, FORKED.
 QUOIT_API int32_t quoit_engine_info(struct quoit_engine engine, struct quoit_engine_info *out);
-
-// quoit_engine_export_tls_sessions writes the sessions that servers gave this engine (QUOIT_TLS_TICKETS) into `out`, for
-// quoit_engine_import_tls_sessions in a later process; `out_len` bytes of `size`, which is at least 128. Where there is no room
-// for all, those asked for latest go in. With `out` NULL and `size` 0 it only tells how much room all of them would take now.
-// Sessions of TLS 1.3 are for one use: the engine does not have those any more that were exported, so export when it is about
-// to end. Sessions of configurations with a decision point of the host's stay: no other process has that point.
-// The bytes are encrypted and authenticated under `key`, 16 to 1024 bytes, which should be random and is not to be kept
-// beside them: who has both can resume the sessions, and who could write them be taken for the servers.
-// Any thread; it waits for the loop as quoit_port_create does, and under the same conditions.
-// Errors: STALE_HANDLE, INVALID_ARGUMENT, NO_MEMORY, CLOSED, FORKED, WRONG_THREAD, BUSY (as quoit_port_create).
-QUOIT_API QUOIT_MUST_USE int32_t quoit_engine_export_tls_sessions(struct quoit_engine engine, const void *key,
-                                                                  size_t key_len, void *out, size_t size,
-                                                                  size_t *out_len);
-
-// quoit_engine_import_tls_sessions takes up what another engine has exported under the same key, by the same version of the
-// library: sessions whose time is not over, `out_count` (may be NULL) of them, at most as many as it keeps. Each is resumed by
-// requests alone whose configuration is equal to the one that it was made under, in all that affects trust, and only while
-// the server's certificates pass that configuration's verification. Import one export once, into one engine.
-// Any thread, as above. Errors: TLS_BAD_SESSIONS (not exported under this key by this version, damaged, or of a time to
-// come), and those above.
-QUOIT_API QUOIT_MUST_USE int32_t quoit_engine_import_tls_sessions(struct quoit_engine engine, const void *key,
-                                                                  size_t key_len, const void *data, size_t len,
-                                                                  uint32_t *out_count);
 
 struct quoit_probe_result {
     uint32_t struct_size;
@@ -529,14 +508,6 @@ struct quoit_address {
     uint16_t family; // enum quoit_address_family
     uint16_t port;   // in host order
     uint8_t ip[16];  // in network order; of IPv4 the first 4
-};
-
-// What became of a request as early data (QUOIT_TLS_EARLY_DATA).
-enum quoit_tls_early {
-    QUOIT_TLS_EARLY_NONE = 0,     // it did not go early
-    QUOIT_TLS_EARLY_ACCEPTED = 1, // the server took it
-    QUOIT_TLS_EARLY_REJECTED = 2, // it did not, and got the request again when the handshake was over
-    QUOIT_TLS_EARLY_SENT = 3,     // the connection failed before the server had said
 };
 
 // What is known of a request that has ended. Times are nanoseconds since the submit was seen by the loop; 0: it did

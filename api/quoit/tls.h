@@ -224,6 +224,14 @@ enum quoit_tls_switch {
     QUOIT_TLS_GREASE = 4, // reserved values in our hello, which keep servers honest (RFC 8701); off
 };
 
+// What became of a request as early data (QUOIT_TLS_EARLY_DATA).
+enum quoit_tls_early {
+    QUOIT_TLS_EARLY_NONE = 0,     // it did not go early
+    QUOIT_TLS_EARLY_ACCEPTED = 1, // the server took it
+    QUOIT_TLS_EARLY_REJECTED = 2, // it did not, and got the request again when the handshake was over
+    QUOIT_TLS_EARLY_SENT = 3,     // the connection failed before the server had said
+};
+
 // quoit_tls_set_switch turns one switch of enum quoit_tls_switch on (1) or off (0).
 QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_switch(struct quoit_tls *tls, uint32_t which, int32_t on);
 
