@@ -337,7 +337,8 @@ static void tls_set_switch(void) {
     assert_int_equal(quoit_tls_set_switch(NULL, QUOIT_TLS_GREASE, 1), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_tls_set_switch(tls, 0, 1), QUOIT_ERR_INVALID_ARGUMENT);
     assert_int_equal(quoit_tls_set_switch(tls, UINT32_MAX, 1), QUOIT_ERR_INVALID_ARGUMENT);
-    const uint32_t known = QUOIT_TLS_TICKETS | QUOIT_TLS_EARLY_DATA | QUOIT_TLS_GREASE | QUOIT_TLS_STAPLE | QUOIT_TLS_COMPRESSION |
+    const uint32_t known = QUOIT_TLS_TICKETS | QUOIT_TLS_EARLY_DATA | QUOIT_TLS_GREASE |
+                           QUOIT_TLS_STAPLE | QUOIT_TLS_COMPRESSION |
                            QUOIT_TLS_KEY_LOG_EVENTS;
     for (uint32_t bit = 0; bit < 32; bit++) {
         bool is_known = (UINT32_C(1) << bit & known) != 0;
