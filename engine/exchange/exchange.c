@@ -40,16 +40,6 @@ static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
 
 static void release_spec(void *spec, struct q_loop *loop) { q_spec_release_on_loop(spec, loop); }
 
-static bool may_go_early(const struct q_exchange *x) {
-    static const char *const k_methods[] = {"GET", "HEAD", "OPTIONS"}; // safe, and without an effect that counts
-    bool is_one = false;
-    for (size_t i = 0; i < Q_COUNT_OF(k_methods); i++) {
-        is_one |= q_slice_equal(x->spec->method, q_slice_of_string(k_methods[i]));
-    }
-    return is_one && x->spec->is_idempotent && !x->spec->has_body && x->spec->body_len == 0 && x->spec->upgrade.len == 0 &&
-           !x->avoids_early;
-}
-
 static enum q_exchange_event start_on_connection(struct q_exchange *x) {
     x->conn = x->leased;
     x->leased = NULL;
@@ -64,7 +54,7 @@ static enum q_exchange_event start_on_connection(struct q_exchange *x) {
         .reader_flags = x->spec->is_head ? Q_H1_REQUEST_HEAD : Q_H1_REQUEST_PLAIN,
         .upgrade = x->spec->upgrade,
         .asks_close = x->spec->asks_close,
-        .may_go_early = may_go_early(x),
+        .may_go_early = !x->avoids_early && q_spec_may_go_early(x->spec),
         .asks_report = x->spec->asks_report,
         .release = release_spec, // a hold of the connection's own: its send may outlive this exchange
         .release_context = q_spec_acquire(x->spec),
@@ -430,18 +420,13 @@ static bool on_informational(struct q_conn_user *user, const struct q_h1_out *ou
     return x->sink->informational(x, out, chunk);
 }
 
-// A 425 to what did not go early is the host's.
-static bool is_too_early(const struct q_exchange *x, const struct q_h1_out *out) {
-    return out->status == 425 && !x->avoids_early && q_conn_went_early(x->conn);
-}
-
 static bool on_head(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct q_exchange *x = exchange_of_user(user);
     if (x->state == Q_X_ASKING) {
         return false; // offered again because of credit or room, not of the answer
     }
     x->summary.status = out->status;
-    if (is_too_early(x, out)) {
+    if (out->status == 425 && !x->avoids_early && q_conn_went_early(x->conn)) { // else it is the host's
         x->is_too_early = true;
         x->next = q_spec_acquire(x->spec);
         q_exchange_step(x, Q_X_EV_REDIRECT);
@@ -562,17 +547,9 @@ static uint32_t wants(struct q_conn_user *user) {
 }
 
 static const struct q_conn_user_events k_user_events = {
-    .on_informational = on_informational,
-    .on_head = on_head,
-    .on_data = on_data,
-    .on_trailers = on_trailers,
-    .on_peer_end = on_peer_end,
-    .on_fed = on_fed,
-    .on_end = on_end,
-    .on_failed = on_failed,
-    .on_sent = on_sent,
-    .on_bytes = on_bytes,
-    .wants = wants,
+    .on_informational = on_informational, .on_head = on_head, .on_data = on_data, .on_trailers = on_trailers,
+    .on_peer_end = on_peer_end, .on_fed = on_fed, .on_end = on_end, .on_failed = on_failed, .on_sent = on_sent,
+    .on_bytes = on_bytes, .wants = wants,
 };
 
 // --- what the pool says ---------------------------------------------------------------------------------------------

@@ -457,3 +457,9 @@ void q_spec_release_on_loop(struct q_spec *spec, struct q_loop *loop) {
         q_loop_post_farewell(loop, &spec->farewell);
     }
 }
+
+bool q_spec_may_go_early(const struct q_spec *spec) {
+    static const char *const k_methods[] = {"GET", "HEAD", "OPTIONS"}; // safe, and without an effect that counts
+    return is_one_of(spec->method, k_methods, Q_COUNT_OF(k_methods)) && spec->is_idempotent && !spec->has_body &&
+           spec->body_len == 0 && spec->upgrade.len == 0;
+}

@@ -113,4 +113,8 @@ bool q_spec_host_release(struct q_spec *spec);
 // function with it, waits for the publish step.
 void q_spec_release_on_loop(struct q_spec *spec, struct q_loop *loop);
 
+// q_spec_may_go_early tells whether the request does no harm when it comes to its server twice: GET, HEAD and OPTIONS without
+// a body (RFC 8470). Any thread, frozen ones.
+bool q_spec_may_go_early(const struct q_spec *spec);
+
 #endif
