@@ -96,11 +96,9 @@ static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
     if (x->hop_attempts >= Q_EXCHANGE_ATTEMPTS_MAX || x->is_last_response_begun) {
         return Q_X_EV_GIVE_UP;
     }
-    if (x->error.retry_safe) {
-        return send_again(x);
-    }
-    if (x->last_early == Q_TLS_EARLY_SENT && !x->avoids_early) {
-        x->avoids_early = true; // the handshake failed behind it, maybe because of it (RFC 8446, D.3)
+    bool was_early = x->last_early == Q_TLS_EARLY_SENT && !x->avoids_early;
+    x->avoids_early |= was_early; // the handshake failed behind it, maybe because of it (RFC 8446, D.3)
+    if (x->error.retry_safe || was_early) {
         return send_again(x);
     }
     if (!x->is_last_reused) {
