@@ -229,6 +229,17 @@ static const struct host_record *send_early(struct stage *s, const char *method,
 
 static struct nginx_tls_line line_of(struct stage *s, unsigned line) { return nginx_tls_wait_line(&s->nginx, line); }
 
+// How many of the first lines have this status (0: any) and were early, or not. Requests that follow one another may be logged
+// the other way round.
+static unsigned num_lines(struct stage *s, unsigned lines, int status, const char *early_mark) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < lines; i++) {
+        struct nginx_tls_line line = line_of(s, i);
+        count += (status == 0 || line.status == status) && strcmp(line.early, early_mark) == 0;
+    }
+    return count;
+}
+
 // nginx tells of early data while the handshake goes on, which on a busy machine may be over when it looks. What it says is
 // so; what it does not say may be so.
 enum { TRIES = 100 };
@@ -241,15 +252,16 @@ static void requests_without_effect_go_early(void **state) {
     assert_string_equal(line_of(s, 0).early, "-");
     for (unsigned i = 0; i < 3; i++) {
         bool is_seen = false;
+        unsigned num_seen = num_lines(s, s->num_requests, 0, "1");
         for (int try = 0; try < TRIES && !is_seen; try++) {
-            (void)send_early(s, "POST", "/1.bin", NULL); // brings tickets, behind the handshake
+            // Brings tickets, behind the handshake.
+            assert_int_equal(send_early(s, "POST", "/1.bin", NULL)->summary.tls_early, QUOIT_TLS_EARLY_NONE);
             const struct host_record *record = send_early(s, k_methods[i], "/1.bin", NULL);
             assert_int_equal(record->summary.tls_early, QUOIT_TLS_EARLY_ACCEPTED);
             assert_int_equal(record->summary.tls_resumed, 1);
             assert_int_equal(record->summary.attempts, 1);
-            assert_string_equal(line_of(s, s->num_requests - 2).early, "-");
             assert_string_equal(line_of(s, s->num_requests - 1).reused, "r");
-            is_seen = strcmp(line_of(s, s->num_requests - 1).early, "1") == 0;
+            is_seen = num_lines(s, s->num_requests, 0, "1") > num_seen;
         }
         assert_true(is_seen);
     }
@@ -296,17 +308,10 @@ static void a_server_that_says_too_early_gets_it_again_behind_the_handshake(void
         assert_int_equal(record->num_heads, 1);
         assert_int_equal(record->summary.num_redirects, 0);
         attempts = record->summary.attempts;
-        line += 2;
-        if (attempts == 1) {
-            assert_int_equal(line_of(s, line - 1).status, 200); // and it was not early, for nginx
-            continue;
-        }
-        assert_int_equal(attempts, 2);
-        assert_int_equal(record->summary.tls_early, QUOIT_TLS_EARLY_NONE);
-        assert_int_equal(line_of(s, line - 1).status, 425);
-        assert_string_equal(line_of(s, line - 1).early, "1");
-        assert_int_equal(line_of(s, line).status, 200);
-        assert_string_equal(line_of(s, line).early, "-");
+        line += 1 + attempts;
+        assert_int_equal(num_lines(s, line, 425, "1"), attempts - 1);
+        assert_int_equal(num_lines(s, line, 425, "-"), 0);
+        assert_true(attempts == 1 || record->summary.tls_early == QUOIT_TLS_EARLY_NONE);
     }
     assert_int_equal(attempts, 2);
     stage_close(s);
