@@ -271,6 +271,14 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_request_new(const char *method, const cha
 QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_header(struct quoit_request *request, const char *name,
                                                           size_t name_len, const char *value, size_t value_len);
 
+// quoit_request_add_secret_header is quoit_request_add_header for a value that is a secret: an API key, a token. Such a value
+// is in no log, error, event or report; a redirect does not take it to another origin; and each piece of memory that the
+// request had it in is overwritten before it is freed (what is beyond that says api/README.md, "Secret fields").
+// Authorization, Cookie, Proxy-Authorization and a URL's credentials are secret however they are given. Builder's thread.
+// Errors: those of quoit_request_add_header.
+QUOIT_API QUOIT_MUST_USE int32_t quoit_request_add_secret_header(struct quoit_request *request, const char *name,
+                                                                 size_t name_len, const char *value, size_t value_len);
+
 // Called once when the engine and all holders are done with a body: on the thread that releases last, or on the loop
 // thread at the publish step. It must not call Quoit.
 typedef void (*quoit_release_fn)(void *context, const void *data, size_t len);

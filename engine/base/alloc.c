@@ -42,6 +42,20 @@ void q_alloc_free(const struct q_alloc *alloc, void *ptr, size_t size) {
     }
 }
 
+void q_wipe(void *ptr, size_t len) {
+    if (len > 0) {
+        memset(ptr, 0, len);
+        __asm__ __volatile__("" : : "r"(ptr) : "memory"); // a reader, as far as the compiler can tell
+    }
+}
+
+void q_alloc_free_wiped(const struct q_alloc *alloc, void *ptr, size_t size) {
+    if (ptr != NULL) {
+        q_wipe(ptr, size);
+        alloc->release(alloc->context, ptr, size);
+    }
+}
+
 char *q_alloc_copy(const struct q_alloc *alloc, const void *data, size_t len) {
     if (len == SIZE_MAX) {
         return NULL; // no room for the NUL

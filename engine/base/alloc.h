@@ -30,4 +30,12 @@ void q_alloc_free(const struct q_alloc *alloc, void *ptr, size_t size);
 // q_alloc_copy gives a copy of `len` bytes with a NUL behind them (so len + 1 bytes are to be freed), or NULL.
 Q_MUST_USE char *q_alloc_copy(const struct q_alloc *alloc, const void *data, size_t len);
 
+// q_wipe overwrites `len` bytes with zeros; the compiler does not take it out, though nobody reads them any more. `ptr`
+// may be NULL when `len` is 0. It is for what must not be found in memory that somebody else gets next, in a core file or
+// in swap; copies in registers and on stacks are beyond it.
+void q_wipe(void *ptr, size_t len);
+
+// q_alloc_free_wiped is q_alloc_free for memory that a secret lay in.
+void q_alloc_free_wiped(const struct q_alloc *alloc, void *ptr, size_t size);
+
 #endif

@@ -1,7 +1,5 @@
 #include "engine/core/port.h"
 
-#include "engine/tls/crypto.h"
-
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -121,7 +119,7 @@ void q_port_refuse(struct q_port *port, struct q_request *request) {
 
 static void drop_secret(struct q_port *port, struct q_port_entry *entry) {
     if (entry->secret != NULL) {
-        q_crypto_wipe(entry->secret, entry->secret_len);
+        q_wipe(entry->secret, entry->secret_len);
         q_alloc_free(port->env->alloc, entry->secret, entry->secret_len + 1);
         entry->secret = NULL;
     }

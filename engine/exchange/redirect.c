@@ -37,32 +37,22 @@ static bool is_of_body(struct q_slice name) {
     }
 }
 
-// Fields that speak to one origin and must not reach another one.
-static bool is_of_origin(struct q_slice name) {
-    switch (q_known_find(name)) {
-    case Q_KNOWN_AUTHORIZATION:
-    case Q_KNOWN_COOKIE:
-    case Q_KNOWN_PROXY_AUTHORIZATION:
-    case Q_KNOWN_HOST: return true;
-    default: return false;
-    }
-}
-
 static struct q_error copy_fields(const struct q_spec *from, struct q_spec *to, bool drops_body) {
     bool is_same_origin = q_origin_equal(&from->origin, &to->origin);
-    for (uint32_t i = 0; i < q_headers_builder_count(&from->headers); i++) {
+    struct q_error error = Q_OK;
+    for (uint32_t i = 0; i < q_headers_builder_count(&from->headers) && !q_error_is(error); i++) {
         struct q_slice name;
         struct q_slice value;
         q_headers_builder_at(&from->headers, i, &name, &value);
-        if ((drops_body && is_of_body(name)) || (!is_same_origin && is_of_origin(name))) {
+        bool is_secret = q_headers_builder_is_secret(&from->headers, i);
+        // What speaks to one origin must not reach another one: what is secret, and the name it was called by.
+        bool is_of_origin = is_secret || q_known_find(name) == Q_KNOWN_HOST;
+        if ((drops_body && is_of_body(name)) || (!is_same_origin && is_of_origin)) {
             continue;
         }
-        struct q_error error = q_spec_add_header(to, name, value);
-        if (q_error_is(error)) {
-            return error;
-        }
+        error = is_secret ? q_spec_add_secret_header(to, name, value) : q_spec_add_header(to, name, value);
     }
-    return Q_OK;
+    return error;
 }
 
 static bool gives_authorization(const struct q_spec *spec) {
@@ -95,7 +85,7 @@ static struct q_error keep_credentials(const struct q_spec *from, struct q_spec 
     to->headers.limits.line_bytes += (uint32_t)size;
     to->headers.limits.text_bytes += (uint32_t)size + sizeof "Authorization";
     struct q_error error = q_spec_add_header(to, Q_SLICE("Authorization"), q_slice_make(value, size));
-    q_alloc_free(from->alloc, value, size);
+    q_alloc_free_wiped(from->alloc, value, size);
     return error;
 }
 

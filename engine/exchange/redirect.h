@@ -1,6 +1,6 @@
 // Redirects: what the next hop of a request is (RFC 9110 section 15.4), as a spec of its own. 301 and 302 turn POST
 // into GET, 303 everything but HEAD, and then the body and the fields that speak of it go; 307 and 308 keep both.
-// Authorization, Cookie, Proxy-Authorization, a Host of the user's and the URL's credentials never go to another origin.
+// Secret fields (see spec.h), a Host of the user's and the URL's credentials never go to another origin.
 // Nothing leads onto a unix socket but what is on that socket already.
 // Loop thread only; it allocates, which only a request that is redirected does.
 #ifndef QUOIT_ENGINE_EXCHANGE_REDIRECT_H

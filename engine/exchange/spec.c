@@ -86,7 +86,17 @@ struct q_error q_spec_new(const struct q_alloc *alloc, struct q_slice method, st
     return q_spec_of_url(alloc, method, &parsed, out);
 }
 
-struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value) {
+// Fields that are secret whether they are said to be or not.
+static bool is_always_secret(struct q_slice name) {
+    switch (q_known_find(name)) {
+    case Q_KNOWN_AUTHORIZATION:
+    case Q_KNOWN_COOKIE:
+    case Q_KNOWN_PROXY_AUTHORIZATION: return true;
+    default: return false;
+    }
+}
+
+static struct q_error add_field(struct q_spec *spec, struct q_slice name, struct q_slice value, bool is_secret) {
     if (spec->is_frozen) {
         return usage(Q_ERR_FROZEN);
     }
@@ -101,9 +111,19 @@ struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struc
     if (q_known_find(name) == Q_KNOWN_HOST && !q_h1_is_host(q_slice_trim(value))) {
         return usage(Q_ERR_INVALID_HEADER_VALUE);
     }
-    struct q_error error = q_headers_builder_add(&spec->headers, name, value);
+    struct q_error error = is_secret || is_always_secret(name)
+                               ? q_headers_builder_add_secret(&spec->headers, name, value)
+                               : q_headers_builder_add(&spec->headers, name, value);
     spec->has_host |= !q_error_is(error) && q_known_find(name) == Q_KNOWN_HOST;
     return error;
+}
+
+struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value) {
+    return add_field(spec, name, value, false);
+}
+
+struct q_error q_spec_add_secret_header(struct q_spec *spec, struct q_slice name, struct q_slice value) {
+    return add_field(spec, name, value, true);
 }
 
 static void drop_body(struct q_spec *spec) {
@@ -312,7 +332,8 @@ static struct q_error make_authorization(const struct q_spec *spec, const struct
 }
 
 static void drop_head(struct q_spec *spec) {
-    q_alloc_free(spec->alloc, spec->head, spec->head_len);
+    bool has_secrets = spec->headers.has_secrets || spec->url.has_credentials;
+    (has_secrets ? q_alloc_free_wiped : q_alloc_free)(spec->alloc, spec->head, spec->head_len);
     spec->head = NULL;
     spec->head_len = 0;
 }
@@ -348,7 +369,7 @@ static struct q_error serialise(struct q_spec *spec, const struct q_headers *hea
         return error;
     }
     error = write_head(spec, &in);
-    q_alloc_free(spec->alloc, (void *)(uintptr_t)in.authorization.ptr, in.authorization.len);
+    q_alloc_free_wiped(spec->alloc, (void *)(uintptr_t)in.authorization.ptr, in.authorization.len);
     spec->asks_close = q_h1_asks_close(headers);
     return error;
 }
@@ -365,7 +386,8 @@ struct q_error q_spec_freeze(struct q_spec *spec) {
         struct q_slice name;
         struct q_slice value;
         q_headers_builder_at(&spec->headers, i, &name, &value);
-        error = q_headers_builder_add(&copy, name, value);
+        error = q_headers_builder_is_secret(&spec->headers, i) ? q_headers_builder_add_secret(&copy, name, value)
+                                                               : q_headers_builder_add(&copy, name, value);
     }
     if (!q_error_is(error)) {
         error = serialise(spec, q_headers_builder_freeze(&copy));

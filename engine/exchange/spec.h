@@ -5,6 +5,11 @@
 // that releases once too often is found out, and takes nothing from under an engine. With the last holder the memory goes,
 // and nothing can be told for certain of a pointer into it; a tag that is wiped then finds out what has not been given out
 // again.
+//
+// Secrets. Authorization, Cookie, Proxy-Authorization, what is made of the URL's credentials, and every field that was added
+// as a secret: they are in no log, error or event, no redirect takes them to another origin, and every piece of memory
+// that the spec had them in (builder, head, URL, what freezing needs in between) is overwritten before it is freed. A spec
+// without any pays for one look at a flag.
 // Thread-free: the builder belongs to one thread, a frozen spec to all.
 #ifndef QUOIT_ENGINE_EXCHANGE_SPEC_H
 #define QUOIT_ENGINE_EXCHANGE_SPEC_H
@@ -76,6 +81,7 @@ Q_MUST_USE struct q_error q_spec_of_url(const struct q_alloc *alloc, struct q_sl
 
 // The builder's calls; all fail with FROZEN on a frozen spec. See the functions of the same names in api/quoit.h.
 Q_MUST_USE struct q_error q_spec_add_header(struct q_spec *spec, struct q_slice name, struct q_slice value);
+Q_MUST_USE struct q_error q_spec_add_secret_header(struct q_spec *spec, struct q_slice name, struct q_slice value);
 Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data, size_t len,
                                           void (*release)(void *context, const void *data, size_t len), void *context);
 Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bounds);

@@ -29,6 +29,14 @@ int32_t quoit_request_add_header(struct quoit_request *request, const char *name
     return q_spec_add_header(spec_of(request), q_slice_make(name, name_len), q_slice_make(value, value_len)).code;
 }
 
+int32_t quoit_request_add_secret_header(struct quoit_request *request, const char *name, size_t name_len,
+                                        const char *value, size_t value_len) {
+    if (!is_request(request) || name == NULL || (value == NULL && value_len > 0)) {
+        return Q_ERR_INVALID_ARGUMENT;
+    }
+    return q_spec_add_secret_header(spec_of(request), q_slice_make(name, name_len), q_slice_make(value, value_len)).code;
+}
+
 int32_t quoit_request_set_body(struct quoit_request *request, const void *data, size_t len, quoit_release_fn release,
                                void *context) {
     return !is_request(request) ? Q_ERR_INVALID_ARGUMENT

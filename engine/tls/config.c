@@ -19,7 +19,7 @@ static struct q_error no_memory(void) { return q_error_make(Q_ERR_NO_MEMORY, Q_P
 static void drop(struct q_tls_builder *builder, struct q_slice *copy) {
     if (copy->ptr != NULL) {
         char *bytes = (char *)(uintptr_t)copy->ptr;
-        q_crypto_wipe(bytes, copy->len);
+        q_wipe(bytes, copy->len);
         q_alloc_free(builder->alloc, bytes, copy->len + 1);
     }
     *copy = (struct q_slice){0};
@@ -449,11 +449,11 @@ void q_tls_config_release(struct q_tls_config *config) {
     sk_X509_CRL_pop_free(config->crls, X509_CRL_free);
     q_key_log_release(config->key_log);
     if (config->text != NULL) {
-        q_crypto_wipe(config->text, config->text_size);
+        q_wipe(config->text, config->text_size);
         q_alloc_free(config->alloc, config->text, config->text_size);
     }
     const struct q_alloc *alloc = config->alloc;
-    q_crypto_wipe(config, sizeof *config);
+    q_wipe(config, sizeof *config);
     q_alloc_free(alloc, config, sizeof *config);
 }
 

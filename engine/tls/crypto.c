@@ -1,6 +1,6 @@
 #include "engine/tls/crypto.h"
 
-#include "engine/base/check.h"
+#include "engine/base/alloc.h"
 
 #include <openssl/crypto.h>
 #include <openssl/mem.h>
@@ -30,7 +30,7 @@ void q_sha256_add(struct q_sha256 *sha256, const void *data, size_t len) { SHA25
 
 void q_sha256_end(struct q_sha256 *sha256, uint8_t out[Q_CRYPTO_DIGEST_LEN]) {
     SHA256_Final(out, state_of(sha256));
-    OPENSSL_cleanse(sha256, sizeof *sha256);
+    q_wipe(sha256, sizeof *sha256);
 }
 
 void q_crypto_sha256(const void *data, size_t len, uint8_t out[Q_CRYPTO_DIGEST_LEN]) {
@@ -60,7 +60,7 @@ void q_mac_start(struct q_mac *mac, const void *key, size_t key_len) {
     }
     q_sha256_start(&mac->outer);
     q_sha256_add(&mac->outer, block, sizeof block);
-    OPENSSL_cleanse(block, sizeof block);
+    q_wipe(block, sizeof block);
 }
 
 void q_mac_start_keyed(struct q_mac *mac) {
@@ -75,16 +75,10 @@ void q_mac_end(struct q_mac *mac, uint8_t out[Q_CRYPTO_DIGEST_LEN]) {
     q_sha256_end(&mac->inner, inner);
     q_sha256_add(&mac->outer, inner, sizeof inner);
     q_sha256_end(&mac->outer, out);
-    OPENSSL_cleanse(inner, sizeof inner);
+    q_wipe(inner, sizeof inner);
 }
 
 bool q_crypto_equal(const void *a, const void *b, size_t len) { return CRYPTO_memcmp(a, b, len) == 0; }
-
-void q_crypto_wipe(void *ptr, size_t len) {
-    if (len > 0) {
-        OPENSSL_cleanse(ptr, len);
-    }
-}
 
 void q_crypto_random(void *out, size_t len) {
     Q_CHECK(RAND_bytes(out, len) == 1); // it stops the program itself when the kernel gives nothing

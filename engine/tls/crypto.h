@@ -1,4 +1,4 @@
-// Crypto: the only door to hashes, message authentication codes, wiping and secret randomness for other floors, so that
+// Crypto: the only door to hashes, message authentication codes and secret randomness for other floors, so that
 // the library behind them shows nowhere else. None of these can fail, and none allocates.
 //
 // Life: q_crypto_init comes before anything else here; create calls it, and so does whoever makes a TLS config before there
@@ -49,9 +49,6 @@ void q_mac_start_keyed(struct q_mac *mac);
 
 // q_crypto_equal compares in a time that depends on `len` alone.
 bool q_crypto_equal(const void *a, const void *b, size_t len);
-
-// q_crypto_wipe overwrites; the compiler does not take it out. `ptr` may be NULL when `len` is 0.
-void q_crypto_wipe(void *ptr, size_t len);
 
 // q_crypto_random gives bytes fit for secrets; a forked child gets others than its parent.
 void q_crypto_random(void *out, size_t len);

@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "engine/tls/files.h"
 
-#include "engine/tls/crypto.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +22,7 @@ static struct q_error grow(struct q_file *file) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
     }
     memcpy(ptr, file->ptr, file->len);
-    q_crypto_wipe(file->ptr, file->size);
+    q_wipe(file->ptr, file->size);
     q_alloc_free(file->alloc, file->ptr, file->size);
     file->ptr = ptr;
     file->size = size;
@@ -86,7 +84,7 @@ struct q_error q_file_read(struct q_file *out, const struct q_alloc *alloc, int 
 
 void q_file_deinit(struct q_file *file) {
     if (file->ptr != NULL) {
-        q_crypto_wipe(file->ptr, file->size);
+        q_wipe(file->ptr, file->size);
         q_alloc_free(file->alloc, file->ptr, file->size);
     }
     *file = (struct q_file){.alloc = file->alloc};

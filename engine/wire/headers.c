@@ -36,6 +36,10 @@ enum q_known q_headers_known_at(const struct q_headers *h, uint32_t index) {
     return index < h->count ? (enum q_known)q_headers_entry_at(h, index)->known : Q_KNOWN_NONE;
 }
 
+bool q_headers_is_secret(const struct q_headers *h, uint32_t index) {
+    return index < h->count && q_headers_entry_at(h, index)->is_secret;
+}
+
 // entry_matches compares by number where there is one, else by text.
 static bool entry_matches(const char *base, const struct q_headers_entry *e, enum q_known known, struct q_slice name) {
     return known != Q_KNOWN_NONE ? e->known == known : q_slice_equal_nocase(entry_name(base, e), name);
@@ -89,7 +93,7 @@ bool q_headers_has_member(const struct q_headers *h, enum q_known known, struct 
 
 bool q_headers_validate(const struct q_headers *h) {
     uint64_t fields_bytes = (uint64_t)h->count * ENTRY_BYTES;
-    if (h->zero != 0 || h->size % 4 != 0 || (uint64_t)BLOCK_BYTES + h->text_len + fields_bytes > h->size) {
+    if (h->has_secrets > 1 || h->size % 4 != 0 || (uint64_t)BLOCK_BYTES + h->text_len + fields_bytes > h->size) {
         return false;
     }
     for (uint32_t i = 0; i < h->count; i++) {
@@ -100,7 +104,7 @@ bool q_headers_validate(const struct q_headers *h) {
         }
         struct q_slice name = entry_name((const char *)h, e), value = entry_value((const char *)h, e);
         if (!q_is_token(name) || !q_is_field_value(value) || q_slice_trim(value).len != value.len ||
-            e->known != q_known_find(name)) {
+            e->known != q_known_find(name) || e->is_secret > h->has_secrets) {
             return false;
         }
     }
@@ -120,7 +124,7 @@ struct q_headers *q_headers_new(const struct q_alloc *alloc, const struct q_head
 
 void q_headers_free(const struct q_alloc *alloc, struct q_headers *h) {
     if (h != NULL) {
-        q_alloc_free(alloc, h, h->size);
+        (h->has_secrets != 0 ? q_alloc_free_wiped : q_alloc_free)(alloc, h, h->size);
     }
 }
 
@@ -153,9 +157,14 @@ void q_headers_builder_init_growing(struct q_headers_builder *b, const struct q_
     *b = (struct q_headers_builder){.alloc = alloc, .limits = limits_or_defaults(limits)};
 }
 
+// free_memory gives a growing builder's memory back, and nothing secret with it.
+static void free_memory(struct q_headers_builder *b) {
+    (b->has_secrets ? q_alloc_free_wiped : q_alloc_free)(b->alloc, b->mem, b->mem_size);
+}
+
 void q_headers_builder_deinit(struct q_headers_builder *b) {
     if (b->alloc != NULL) {
-        q_alloc_free(b->alloc, b->mem, b->mem_size);
+        free_memory(b);
     }
     *b = (struct q_headers_builder){0};
 }
@@ -186,7 +195,7 @@ static struct q_error make_room(struct q_headers_builder *b, uint32_t text_bytes
         uint32_t table_bytes = b->count * ENTRY_BYTES;
         memcpy(mem + BLOCK_BYTES, b->mem + BLOCK_BYTES, b->text_len);
         memcpy(mem + size - table_bytes, b->mem + b->mem_size - table_bytes, table_bytes);
-        q_alloc_free(b->alloc, b->mem, b->mem_size);
+        free_memory(b);
     }
     b->mem = mem;
     b->mem_size = (uint32_t)size;
@@ -231,6 +240,15 @@ struct q_error q_headers_builder_add(struct q_headers_builder *b, struct q_slice
     return Q_OK;
 }
 
+struct q_error q_headers_builder_add_secret(struct q_headers_builder *b, struct q_slice name, struct q_slice value) {
+    struct q_error error = q_headers_builder_add(b, name, value);
+    if (!q_error_is(error)) {
+        builder_entry(b, b->count - 1)->is_secret = true;
+        b->has_secrets = true;
+    }
+    return error;
+}
+
 void q_headers_builder_raw_entry(struct q_headers_builder *b, uint16_t name_len, uint32_t value_len,
                                  uint32_t dropped_bytes) {
     Q_ASSERT((uint64_t)BLOCK_BYTES + b->text_len + ((uint64_t)b->count + 1) * ENTRY_BYTES <= b->mem_size);
@@ -240,7 +258,7 @@ void q_headers_builder_raw_entry(struct q_headers_builder *b, uint16_t name_len,
         .text_offset = offset,
         .value_len = value_len,
         .name_len = name_len,
-        .known = (uint16_t)q_known_find(q_slice_make(b->mem + offset, name_len)),
+        .known = (uint8_t)q_known_find(q_slice_make(b->mem + offset, name_len)),
     };
     b->count++;
     b->version++;
@@ -317,6 +335,14 @@ bool q_headers_builder_at(const struct q_headers_builder *b, uint32_t index, str
     return true;
 }
 
+bool q_headers_builder_is_secret(const struct q_headers_builder *b, uint32_t index) {
+    if (index >= b->count) {
+        return false;
+    }
+    return b->frozen ? q_headers_is_secret((const struct q_headers *)(const void *)b->mem, index)
+                     : builder_entry(b, index)->is_secret;
+}
+
 const struct q_headers *q_headers_builder_freeze(struct q_headers_builder *b) {
     if (b->mem == NULL) {
         b->frozen = true;
@@ -331,7 +357,8 @@ const struct q_headers *q_headers_builder_freeze(struct q_headers_builder *b) {
     // The padding bytes are part of what a byte-for-byte copy takes along: make them known.
     memset(b->mem + BLOCK_BYTES + b->text_len, 0, size - table_bytes - BLOCK_BYTES - b->text_len);
     memmove(b->mem + size - table_bytes, b->mem + b->mem_size - table_bytes, table_bytes);
-    *h = (struct q_headers){.size = size, .count = b->count, .text_len = b->text_len};
+    *h = (struct q_headers){
+        .size = size, .count = b->count, .text_len = b->text_len, .has_secrets = b->has_secrets};
     b->frozen = true;
     return h;
 }

@@ -12,6 +12,10 @@
 // Invariants. A name is a token. A value has no control byte but HTAB, so CR, LF and NUL never pass, and no spaces or
 // tabs at its ends. A block never has more fields or bytes than its builder's limits.
 //
+// Secrets. A field may be marked secret when it is added; the mark stays with it in the block and in copies of that. What a
+// builder with such a field has of its own memory is overwritten before it is given back, also when it grows, also when
+// the field has been removed meanwhile; so is a block of q_headers_free. Memory of the caller is the caller's to wipe.
+//
 // Life. q_headers_builder_init (memory of the caller) or _init_growing (memory from a q_alloc), then _add, _set and
 // _remove, then q_headers_builder_freeze, which gives a block in the builder's own memory, or q_headers_copy into
 // other memory. The zero value of a builder may be deinitialised.
@@ -34,14 +38,17 @@ struct q_headers_entry {
     uint32_t text_offset; // of the name, from the start of the block
     uint32_t value_len;
     uint16_t name_len;
-    uint16_t known; // enum q_known
+    uint8_t known; // enum q_known
+    uint8_t is_secret;
 };
+
+_Static_assert(Q_KNOWN_COUNT <= UINT8_MAX, "the number of a well-known name fits into an entry");
 
 struct q_headers {
     uint32_t size; // of the whole block, this struct included
     uint32_t count;
     uint32_t text_len;
-    uint32_t zero; // keeps the text aligned; always 0
+    uint32_t has_secrets; // 0 or 1: some field is secret, or was
 };
 
 // What a builder refuses to pass, each with what it answers. Zero fields take the defaults.
@@ -62,6 +69,7 @@ struct q_headers_builder {
     uint32_t text_len;
     uint32_t count;
     bool frozen;
+    bool has_secrets; // some field is secret, or was: its text is in the memory until the end
     uint64_t version; // grows with each change
     struct q_headers_limits limits;
     const struct q_alloc *alloc; // NULL: the memory is the caller's and does not grow
@@ -87,6 +95,9 @@ bool q_headers_at(const struct q_headers *h, uint32_t index, struct q_slice *out
 
 // q_headers_known_at gives the well-known number of field `index`, or Q_KNOWN_NONE.
 enum q_known q_headers_known_at(const struct q_headers *h, uint32_t index);
+
+// q_headers_is_secret says whether field `index` is there and marked.
+bool q_headers_is_secret(const struct q_headers *h, uint32_t index);
 
 // q_headers_get gives the first value of `name`; false, and `out_value` untouched, when there is none.
 bool q_headers_get(const struct q_headers *h, struct q_slice name, struct q_slice *out_value);
@@ -139,12 +150,16 @@ void q_headers_builder_deinit(struct q_headers_builder *b);
 // builder is then as it was.
 Q_MUST_USE struct q_error q_headers_builder_add(struct q_headers_builder *b, struct q_slice name, struct q_slice value);
 
+// q_headers_builder_add_secret is q_headers_builder_add for a field that is marked as secret.
+Q_MUST_USE struct q_error q_headers_builder_add_secret(struct q_headers_builder *b, struct q_slice name,
+                                                       struct q_slice value);
+
 // q_headers_builder_set puts one field in the place of all fields of that name, at the end. Fails as _add does; the
 // builder is then as it was.
 Q_MUST_USE struct q_error q_headers_builder_set(struct q_headers_builder *b, struct q_slice name, struct q_slice value);
 
 // q_headers_builder_remove removes all fields of that name and gives their number in `out_removed` (may be NULL).
-// Their text stays in the memory until the builder ends. Fails with FROZEN only.
+// Their text stays in the memory until the builder ends, which wipes it when it was secret. Fails with FROZEN only.
 Q_MUST_USE struct q_error q_headers_builder_remove(struct q_headers_builder *b, struct q_slice name,
                                                    uint32_t *out_removed);
 
@@ -156,6 +171,9 @@ static inline uint32_t q_headers_builder_count(const struct q_headers_builder *b
 // q_headers_builder_at gives field `index` of a builder; the slices hold until its next change.
 bool q_headers_builder_at(const struct q_headers_builder *b, uint32_t index, struct q_slice *out_name,
                           struct q_slice *out_value);
+
+// q_headers_builder_is_secret says whether field `index` is there and marked.
+bool q_headers_builder_is_secret(const struct q_headers_builder *b, uint32_t index);
 
 // q_headers_builder_freeze ends the building and gives the block, in the builder's own memory and of h->size bytes;
 // what lies behind it in a caller's memory is free again. The builder refuses every change from now on. A growing

@@ -427,6 +427,9 @@ struct q_error q_url_resolve(const struct q_alloc *alloc, const struct q_url *ba
         return url_error(Q_ERR_NO_MEMORY);
     }
     error = assemble(alloc, base, &parts, scratch, out);
+    if (parts.user.len + parts.password.len > 0 || (base != NULL && base->has_credentials)) {
+        q_wipe(scratch, need);
+    }
     if (scratch != small) {
         q_alloc_free(alloc, scratch, need);
     }
@@ -439,7 +442,7 @@ struct q_error q_url_parse(const struct q_alloc *alloc, struct q_slice text, str
 
 void q_url_deinit(struct q_url *url) {
     if (url->text != NULL) {
-        q_alloc_free(url->alloc, url->text, url->text_size);
+        (url->has_credentials ? q_alloc_free_wiped : q_alloc_free)(url->alloc, url->text, url->text_size);
     }
     *url = (struct q_url){0};
 }

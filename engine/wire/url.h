@@ -62,7 +62,7 @@ Q_MUST_USE struct q_error q_url_parse(const struct q_alloc *alloc, struct q_slic
 Q_MUST_USE struct q_error q_url_resolve(const struct q_alloc *alloc, const struct q_url *base, struct q_slice reference,
                                         struct q_url *out);
 
-// q_url_deinit gives the memory back; legal on the zero value.
+// q_url_deinit gives the memory back, overwritten when credentials lay in it; legal on the zero value.
 void q_url_deinit(struct q_url *url);
 
 // q_url_same_origin: equal scheme, host (or socket) and port.

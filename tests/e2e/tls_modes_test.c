@@ -30,9 +30,22 @@ static struct quoit_tls *trusting(void) {
     return tls;
 }
 
+static _Atomic(uint32_t) num_lines;
+static _Atomic(uint32_t) num_telling; // lines of the log with a secret of `following` in them
+
+static void look_for_secrets(void *context, int32_t level, const char *line) {
+    (void)context;
+    (void)level;
+    num_lines++;
+    num_telling += strstr(line, "the-key") != NULL || strstr(line, "secret") != NULL;
+}
+
 static void start(uint32_t engine_mode, uint32_t port_mode, bool trusts) {
     struct quoit_tls *tls = trusts ? trusting() : NULL;
-    host_start(&host, &(struct quoit_engine_options){.mode = engine_mode, .tls = tls},
+    struct quoit_engine_options options = {
+        .mode = engine_mode, .tls = tls, .log = look_for_secrets, .log_level = 4};
+    num_lines = num_telling = 0;
+    host_start(&host, &options,
                &(struct quoit_port_options){.mode = port_mode});
     quoit_tls_release(tls);
 }
@@ -149,6 +162,8 @@ static struct quoit_request *following(const char *url, bool keeps_scheme, struc
     assert_int_equal(quoit_request_set_redirects(request, &options), QUOIT_OK);
     assert_int_equal(quoit_request_set_body(request, "once", 4, NULL, NULL), QUOIT_OK);
     assert_int_equal(quoit_request_add_header(request, "Authorization", 13, "secret", 6), QUOIT_OK);
+    assert_int_equal(quoit_request_add_secret_header(request, "X-Api-Key", 9, "the-key", 7), QUOIT_OK);
+    assert_int_equal(quoit_request_add_header(request, "X-Open", 6, "1", 1), QUOIT_OK);
     if (tls != NULL) {
         assert_int_equal(quoit_request_set_tls(request, tls), QUOIT_OK);
     }
@@ -171,11 +186,15 @@ static void a_redirect_to_https_goes_by_the_requests_configuration(void **state)
     assert_true(record->summary.tls_version >= QUOIT_TLS_1_2);
     assert_non_null(strstr(record->text, "POST /headers HTTP/1.1"));
     assert_null(strstr(record->text, "Authorization"));
+    assert_null(strstr(record->text, "X-Api-Key"));
+    assert_non_null(strstr(record->text, "X-Open: 1"));
     host_submit(&host, 1, following(url, false, NULL)); // by the engine's, which has never heard of that root
     assert_int_equal(quoit_error_category(host_wait(&host, 1)->summary.failure.code), QUOIT_CATEGORY_TLS);
     host_submit(&host, 2, following(url, true, tls));
     assert_int_equal(host_wait(&host, 2)->summary.failure.code, QUOIT_ERR_UNSUPPORTED_SCHEME);
     host_stop(&host);
+    assert_true(num_lines > 0);
+    assert_int_equal(num_telling, 0);
     bench_scripted_stop(the_scripted);
     quoit_tls_release(tls);
 }
@@ -193,9 +212,12 @@ static void a_redirect_from_https_to_http_is_followed_without_credentials_or_ref
     assert_int_equal(record->status, 200);
     assert_int_equal(record->summary.tls_version, 0); // of the last connection
     assert_null(strstr(record->text, "Authorization"));
+    assert_null(strstr(record->text, "X-Api-Key"));
+    assert_non_null(strstr(record->text, "X-Open: 1"));
     host_submit(&host, 1, following(url, true, NULL));
     assert_int_equal(host_wait(&host, 1)->summary.failure.code, QUOIT_ERR_UNSUPPORTED_SCHEME);
     host_stop(&host);
+    assert_int_equal(num_telling, 0);
     tls_front_stop(front);
     bench_scripted_stop(the_scripted);
 }

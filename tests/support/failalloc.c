@@ -11,6 +11,7 @@
 #define GUARD_BYTES 16
 #define GUARD 0xEC
 #define BUCKETS 1024
+#define WATCHED_MAX 4
 
 // In front of each block; the guard is behind it.
 struct block {
@@ -32,6 +33,8 @@ struct q_failalloc {
     uint64_t live_bytes;
     uint64_t peak_bytes;
     uint64_t faults;
+    uint64_t found;
+    const char *watched[WATCHED_MAX];
 };
 
 static struct q_list *bucket_of(struct q_failalloc *failalloc, const void *ptr) {
@@ -81,6 +84,16 @@ static bool is_overrun(const struct block *block) {
     return false;
 }
 
+static bool has_watched(const struct q_failalloc *failalloc, const struct block *block) {
+    for (size_t i = 0; i < WATCHED_MAX && failalloc->watched[i] != NULL; i++) {
+        const char *text = failalloc->watched[i];
+        if (memmem(block->data, block->size, text, strlen(text)) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void release(void *context, void *ptr, size_t size) {
     struct q_failalloc *failalloc = context;
     pthread_mutex_lock(&failalloc->lock);
@@ -90,6 +103,7 @@ static void release(void *context, void *ptr, size_t size) {
     } else {
         failalloc->faults += block->size != size;
         failalloc->faults += is_overrun(block);
+        failalloc->found += has_watched(failalloc, block);
         q_list_remove(&block->in_bucket);
         failalloc->live--;
         failalloc->live_bytes -= block->size;
@@ -119,6 +133,17 @@ void q_failalloc_free(struct q_failalloc *failalloc) {
     }
     pthread_mutex_destroy(&failalloc->lock);
     free(failalloc);
+}
+
+void q_failalloc_watch(struct q_failalloc *failalloc, const char *text) {
+    pthread_mutex_lock(&failalloc->lock);
+    size_t num = 0;
+    while (num < WATCHED_MAX && failalloc->watched[num] != NULL) {
+        num++;
+    }
+    Q_CHECK(num < WATCHED_MAX);
+    failalloc->watched[num] = text;
+    pthread_mutex_unlock(&failalloc->lock);
 }
 
 const struct q_alloc *q_failalloc_alloc(struct q_failalloc *failalloc) { return &failalloc->alloc; }
@@ -155,6 +180,7 @@ uint64_t q_failalloc_calls(const struct q_failalloc *failalloc) { return read_lo
 uint64_t q_failalloc_live(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->live); }
 uint64_t q_failalloc_live_bytes(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->live_bytes); }
 uint64_t q_failalloc_peak_bytes(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->peak_bytes); }
+uint64_t q_failalloc_found(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->found); }
 uint64_t q_failalloc_faults(const struct q_failalloc *failalloc) { return read_locked(failalloc, &failalloc->faults); }
 
 bool q_failalloc_check(struct q_failalloc *failalloc, char *text, size_t text_size) {

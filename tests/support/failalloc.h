@@ -36,6 +36,11 @@ uint64_t q_failalloc_peak_bytes(const struct q_failalloc *failalloc);
 // q_failalloc_faults counts frees of what was not given, wrong sizes and overruns.
 uint64_t q_failalloc_faults(const struct q_failalloc *failalloc);
 
+// q_failalloc_watch has every block that comes back from now on searched for `text`, which must stay; up to four texts.
+// q_failalloc_found counts the blocks that had one of them in it: secrets that were not wiped.
+void q_failalloc_watch(struct q_failalloc *failalloc, const char *text);
+uint64_t q_failalloc_found(const struct q_failalloc *failalloc);
+
 // q_failalloc_check is true when nothing is out and no fault happened; otherwise it says so in `text`, with the sizes
 // of the first leaks.
 bool q_failalloc_check(struct q_failalloc *failalloc, char *text, size_t text_size);

@@ -71,10 +71,31 @@ static void double_and_foreign_frees_wrong_sizes_and_overruns_are_faults(void **
     q_failalloc_free(failalloc);
 }
 
+static void what_comes_back_with_a_watched_text_is_found(void **state) {
+    (void)state;
+    struct q_failalloc *failalloc = q_failalloc_new();
+    const struct q_alloc *alloc = q_failalloc_alloc(failalloc);
+    char *block = q_alloc_copy(alloc, "a secret one", 12);
+    q_alloc_free(alloc, block, 13);
+    assert_int_equal(q_failalloc_found(failalloc), 0);
+    q_failalloc_watch(failalloc, "secret");
+    q_failalloc_watch(failalloc, "hidden");
+    block = q_alloc_copy(alloc, "a secret one", 12);
+    q_alloc_free(alloc, block, 13);
+    assert_int_equal(q_failalloc_found(failalloc), 1);
+    block = q_alloc_copy(alloc, "hidden", 6);
+    q_alloc_free(alloc, block, 7);
+    block = q_alloc_copy(alloc, "hidde", 5);
+    q_alloc_free(alloc, block, 6);
+    assert_int_equal(q_failalloc_found(failalloc), 2);
+    q_failalloc_free(failalloc);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_taken_and_given_back_leaves_nothing),
         cmocka_unit_test(the_nth_call_fails_once_or_all_from_it_on),
+        cmocka_unit_test(what_comes_back_with_a_watched_text_is_found),
         cmocka_unit_test(double_and_foreign_frees_wrong_sizes_and_overruns_are_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ struct ledger {
     size_t held;   // bytes
     bool is_dry;   // no more memory
     bool is_sized; // each release gave the size that was allocated
+    char last[16]; // the beginning of what was released last, as it came back
 };
 
 // Keeps the size before the block, and hands out dirty memory.
@@ -36,6 +37,7 @@ static void count_release(void *context, void *ptr, size_t size) {
     max_align_t *block = (max_align_t *)ptr - 1;
     ledger->is_sized = ledger->is_sized && *(size_t *)(void *)block == size;
     ledger->held -= size;
+    memcpy(ledger->last, ptr, size < sizeof ledger->last ? size : sizeof ledger->last);
     q_alloc_libc()->release(NULL, block, sizeof(max_align_t) + size);
 }
 
@@ -107,6 +109,33 @@ static void freeing_nothing_is_nothing(void **state) {
     q_alloc_free(q_alloc_libc(), NULL, 10);
 }
 
+static void what_is_wiped_is_gone(void **state) {
+    (void)state;
+    char secret[] = "a secret, and more";
+    q_wipe(secret, 8);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(secret[i], 0);
+    }
+    assert_string_equal(secret + 8, ", and more");
+    q_wipe(NULL, 0);
+}
+
+static void memory_of_a_secret_comes_back_empty(void **state) {
+    static const char k_zeros[7];
+    (void)state;
+    struct ledger ledger;
+    struct q_alloc alloc = count_with(&ledger);
+    char *copy = q_alloc_copy(&alloc, "secret", 6);
+    q_alloc_free(&alloc, copy, 7);
+    assert_memory_equal(ledger.last, "secret", 7); // the test would see it
+    copy = q_alloc_copy(&alloc, "secret", 6);
+    q_alloc_free_wiped(&alloc, copy, 7);
+    assert_memory_equal(ledger.last, k_zeros, 7);
+    q_alloc_free_wiped(&alloc, NULL, 7);
+    assert_int_equal(ledger.held, 0);
+    assert_true(ledger.is_sized);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_memory_is_zeroed),
@@ -115,6 +144,8 @@ int main(void) {
         cmocka_unit_test(a_copy_ends_with_a_nul),
         cmocka_unit_test(out_of_memory_is_null_everywhere),
         cmocka_unit_test(freeing_nothing_is_nothing),
+        cmocka_unit_test(what_is_wiped_is_gone),
+        cmocka_unit_test(memory_of_a_secret_comes_back_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,42 @@ static void credentials_stay_with_their_origin(void **state) {
     }
 }
 
+// What the host called a secret goes as far as its credentials would, hop by hop, and leaves no memory behind.
+static void secret_fields_stay_with_their_origin(void **state) {
+    static const struct {
+        const char *location;
+        bool is_same;
+    } k_rows[] = {{"/y", true}, {"http://a:80/y", true}, {"http://b/y", false}, {"//a:81/y", false}, {"https://a/", false}};
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_rows); i++) {
+        struct q_failalloc *memory = q_failalloc_new();
+        q_failalloc_watch(memory, "the-key");
+        q_failalloc_watch(memory, "dXNlcjp0aGUtcGFzc3dvcmQ="); // of the URL's credentials, where they become a field
+        struct q_spec *spec = NULL;
+        struct q_spec *next = NULL;
+        struct q_spec *last = NULL;
+        assert_false(q_error_is(q_spec_new(q_failalloc_alloc(memory), Q_SLICE("GET"),
+                                           Q_SLICE("http://user:the-password@a/x"), &spec)));
+        assert_false(q_error_is(q_spec_add_secret_header(spec, Q_SLICE("X-Api-Key"), Q_SLICE("the-key"))));
+        assert_false(q_error_is(q_spec_add_header(spec, Q_SLICE("X-Open"), Q_SLICE("1"))));
+        assert_false(q_error_is(q_spec_freeze(spec)));
+        assert_false(q_error_is(q_redirect_next(spec, 302, text(k_rows[i].location), &next)));
+        assert_true(head_has(next, "X-Open: 1\r\n"));
+        assert_int_equal(head_has(next, "X-Api-Key: the-key\r\n"), k_rows[i].is_same);
+        assert_int_equal(head_has(next, "X-Api-Key"), k_rows[i].is_same);
+        // One hop further: the mark has gone along.
+        assert_false(q_error_is(q_redirect_next(next, 302, text("http://c/"), &last)));
+        assert_false(head_has(last, "X-Api-Key"));
+        q_spec_release(spec);
+        q_spec_release(next);
+        q_spec_release(last);
+        assert_int_equal(q_failalloc_found(memory), 0);
+        char what[256] = "";
+        assert_true(q_failalloc_check(memory, what, sizeof what));
+        q_failalloc_free(memory);
+    }
+}
+
 static struct q_spec *plain_spec(const struct q_alloc *alloc, const char *url) {
     struct q_spec *spec = NULL;
     assert_false(q_error_is(q_spec_new(alloc, Q_SLICE("GET"), text(url), &spec)));
@@ -364,6 +400,7 @@ int main(void) {
         cmocka_unit_test(method_and_body_follow_the_status),
         cmocka_unit_test(a_head_request_stays_one),
         cmocka_unit_test(credentials_stay_with_their_origin),
+        cmocka_unit_test(secret_fields_stay_with_their_origin),
         cmocka_unit_test(credentials_of_the_url_stay_with_their_origin_too),
         cmocka_unit_test(a_field_of_the_users_goes_on_in_place_of_the_urls_credentials),
         cmocka_unit_test(credentials_of_the_url_go_on_whatever_else_is_there),

@@ -535,6 +535,72 @@ static void any_allocation_may_fail(void **state) {
     q_failalloc_free(failalloc);
 }
 
+// A request with every kind of secret; false: no memory.
+static bool build_with_secrets(const struct q_alloc *alloc) {
+    static char filler[400];
+    memset(filler, 'x', sizeof filler);
+    struct q_spec *spec = NULL;
+    if (q_error_is(q_spec_new(alloc, Q_SLICE("GET"), Q_SLICE("http://user:the-password@example.test/a"), &spec))) {
+        return false;
+    }
+    struct q_error error = q_spec_add_secret_header(spec, Q_SLICE("X-Api-Key"), Q_SLICE("the-key"));
+    for (int i = 0; i < 8 && !q_error_is(error); i++) { // so that the memory of the fields grows
+        error = q_spec_add_header(spec, Q_SLICE("X"), q_slice_make(filler, sizeof filler));
+    }
+    if (!q_error_is(error)) {
+        error = q_spec_add_header(spec, Q_SLICE("cookie"), Q_SLICE("the-cookie"));
+    }
+    if (!q_error_is(error)) {
+        error = q_spec_freeze(spec);
+    }
+    if (!q_error_is(error)) { // the test would see them, were they left
+        assert_non_null(memmem(spec->head, spec->head_len, "X-Api-Key: the-key\r\n", 20));
+        assert_non_null(memmem(spec->head, spec->head_len, "cookie: the-cookie\r\n", 20));
+        assert_non_null(memmem(spec->head, spec->head_len, "dXNlcjp0aGUtcGFzc3dvcmQ=", 24));
+    }
+    q_spec_release(spec);
+    return !q_error_is(error);
+}
+
+// At the end, and wherever building stops.
+static void no_secret_is_left_in_memory_that_is_given_back(void **state) {
+    (void)state;
+    bool is_built = false;
+    for (uint64_t nth = 1; !is_built; nth++) {
+        struct q_failalloc *failalloc = q_failalloc_new();
+        q_failalloc_watch(failalloc, "the-key");
+        q_failalloc_watch(failalloc, "the-cookie");
+        q_failalloc_watch(failalloc, "the-password");
+        q_failalloc_watch(failalloc, "dXNlcjp0aGUtcGFzc3dvcmQ=");
+        q_failalloc_fail_at(failalloc, nth);
+        is_built = build_with_secrets(q_failalloc_alloc(failalloc));
+        char text[256] = "";
+        if (q_failalloc_found(failalloc) > 0 || !q_failalloc_check(failalloc, text, sizeof text)) {
+            fail_msg("allocation %llu: %llu blocks tell; %s", (unsigned long long)nth,
+                     (unsigned long long)q_failalloc_found(failalloc), text);
+        }
+        q_failalloc_free(failalloc);
+        assert_true(nth < 100);
+    }
+}
+
+// Also through the long way of a URL's text, which needs memory of its own in between.
+static void credentials_of_long_urls_are_wiped_too(void **state) {
+    (void)state;
+    static char url[8000];
+    memset(url, 'p', sizeof url - 1);
+    memcpy(url, "http://user:the-password@h/", 27);
+    struct q_failalloc *failalloc = q_failalloc_new();
+    q_failalloc_watch(failalloc, "the-password");
+    struct q_spec *spec = NULL;
+    assert_int_equal(
+        q_spec_new(q_failalloc_alloc(failalloc), Q_SLICE("GET"), q_slice_of_string(url), &spec).code, Q_ERR_OK);
+    assert_int_equal(q_failalloc_found(failalloc), 0);
+    q_spec_release(spec);
+    assert_int_equal(q_failalloc_found(failalloc), 0);
+    q_failalloc_free(failalloc);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_get_has_no_body_and_the_usual_fields),
@@ -564,6 +630,8 @@ int main(void) {
         cmocka_unit_test(a_copied_body_does_not_follow_its_original),
         cmocka_unit_test(holders_on_many_threads_release_once),
         cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(no_secret_is_left_in_memory_that_is_given_back),
+        cmocka_unit_test(credentials_of_long_urls_are_wiped_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,24 @@ static void request_add_header(void) {
     quoit_request_release(request);
 }
 
+static void request_add_secret_header(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    assert_int_equal(quoit_request_add_secret_header(NULL, "a", 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_add_secret_header(request, NULL, 1, "b", 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_add_secret_header(request, "a", 1, NULL, 1), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_add_secret_header(request, "a", 0, "b", 1), QUOIT_ERR_INVALID_HEADER_NAME);
+    assert_int_equal(quoit_request_add_secret_header(request, "a", 1, "b\0c", 3), QUOIT_ERR_INVALID_HEADER_VALUE);
+    assert_int_equal(quoit_request_add_secret_header(request, "Content-Length", 14, "1", 1), QUOIT_ERR_FORBIDDEN_HEADER);
+    for (int i = 0; i < LENGTHS; i++) {
+        assert_int_equal(quoit_request_add_secret_header(request, "a", k_lengths[i], "b", 1), QUOIT_ERR_HEAD_TOO_LARGE);
+        assert_int_equal(quoit_request_add_secret_header(request, "a", 1, "b", k_lengths[i]), QUOIT_ERR_HEAD_TOO_LARGE);
+    }
+    quoit_request_release(request);
+    request = frozen_request();
+    assert_int_equal(quoit_request_add_secret_header(request, "a", 1, "b", 1), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
 static void request_set_body(void) {
     lengths_of_bodies();
     bool is_released = false;
@@ -214,6 +232,7 @@ static void request_release(void) { quoit_request_release(NULL); }
 const struct misuse k_misuse_requests[] = {
     {"quoit_request_new", request_new},
     {"quoit_request_add_header", request_add_header},
+    {"quoit_request_add_secret_header", request_add_secret_header},
     {"quoit_request_set_body", request_set_body},
     {"quoit_request_set_bounds", request_set_bounds},
     {"quoit_request_set_redirects", request_set_redirects},

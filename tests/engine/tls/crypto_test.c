@@ -90,16 +90,6 @@ static void equal_looks_at_every_byte(void **state) {
     }
 }
 
-static void what_is_wiped_is_gone(void **state) {
-    (void)state;
-    char secret[] = "a secret";
-    q_crypto_wipe(secret, sizeof secret);
-    for (size_t i = 0; i < sizeof secret; i++) {
-        assert_int_equal(secret[i], 0);
-    }
-    q_crypto_wipe(NULL, 0);
-}
-
 static void random_bytes_differ_also_in_a_child(void **state) {
     (void)state;
     uint8_t one[32];
@@ -152,7 +142,6 @@ int main(void) {
         cmocka_unit_test(the_code_is_hmac_for_every_length_of_key),
         cmocka_unit_test(a_keyed_code_is_stable_in_a_process_and_not_without_the_key),
         cmocka_unit_test(equal_looks_at_every_byte),
-        cmocka_unit_test(what_is_wiped_is_gone),
         cmocka_unit_test(random_bytes_differ_also_in_a_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -420,6 +420,9 @@ static void a_broken_block_is_not_valid(void **state) {
     text[4] = '\0';
     assert_false(q_headers_validate(h));
     h = q_headers_copy(frozen, copy);
+    ((struct q_headers_entry *)(void *)(copy + h->size))[-1].is_secret = true; // and the block says that none is
+    assert_false(q_headers_validate(h));
+    h = q_headers_copy(frozen, copy);
     h->count = 100;
     assert_false(q_headers_validate(h));
     h = q_headers_copy(frozen, copy);
@@ -428,6 +431,70 @@ static void a_broken_block_is_not_valid(void **state) {
     h = q_headers_copy(frozen, copy);
     ((struct q_headers_entry *)(void *)(copy + h->size))[-1].value_len = 2;
     assert_false(q_headers_validate(h));
+}
+
+#define SECRET "the-key-of-the-house"
+
+static int32_t add_secret(struct q_headers_builder *b, const char *name) {
+    return q_headers_builder_add_secret(b, q_slice_of_string(name), Q_SLICE(SECRET)).code;
+}
+
+// Blocks that came back with the secret in them: of the builder that grows, with and without the mark.
+static uint64_t found_after_growing(bool is_marked, bool is_removed) {
+    struct q_failalloc *memory = q_failalloc_new();
+    q_failalloc_watch(memory, SECRET);
+    struct q_headers_builder b;
+    q_headers_builder_init_growing(&b, q_failalloc_alloc(memory), NULL);
+    assert_int_equal(is_marked ? add_secret(&b, "X-Key") : ADD(&b, "X-Key", SECRET), 0);
+    if (is_removed) {
+        assert_false(q_error_is(q_headers_builder_remove(&b, Q_SLICE("x-key"), NULL)));
+    }
+    assert_int_equal(add_many(&b, 200).code, 0);
+    uint64_t found_growing = q_failalloc_found(memory);
+    q_headers_builder_deinit(&b);
+    uint64_t found = q_failalloc_found(memory);
+    assert_int_equal(found > found_growing, !is_marked);
+    expect_clean(memory);
+    return found_growing;
+}
+
+static void a_secret_is_wiped_when_its_builder_grows_and_ends(void **state) {
+    (void)state;
+    assert_true(found_after_growing(false, false) > 1); // the test would see it
+    assert_int_equal(found_after_growing(true, false), 0);
+    assert_int_equal(found_after_growing(true, true), 0);
+}
+
+static void a_mark_goes_with_its_field_and_copies_are_wiped_too(void **state) {
+    (void)state;
+    struct q_failalloc *memory = q_failalloc_new();
+    const struct q_alloc *alloc = q_failalloc_alloc(memory);
+    q_failalloc_watch(memory, SECRET);
+    struct q_headers_builder b;
+    q_headers_builder_init_growing(&b, alloc, NULL);
+    assert_int_equal(ADD(&b, "A", "1"), 0);
+    assert_int_equal(add_secret(&b, "X-Key"), 0);
+    assert_int_equal(ADD(&b, "B", "2"), 0);
+    assert_int_equal(q_headers_builder_add_secret(&b, Q_SLICE("C"), Q_SLICE("a\nb")).code, Q_ERR_INVALID_HEADER_VALUE);
+    assert_false(q_headers_builder_is_secret(&b, 0));
+    assert_true(q_headers_builder_is_secret(&b, 1));
+    assert_false(q_error_is(q_headers_builder_remove(&b, Q_SLICE("A"), NULL)));
+    assert_true(q_headers_builder_is_secret(&b, 0));
+    assert_false(q_headers_builder_is_secret(&b, 1));
+    assert_false(q_headers_builder_is_secret(&b, 2));
+    const struct q_headers *h = q_headers_builder_freeze(&b);
+    assert_true(q_headers_builder_is_secret(&b, 0));
+    assert_false(q_headers_builder_is_secret(&b, 1));
+    struct q_headers *own = q_headers_new(alloc, h);
+    assert_non_null(own);
+    assert_true(q_headers_validate(own));
+    assert_true(q_headers_is_secret(own, 0));
+    assert_false(q_headers_is_secret(own, 1));
+    assert_false(q_headers_is_secret(own, 2));
+    q_headers_free(alloc, own);
+    q_headers_builder_deinit(&b);
+    assert_int_equal(q_failalloc_found(memory), 0);
+    expect_clean(memory);
 }
 
 int main(void) {
@@ -452,6 +519,8 @@ int main(void) {
         cmocka_unit_test(a_copied_block_stands_alone),
         cmocka_unit_test(readers_never_write),
         cmocka_unit_test(a_broken_block_is_not_valid),
+        cmocka_unit_test(a_secret_is_wiped_when_its_builder_grows_and_ends),
+        cmocka_unit_test(a_mark_goes_with_its_field_and_copies_are_wiped_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
