@@ -57,7 +57,7 @@ static bool begin(EVP_AEAD_CTX *aead, const struct q_sessions_seal *seal, const 
     uint8_t own[Q_CRYPTO_DIGEST_LEN];
     make_key(seal, head, own);
     bool is_made = EVP_AEAD_CTX_init(aead, EVP_aead_aes_256_gcm(), own, sizeof own, TAG_LEN, NULL);
-    q_crypto_wipe(own, sizeof own);
+    q_wipe(own, sizeof own);
     return is_made;
 }
 
@@ -152,7 +152,7 @@ struct q_error q_sessions_export(struct q_sessions *sessions, const struct q_ses
     bool is_done = q_sessions_walk(sessions, measure, &writing) &&
                    close_sealed(head, (size_t)(writing.at - head) - HEAD_LEN, seal, out_len);
     if (!is_done) {
-        q_crypto_wipe(out, size);
+        q_wipe(out, size);
         return fail_for_memory();
     }
     q_sessions_drop_exported(sessions, writing.num_left_out);
@@ -234,7 +234,7 @@ struct q_error q_sessions_import(struct q_sessions *sessions, const struct q_ses
     struct q_error error = open_sealed(bytes, seal, plain, &len) ? read_all(sessions, plain, len, now_s, out_count)
                                                                 : fail(Q_ERR_TLS_BAD_SESSIONS);
     ERR_clear_error();
-    q_crypto_wipe(plain, bytes.len);
+    q_wipe(plain, bytes.len);
     q_alloc_free(sessions->alloc, plain, bytes.len);
     return error;
 }
