@@ -50,6 +50,7 @@ static const struct bad_tls_row k_rows[BAD_TLS_COUNT] = {
     [BAD_TLS_OLD_HELLO] = {.title = "a ServerHello of TLS 1.1",
                            .error = "QUOIT_ERR_TLS_NOTHING_IN_COMMON",
                            BYTES(k_hello_of_tls_1_1)},
+    [BAD_TLS_OTHER_PROTOCOL] = {.title = "another protocol", .error = "QUOIT_ERR_TLS_BAD_ALPN"},
     [BAD_TLS_GARBAGE] = {.title = "garbage",
                          .error = "QUOIT_ERR_TLS_PROTOCOL",
                          BYTES("220 mail.example ESMTP ready\r\n")},
@@ -212,6 +213,16 @@ static void chain_free(struct chain *chain) {
     }
 }
 
+static int choose_h2(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len, void *arg) {
+    (void)ssl;
+    (void)in;
+    (void)in_len;
+    (void)arg;
+    *out = (const uint8_t *)"h2";
+    *out_len = 2;
+    return SSL_TLSEXT_ERR_OK;
+}
+
 struct ssl_ctx_st *bad_tls_context(enum bad_tls_kind kind, uint16_t version) {
     struct chain chain = make_chain(kind);
     SSL_CTX *context = SSL_CTX_new(TLS_with_buffers_method());
@@ -231,5 +242,8 @@ struct ssl_ctx_st *bad_tls_context(enum bad_tls_kind kind, uint16_t version) {
     Q_CHECK(SSL_CTX_set_min_proto_version(context, least) && SSL_CTX_set_max_proto_version(context, most) &&
             SSL_CTX_set_max_send_fragment(context, RECORD_MAX) &&
             SSL_CTX_set_session_id_context(context, (const uint8_t *)"bad", 3));
+    if (kind == BAD_TLS_OTHER_PROTOCOL) {
+        SSL_CTX_set_alpn_select_cb(context, choose_h2, NULL);
+    }
     return context;
 }
