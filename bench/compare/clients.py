@@ -115,7 +115,7 @@ def own_command(bench, scenario, program, extra):
     url = url_of(bench, scenario)
     if scenario.tls is not None:
         command += ["--cacert", bench.authorities[scenario.tls], "--tls-version", "13"]
-        command += ["--resume"] if scenario.tls == "tickets" and program != "quoit" else []
+        command += ["--resume"] if scenario.tls == "tickets" else []
     if program == "quoit":
         command += ["--json", "-", "--caps-off", str(bench.capabilities_off)]
     if scenario.kind == "idle":

@@ -51,7 +51,7 @@ TLS_SMALL = ["quoit", "bare-tls", "curl-poll", "curl-socket", "wrk", "quoit-port
 TLS_BULK = ["quoit", "bare-tls-single", "bare-tls-multishot", "bare-tls-bundle", "curl-poll", "curl-socket", "curl-poll-256k",
             "curl-socket-256k", "wrk"]
 TLS_FRESH = ["quoit", "bare-tls", "curl-poll", "curl-socket"]
-TLS_RESUMED = ["bare-tls", "curl-poll", "curl-socket"]
+TLS_RESUMED = ["quoit", "bare-tls", "curl-poll", "curl-socket"]
 TLS_IDLE = ["quoit", "bare-tls", "curl-socket"]
 
 

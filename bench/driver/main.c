@@ -6,6 +6,7 @@
 // code is 0 only when no request failed, or when that was allowed. bench/README.md says what the figures mean.
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 
 #include "bench/driver/idle.h"
@@ -26,11 +27,20 @@ static bool is_ok(int32_t code) {
     return code == QUOIT_OK;
 }
 
-// Makes options->tls, when there is something to be said in it.
+static bool has_https(const struct options *options) {
+    for (unsigned i = 0; i < options->num_urls; i++) {
+        if (strncasecmp(options->urls[i], "https:", 6) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Makes options->tls, when there is something to be said in it: the engine's own takes sessions up again.
 static bool make_tls(struct options *options) {
     struct quoit_tls *tls = NULL;
     struct quoit_failure failure = {0};
-    if (options->cacert == NULL && options->tls_version == 0) {
+    if (options->cacert == NULL && options->tls_version == 0 && (options->resumes || !has_https(options))) {
         return true;
     }
     int32_t code = quoit_tls_new(&tls);
@@ -39,6 +49,9 @@ static bool make_tls(struct options *options) {
     }
     if (code == QUOIT_OK) {
         code = quoit_tls_set_versions(tls, options->tls_version, options->tls_version);
+    }
+    if (code == QUOIT_OK) {
+        code = quoit_tls_set_switch(tls, QUOIT_TLS_TICKETS, options->resumes);
     }
     code = code == QUOIT_OK ? quoit_tls_freeze(tls, &failure) : code;
     if (code != QUOIT_OK) {

@@ -22,6 +22,7 @@ const char k_options_usage[] =
     "  --spin US            look for work so long before each sleep\n"
     "  --cacert FILE        trust who is in there (PEM) for https, in place of the system's\n"
     "  --tls-version 12|13  speak this version alone\n"
+    "  --resume             take up TLS sessions again; without it each connection has a full handshake\n"
     "  --json FILE          write the result as JSON (\"-\": to standard output, in place of the table)\n"
     "  --allow-errors       failed requests do not fail the run\n";
 
@@ -129,6 +130,7 @@ static const struct {
     {"--allow-errors", offsetof(struct options, allows_errors)},
     {"--fresh", offsetof(struct options, is_fresh)},
     {"--idle", offsetof(struct options, is_idle)},
+    {"--resume", offsetof(struct options, resumes)},
 };
 
 static bool take_flag(struct options *options, const char *name) {

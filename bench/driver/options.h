@@ -29,7 +29,8 @@ struct options {
     uint32_t spin_us;
     const char *cacert;    // PEM file of those who are trusted, for https; NULL: the system's
     uint32_t tls_version;  // alone (enum quoit_tls_version); 0: any
-    struct quoit_tls *tls; // made of the two by main; NULL: the engine's own
+    bool resumes;          // TLS sessions are taken up again; else every handshake is a full one
+    struct quoit_tls *tls; // made of the three by main; NULL: the engine's own
     const char *json; // NULL: none; "-": standard output
     const char *urls[OPTIONS_URLS_MAX];
     unsigned num_urls;

@@ -105,10 +105,11 @@ class Tls(unittest.TestCase):
                 self.assertEqual((told["requests"], told["resumed"]), (30, 0))
 
     def test_sessions_are_resumed_when_that_is_asked_for(self):
-        for more, resumed in ((("--resume",), 27), ((), 0)):
-            with self.subTest(more), Server() as server:
-                told = self.result((BARE,), server, "-c", "3", "-n", "30", "--fresh", *more, server.url + "/size/100")
-                self.assertEqual(told["resumed"], resumed)
+        for client in ((QUOIT, "--json", "-"), (BARE,)):
+            for more, resumed in ((("--resume",), 27), ((), 0)):
+                with self.subTest(client=client, more=more), Server() as server:
+                    told = self.result(client, server, "-c", "3", "-n", "30", "--fresh", *more, server.url + "/size/100")
+                    self.assertEqual(told["resumed"], resumed)
 
     def test_who_is_not_trusted_gets_no_request(self):
         with Server() as other:
