@@ -10,8 +10,8 @@
 //   -> quoit_engine_close -> CLOSED on each port -> quoit_engine_destroy.
 //
 // This is the header to include. It brings quoit/abi.h (versions), quoit/error.h (error codes and their words),
-// quoit/tls.h (TLS configurations), quoit/question.h (what hosts are asked) and quoit/sessions.h (sessions of TLS, from one
-// process to the next).
+// quoit/dial.h (how connections are made), quoit/tls.h (TLS configurations), quoit/question.h (what hosts are asked) and
+// quoit/sessions.h (sessions of TLS, from one process to the next).
 #ifndef QUOIT_H
 #define QUOIT_H
 
@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "quoit/abi.h"
+#include "quoit/dial.h"
 #include "quoit/error.h"
 #include "quoit/question.h"
 #include "quoit/sessions.h"
@@ -310,6 +311,8 @@ struct quoit_request_bounds {
     uint64_t answer_ms;      // from a question's event to its answer; default 30000 (TIMEOUT_ANSWER)
     uint64_t tls_ms;         // of a TLS handshake that is begun for this request, less what the host's answers in it take;
                              // default 10000 (TIMEOUT_TLS). connect_ms, which it is a part of, and total_ms bound it too.
+    uint64_t resolve_ms;     // looking up the name of whom to connect to, within connect_ms; default none
+                             // (TIMEOUT_RESOLVE, which is also what connect_ms ends with before an address is known)
 };
 
 // quoit_request_set_bounds bounds the request. What `bounds` points at is copied. Builder's thread.
@@ -505,19 +508,6 @@ struct quoit_data {
     uint64_t offset; // of the first byte, in the body
 };
 
-enum quoit_address_family {
-    QUOIT_ADDRESS_NONE = 0,
-    QUOIT_ADDRESS_UNIX = 1, // a unix socket; neither port nor ip
-    QUOIT_ADDRESS_IPV4 = 4,
-    QUOIT_ADDRESS_IPV6 = 6,
-};
-
-struct quoit_address {
-    uint16_t family; // enum quoit_address_family
-    uint16_t port;   // in host order
-    uint8_t ip[16];  // in network order; of IPv4 the first 4
-};
-
 // What is known of a request that has ended. Times are nanoseconds since the submit was seen by the loop; 0: it did
 // not come to that.
 struct quoit_summary {
@@ -553,6 +543,10 @@ struct quoit_summary {
                                  // TLS_NO_TRUST_STORE: the places that were looked at. NULL: none, or no memory for it.
                                  // Valid as long as the event.
     char tls_alpn[32];           // the protocol that was agreed upon in its handshake (ALPN, RFC 7301), with a NUL; "" none
+    const struct quoit_dials *dials; // FAILED because no connection came about: which addresses were tried, for
+                                 // quoit_dials_at. Valid as long as the event. NULL: nothing is told
+    uint32_t num_dials;          // how many; at most 64
+    uint32_t reserved3;
 };
 
 // A line for a key log (NSS key log format), to be appended to a file by whoever wants to decrypt captured traffic. WHOEVER

@@ -13,6 +13,9 @@ const char k_usage[] =
     "  --max-time SECONDS   end by then, whatever happens\n"
     "  --connect-to HOST:PORT:CONNECT_HOST:CONNECT_PORT\n"
     "                       connect elsewhere; empty fields match or keep everything; repeatable\n"
+    "  -4 | -6              IPv4 or IPv6 addresses alone\n"
+    "  --interface NAME     connect from this network interface, or from this address\n"
+    "  --unix-socket PATH   connect to this socket, whatever the URL says; @NAME is an abstract one\n"
     "  --cacert FILE        PEM certificates to trust for https, and no others\n"
     "  --resolve HOST:PORT:ADDRESS[,ADDRESS]...\n"
     "                       the addresses of HOST, for this port (empty: any), whatever name servers say; repeatable\n"
@@ -41,6 +44,16 @@ static const char *set_body(struct arguments *arguments, char *value) {
 static const char *set_cacert(struct arguments *arguments, char *value) {
     arguments->cacert = value;
     return NULL;
+}
+
+static const char *set_interface(struct arguments *arguments, char *value) {
+    arguments->from = value;
+    return NULL;
+}
+
+static const char *set_unix_socket(struct arguments *arguments, char *value) {
+    arguments->unix_path = value;
+    return value[0] == 0 ? "--unix-socket wants a path" : NULL;
 }
 
 static const char *add_header(struct arguments *arguments, char *value) {
@@ -137,6 +150,7 @@ static const char *set_dns_servers(struct arguments *arguments, char *value) {
 static const struct option k_options[] = {
     {"--resolve", add_name},      {"--dns-servers", set_dns_servers},
     {"-X", set_method},           {"-d", set_body},          {"-H", add_header},
+    {"--interface", set_interface}, {"--unix-socket", set_unix_socket},
     {"--max-time", set_max_time}, {"--cacert", set_cacert}, {"--connect-to", add_detour},
 };
 
@@ -157,6 +171,8 @@ const char *arguments_parse(int argc, char **argv, struct arguments *out) {
             out->url = argv[i];
         } else if (strcmp(argv[i], "-L") == 0) {
             out->follows = true;
+        } else if (strcmp(argv[i], "-4") == 0 || strcmp(argv[i], "-6") == 0) {
+            out->family = argv[i][1] - '0';
         } else {
             problem = take_option(out, argv[i], argv[i + 1]); // argv ends with NULL
             i++;

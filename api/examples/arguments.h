@@ -33,6 +33,9 @@ struct arguments {
     int num_headers;
     int num_detours;
     uint64_t max_time_ms; // 0: no bound
+    const char *from;     // --interface: an address or a network interface; NULL: any
+    const char *unix_path; // NULL: none
+    int family;           // 4 or 6; 0: both
     bool follows;
     struct quoit_static_name names[ARGUMENTS_NAMES_MAX]; // of --resolve
     uint32_t num_names;

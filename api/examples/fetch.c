@@ -82,6 +82,25 @@ static int32_t set_body(const struct arguments *arguments, struct quoit_request 
     return code;
 }
 
+// An address goes before a network interface of that name.
+static int32_t set_dial(const struct arguments *arguments, struct quoit_request *request) {
+    char abstract[128] = {0};
+    struct quoit_dial_options dial = {.struct_size = sizeof dial, .family = (uint32_t)arguments->family};
+    const char *path = arguments->unix_path;
+    if (path != NULL) {
+        dial.unix_path = path;
+        dial.unix_path_len = strlen(path);
+    }
+    if (path != NULL && path[0] == '@' && dial.unix_path_len < sizeof abstract) {
+        memcpy(abstract + 1, path + 1, dial.unix_path_len - 1);
+        dial.unix_path = abstract;
+    }
+    if (arguments->from != NULL && quoit_request_set_local_address(request, arguments->from) != QUOIT_OK) {
+        dial.interface_name = arguments->from;
+    }
+    return quoit_request_set_dial(request, &dial);
+}
+
 static int32_t set_up_request(const struct arguments *arguments, struct quoit_request *request) {
     int32_t code = QUOIT_OK;
     for (int i = 0; i < arguments->num_headers && code == QUOIT_OK; i++) {
@@ -91,6 +110,9 @@ static int32_t set_up_request(const struct arguments *arguments, struct quoit_re
         const struct detour *detour = &arguments->detours[i];
         code = quoit_request_connect_to(request, detour->host, detour->port, detour->connect_host,
                                         detour->connect_port);
+    }
+    if (code == QUOIT_OK) {
+        code = set_dial(arguments, request);
     }
     if (code == QUOIT_OK && arguments->follows) {
         struct quoit_redirect_options redirects = {.struct_size = sizeof redirects, .limit = REDIRECTS_MAX};
@@ -186,6 +208,8 @@ static void take_end(struct fetch *fetch, const struct quoit_summary *summary) {
     if (fetch->result.status == 0) {
         fetch->result.status = summary->status; // of a redirect that could not be followed: its head is not told
     }
+    free(fetch->result.attempts);
+    fetch->result.attempts = json_attempts(summary->dials, summary->num_dials);
     fetch->result.remote = summary->remote;
     fetch->result.tls_version = summary->tls_version;
     fetch->result.tls_cipher = summary->tls_cipher;
@@ -263,6 +287,7 @@ static int finish(struct fetch *fetch, int failed) {
     bool is_told = line != NULL && deadline_write(STDERR_FILENO, line, len, STDERR_GRACE_MS);
     free(line);
     free(fetch->result.headers);
+    free(fetch->result.attempts);
     free(fetch->result.message);
     free(fetch->result.subject);
     free(fetch->result.issuer);

@@ -124,14 +124,56 @@ static void write_tls(FILE *out, const struct json_result *result) {
     }
 }
 
-// "192.0.2.1:80" or "[2001:db8::1]:80"; nothing when there was no connection.
-static void write_remote(FILE *out, const struct quoit_address *remote) {
+// "192.0.2.1:80" or "[2001:db8::1]:80"; "" when it has no such text.
+static void address_text(const struct quoit_address *address, char *out, size_t size) {
     char ip[INET6_ADDRSTRLEN];
-    bool is_v6 = remote->family == QUOIT_ADDRESS_IPV6;
-    if ((is_v6 || remote->family == QUOIT_ADDRESS_IPV4) &&
-        inet_ntop(is_v6 ? AF_INET6 : AF_INET, remote->ip, ip, sizeof ip) != NULL) {
-        fprintf(out, is_v6 ? ",\"remote\":\"[%s]:%u\"" : ",\"remote\":\"%s:%u\"", ip, remote->port);
+    bool is_v6 = address->family == QUOIT_ADDRESS_IPV6;
+    out[0] = 0;
+    if ((is_v6 || address->family == QUOIT_ADDRESS_IPV4) &&
+        inet_ntop(is_v6 ? AF_INET6 : AF_INET, address->ip, ip, sizeof ip) != NULL) {
+        snprintf(out, size, is_v6 ? "[%s]:%u" : "%s:%u", ip, address->port);
     }
+}
+
+// Nothing when there was no connection.
+static void write_remote(FILE *out, const struct quoit_address *remote) {
+    char text[INET6_ADDRSTRLEN + 16];
+    address_text(remote, text, sizeof text);
+    if (text[0] != 0) {
+        fprintf(out, ",\"remote\":\"%s\"", text);
+    }
+}
+
+char *json_attempts(const struct quoit_dials *dials, uint32_t count) {
+    char *text = NULL;
+    size_t len;
+    FILE *out = count == 0 ? NULL : open_memstream(&text, &len);
+    if (out == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct quoit_dial dial = {.struct_size = sizeof dial};
+        char address[INET6_ADDRSTRLEN + 16];
+        quoit_dials_at(dials, i, &dial);
+        address_text(&dial.address, address, sizeof address);
+        fprintf(out, "%s{\"address\":\"%s\",\"error\":", i == 0 ? "[" : ",", address);
+        if (dial.code == QUOIT_OK) {
+            fputs("null", out); // it was given up
+        } else {
+            fprintf(out, "\"%s\"", quoit_error_name(dial.code));
+        }
+        fprintf(out, ",\"os_error\":\"%s\",\"began_ms\":", quoit_errno_name(dial.os_errno));
+        write_ms(out, dial.began_ns);
+        fputs(",\"took_ms\":", out);
+        write_ms(out, dial.took_ns);
+        fputc('}', out);
+    }
+    fputc(']', out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }
 
 // Milliseconds in each stage that it came to.
@@ -162,6 +204,9 @@ char *json_line(const struct json_result *result, size_t *out_len) {
     }
     fprintf(out, ",\"headers\":%s,\"error\":", result->headers == NULL ? "[]" : result->headers);
     write_failure(out, result);
+    if (result->attempts != NULL) {
+        fprintf(out, ",\"attempts\":%s", result->attempts);
+    }
     write_remote(out, &result->remote);
     write_tls(out, result);
     write_timings(out, result->spent_ns);

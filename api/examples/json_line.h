@@ -13,6 +13,7 @@ struct json_result {
     int http_version; // 10, 11; 0: unknown
     char *headers;    // text of a JSON array, or NULL for none
     struct quoit_failure failure;
+    char *attempts;   // text of a JSON array: the addresses that were tried in vain; NULL for none
     struct quoit_address remote;
     uint64_t spent_ns[QUOIT_STAGES];
     uint16_t tls_version; // 0: no TLS
@@ -28,6 +29,10 @@ struct json_result {
 
 // json_headers gives the fields as the text of a JSON array of pairs, in order; free() it. NULL when out of memory.
 char *json_headers(const struct quoit_headers *headers);
+
+// json_attempts gives what was tried to get a connection as the text of a JSON array, in order; free() it. NULL when there is
+// nothing to tell, or out of memory.
+char *json_attempts(const struct quoit_dials *dials, uint32_t count);
 
 // json_line gives the line, with its newline; free() it. NULL when out of memory.
 char *json_line(const struct json_result *result, size_t *out_len);

@@ -14,6 +14,7 @@
 #include "engine/base/slots.h"
 #include "engine/buf/chunk.h"
 #include "engine/net/address.h"
+#include "engine/net/eyeballs.h"
 #include "engine/tls/report.h"
 #include "engine/wire/h1_reader.h"
 
@@ -117,6 +118,8 @@ struct q_conn_vtable {
     void (*answer)(struct q_conn *conn, bool is_yes, struct q_slice signature);
     void (*close)(struct q_conn *conn);
     bool (*went_early)(const struct q_conn *conn);
+    uint32_t (*tell_dial)(const struct q_conn *conn, struct q_try *out, uint32_t room);
+    struct q_error (*dial_timeout)(const struct q_conn *conn);
 };
 
 struct q_conn {
@@ -126,7 +129,7 @@ struct q_conn {
     struct q_pool_origin *origin;
     struct q_list_node idle_link;     // the origin's idle connections, latest first; connecting: the owner's, of those
                                       // whose question has nobody
-    struct q_list_node idle_lru_link; // all idle connections, longest idle first
+    struct q_list_node idle_lru_link; // all idle connections, longest idle first; connecting: the origin's, oldest first
     struct q_lease *asked;            // connecting: who has its question, or has answered one; the owner's. NULL: nobody
     struct q_tls_dossier *dossier;    // connecting: of the question that stands; one hold. NULL: none
     struct q_handle handle;           // the pool's name for it
@@ -134,6 +137,8 @@ struct q_conn {
     uint32_t uses;
     struct q_endpoint remote;         // once connected
     uint8_t state; // enum q_conn_state
+    bool is_out_of_time; // with on_connect_failed: its own deadline was over
+    bool is_short;       // the pool's: it failed for want of a slot or of memory, while others have some
 };
 
 // q_conn_is_fit tells whether an idle connection can be lent: nothing has come on it that would be taken for an answer.
@@ -173,5 +178,15 @@ static inline void q_conn_answer(struct q_conn *conn, bool is_yes, struct q_slic
 
 // q_conn_close ends a connection that has no user.
 static inline void q_conn_close(struct q_conn *conn) { conn->v->close(conn); }
+
+// q_conn_tell_dial copies which addresses were tried so far, and what became of each, at most `room`, and gives their number.
+// While it connects, and inside on_connect_failed.
+static inline uint32_t q_conn_tell_dial(const struct q_conn *conn, struct q_try *out, uint32_t room) {
+    return conn->v->tell_dial(conn, out, room);
+}
+
+// q_conn_dial_timeout gives the error of who will not wait any longer for a connection that connects: what it was that took
+// so long.
+static inline struct q_error q_conn_dial_timeout(const struct q_conn *conn) { return conn->v->dial_timeout(conn); }
 
 #endif

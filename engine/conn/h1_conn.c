@@ -42,7 +42,7 @@ static void forget_exchange(struct q_h1_conn *h1) {
     drop_chunk(&h1->head_chunk);
 }
 
-static void drop_tls(struct q_h1_conn *h1) {
+void q_h1_drop_tls(struct q_h1_conn *h1) {
     if (h1->tls != NULL) {
         q_h1_ask_drop(h1);
         q_tls_client_leave(h1->env->tls, h1->tls->user.context);
@@ -64,7 +64,9 @@ static void begin_closing(struct q_h1_conn *h1) {
     if (was_connected) {
         h1->conn.owner->on_dying(&h1->conn);
     }
-    if (!h1->is_redialing) { // else it is closing already
+    if (h1->is_dialing) {
+        q_dialer_cancel(h1->u.dialer);
+    } else {
         q_stream_close(stream_of(h1));
     }
 }
@@ -83,6 +85,14 @@ static void become_idle(struct q_h1_conn *h1) {
         q_loop_arm(h1->env->loop, &h1->timer, h1->since.deadline_ns);
     }
     receive(h1, Q_STREAM_RECV_ANY);
+}
+
+static const struct q_stream_events k_stream_events;
+
+// The socket's events are the connection's, unless TLS takes them over.
+static void listen_to_socket(struct q_h1_conn *h1) {
+    h1->socket.stream.events = &k_stream_events;
+    h1->socket.stream.above = h1;
 }
 
 // --- connecting ----------------------------------------------------------------------------------------------------
@@ -117,67 +127,52 @@ static void note_failure(struct q_h1_conn *h1, struct q_error error) {
 
 static void on_connected(struct q_stream *stream, struct q_error error) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
-    if (!q_error_is(error)) {
-        q_loop_disarm(h1->env->loop, &h1->timer);
-        h1->conn.remote = q_address_endpoint(&h1->u.dial.addresses->list[h1->u.dial.index]);
-        note_facts(h1->tls);
-        become_idle(h1);
-        h1->conn.owner->on_ready(&h1->conn);
-        return;
-    }
-    h1->u.dial.error = error;
-    note_failure(h1, error);
-    // Who is there and cannot be trusted, or speaks no TLS, is not another one at another address.
-    if (error.phase == Q_PHASE_TLS || h1->u.dial.index + 1 >= h1->u.dial.addresses->count) {
+    if (q_error_is(error)) {
+        note_failure(h1, error);
+        // Who is there and cannot be trusted, or speaks no TLS, is not another one at another address.
         give_up_connecting(h1, error);
         return;
     }
-    h1->u.dial.index++;
-    h1->is_redialing = true;
-    q_stream_close(stream); // on_closed dials the next address, in a fresh slot
+    q_loop_disarm(h1->env->loop, &h1->timer);
+    note_facts(h1->tls);
+    become_idle(h1);
+    h1->conn.owner->on_ready(&h1->conn);
 }
 
-static struct q_error dial(struct q_h1_conn *h1) {
-    return q_stream_connect(stream_of(h1), &h1->u.dial.addresses->list[h1->u.dial.index]);
+void q_h1_end(struct q_h1_conn *h1) {
+    q_h1_drop_tls(h1);
+    h1->conn.state = Q_CONN_NEW;
+    h1->conn.owner->on_closed(&h1->conn);
 }
 
 static void on_closed(struct q_stream *stream) {
     struct q_h1_conn *h1 = h1_of_stream(stream);
     release_request(h1);
     q_h1_feeds_drop(&h1->feeds, h1->env->loop);
-    h1->is_redialing = false;
-    if (h1->conn.state == Q_CONN_CONNECTING) {
-        struct q_error error = dial(h1);
-        if (!q_error_is(error)) {
-            return;
-        }
-        // No slot any more: there is nothing to close, so the end comes at once.
-        q_loop_disarm(h1->env->loop, &h1->timer);
-        h1->conn.state = Q_CONN_CLOSING;
-        h1->conn.owner->on_connect_failed(&h1->conn, error);
+    q_h1_end(h1);
+}
+
+// The socket is there; what TLS does on it is a part of connecting.
+void q_h1_go_on_with(struct q_h1_conn *h1, struct q_io_slot slot, const struct q_endpoint *remote) {
+    h1->conn.remote = *remote;
+    q_socket_stream_adopt(&h1->socket, slot);
+    if (h1->tls == NULL) {
+        on_connected(&h1->socket.stream, Q_OK);
+        return;
     }
-    drop_tls(h1);
-    h1->conn.state = Q_CONN_NEW;
-    h1->conn.owner->on_closed(&h1->conn);
-}
-
-void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local) {
-    struct q_address address = q_endpoint_address(local);
-    q_socket_stream_bind(&h1->socket, &address);
-}
-
-struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses, uint64_t deadline_ns) {
-    Q_CHECK(h1->conn.state == Q_CONN_NEW && addresses->count > 0);
-    h1->u.dial = (struct q_h1_dial){.addresses = addresses};
-    struct q_error error = dial(h1);
+    struct q_error error = q_tls_stream_start(&h1->tls->stream);
     if (q_error_is(error)) {
-        drop_tls(h1);
-        return error;
+        q_h1_drop_tls(h1);
+        listen_to_socket(h1); // it was TLS that did
+        give_up_connecting(h1, error);
     }
+}
+
+void q_h1_conn_adopt(struct q_h1_conn *h1, struct q_io_slot slot, const struct q_endpoint *remote, uint64_t deadline_ns) {
+    Q_CHECK(h1->conn.state == Q_CONN_NEW);
     h1->conn.state = Q_CONN_CONNECTING;
-    h1->since.deadline_ns = deadline_ns;
     q_loop_arm(h1->env->loop, &h1->timer, deadline_ns);
-    return Q_OK;
+    q_h1_go_on_with(h1, slot, remote);
 }
 
 // --- reading a response --------------------------------------------------------------------------------------------
@@ -215,7 +210,7 @@ static void fail(struct q_h1_conn *h1, struct q_error error) {
         error = h1->send_error; // the send knew first, but for what the peer itself has said
     }
     // Sending was refused before the kernel had taken a byte: the peer cannot have seen anything.
-    error.retry_safe = progress.bytes_out == 0 && !h1->is_sending && !progress.has_response_begun;
+    error.retry_safe = progress.bytes_out == 0 && !h1->is_sending && !progress.has_response_begun && !h1->is_fast_open;
     add_report(h1, error, &progress);
     begin_closing(h1);
     user->events->on_failed(user, error, &progress);
@@ -579,15 +574,13 @@ static void h1_close(struct q_conn *conn) { begin_closing(h1_of_conn(conn)); }
 static void timer_fired(struct q_timer *timer) {
     struct q_h1_conn *h1 = q_container_of(timer, struct q_h1_conn, timer);
     switch ((enum q_conn_state)h1->conn.state) {
-    case Q_CONN_CONNECTING: {
+    case Q_CONN_CONNECTING:
         if (q_h1_ask_again(h1)) {
             break;
         }
-        struct q_error error = q_error_make(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT);
-        error.os_errno = h1->u.dial.error.os_errno; // what the last address that failed said
-        give_up_connecting(h1, error);
+        h1->conn.is_out_of_time = true;
+        give_up_connecting(h1, q_h1_dial_timeout(&h1->conn));
         break;
-    }
     case Q_CONN_IDLE:
         // Armed once and looked at late: an exchange does not touch the timer unless it fired meanwhile.
         if (h1->env->loop->now_ns < h1->since.deadline_ns) {
@@ -616,6 +609,8 @@ static const struct q_conn_vtable k_h1_vtable = {
     .answer = h1_answer,
     .close = h1_close,
     .went_early = h1_went_early,
+    .tell_dial = q_h1_tell_dial,
+    .dial_timeout = q_h1_dial_timeout,
 };
 
 void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env) {

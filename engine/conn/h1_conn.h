@@ -1,4 +1,4 @@
-// HTTP/1.1 connection: dials, sends one request at a time, reads its response, and waits armed in between.
+// HTTP/1.1 connection: has itself dialled, sends one request at a time, reads its response, and waits armed in between.
 // Loop thread only.
 #ifndef QUOIT_ENGINE_CONN_H1_CONN_H
 #define QUOIT_ENGINE_CONN_H1_CONN_H
@@ -7,7 +7,7 @@
 #include "engine/conn/h1_feeds.h"
 #include "engine/conn/holders.h"
 #include "engine/loop/loop.h"
-#include "engine/net/hosts.h"
+#include "engine/net/dialer.h"
 #include "engine/net/socket_stream.h"
 #include "engine/tls/client.h"
 
@@ -19,15 +19,9 @@ struct q_conn_env {
     struct q_chunk_pool *trailer_chunks; // one of the two: whichever holds what the limits allow
     struct q_holders *holders;
     struct q_tls_client *tls; // NULL: no connection is made secure
+    const struct q_dial_env *dial;
     struct q_h1_limits limits;
     uint64_t idle_timeout_ns;
-};
-
-// Addresses that are tried one after the other.
-struct q_h1_dial {
-    const struct q_addresses *addresses;
-    uint32_t index;
-    struct q_error error; // what the last one that failed said
 };
 
 // What its handshake asks.
@@ -61,8 +55,8 @@ struct q_h1_conn {
         uint64_t started_turn; // busy: of the ring, when the exchange began
     } since;
     union {
-        struct q_h1_dial dial; // connecting
-        struct q_h1_out out;   // busy: of the event that the user refused
+        struct q_dialer *dialer; // while is_dialing: memory of its own
+        struct q_h1_out out;     // busy: of the event that the user refused
     } u;
 
     // Busy.
@@ -86,15 +80,12 @@ struct q_h1_conn {
     bool asks_close;
     bool asks_report;
     bool is_short_of_memory;
-    bool is_redialing; // connecting: the stream closes, to be connected to the next address
+    bool is_fast_open; // what failed to be sent may have gone out with the first packet
+    bool is_dialing; // connecting, or closing from there: there is a dialer, and no socket yet
 };
 
 // q_h1_conn_init prepares a connection in place. `env` outlives it.
 void q_h1_conn_init(struct q_h1_conn *h1, const struct q_conn_env *env);
-
-// q_h1_conn_bind makes the connection come from `local`; the addresses that it dials are of that family. Before
-// q_h1_conn_connect.
-void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local);
 
 // q_h1_conn_secure has the connection speak TLS with `peer`, by the interned config `tls`, which the caller holds until the
 // connection is closed. Sessions are kept and taken by `audience` (origin.h), which stays until then. Before
@@ -102,9 +93,13 @@ void q_h1_conn_bind(struct q_h1_conn *h1, const struct q_endpoint *local);
 Q_MUST_USE struct q_error q_h1_conn_secure(struct q_h1_conn *h1, struct q_handle tls, const struct q_tls_peer *peer,
                                            struct q_slice audience);
 
-// q_h1_conn_connect dials the addresses one after the other until one answers or `deadline_ns` has passed; on_ready or
-// on_connect_failed follows. `addresses` stays valid until then. An error now means that nothing was begun.
-Q_MUST_USE struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_addresses *addresses,
+// q_h1_conn_connect dials `target` until a connection is there or `deadline_ns` has passed; on_ready or on_connect_failed
+// follows. What `target` points at stays valid until on_closed. Errors now: NO_MEMORY; nothing was begun.
+Q_MUST_USE struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q_dial_target *target,
                                             uint64_t deadline_ns);
+
+// q_h1_conn_adopt makes an open connection of a slot whose socket is connected, which it takes over: on_ready follows, maybe
+// from inside this call, or on_connect_failed when TLS cannot be spoken on it by `deadline_ns`.
+void q_h1_conn_adopt(struct q_h1_conn *h1, struct q_io_slot slot, const struct q_endpoint *remote, uint64_t deadline_ns);
 
 #endif

@@ -4,7 +4,7 @@
 #include "engine/tls/interned.h"
 
 // Fields of the key, in this order. Each is written as {field, 32-bit length, bytes}.
-enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT, KEY_LOCAL, KEY_PEER, KEY_PEER_HOST, KEY_TLS };
+enum key_field { KEY_SCHEME = 1, KEY_HOST_KIND, KEY_HOST, KEY_PORT, KEY_LOCAL, KEY_PEER, KEY_PEER_HOST, KEY_TLS, KEY_DIAL };
 
 static size_t field_size(size_t len) { return 1 + 4 + len; }
 
@@ -92,6 +92,42 @@ struct q_error q_origin_set_peer(struct q_origin *origin, const struct q_origin_
     origin->audience_len = origin->key.len;
     origin->peer = copy;
     origin->peer.host.ptr = end - copy.host.len;
+    return Q_OK;
+}
+
+// Percent-encoded whole, as the pool reads it.
+struct q_error q_origin_set_socket(struct q_origin *origin, struct q_slice name) {
+    static const char k_digits[] = "0123456789ABCDEF";
+    char text[3 * Q_HOST_SOCKET_MAX];
+    Q_CHECK(name.len <= Q_HOST_SOCKET_MAX);
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t byte = (uint8_t)name.ptr[i];
+        text[3 * i] = '%';
+        text[3 * i + 1] = k_digits[byte >> 4];
+        text[3 * i + 2] = k_digits[byte & 15];
+    }
+    struct q_origin_peer peer = {.host = q_slice_make(text, 3 * name.len), .host_kind = Q_HOST_SOCKET};
+    return q_origin_set_peer(origin, &peer);
+}
+
+struct q_error q_origin_set_vsock(struct q_origin *origin, uint32_t cid, uint32_t port) {
+    char text[Q_ADDRESS_TEXT_MAX];
+    struct q_address address = q_address_vsock(cid, port);
+    struct q_endpoint endpoint = q_address_endpoint(&address);
+    struct q_origin_peer peer = {.host = q_slice_make(text, q_address_text(&address, text)),
+                                 .host_kind = Q_ORIGIN_PEER_VSOCK};
+    memcpy(peer.address, endpoint.ip, sizeof peer.address);
+    return q_origin_set_peer(origin, &peer);
+}
+
+struct q_error q_origin_set_dial(struct q_origin *origin, const struct q_dial_options *options) {
+    Q_CHECK(q_dial_options_is_default(&origin->dial) && !q_dial_options_is_default(options));
+    char *key = longer_key(origin, field_size(sizeof *options));
+    if (key == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_SUBMIT);
+    }
+    adopt(origin, key, put_field(key + origin->key.len, KEY_DIAL, options, sizeof *options));
+    origin->dial = *options;
     return Q_OK;
 }
 

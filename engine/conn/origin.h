@@ -9,7 +9,11 @@
 #include "engine/base/error.h"
 #include "engine/base/slots.h"
 #include "engine/net/address.h"
+#include "engine/net/dial_options.h"
 #include "engine/wire/url.h"
+
+// A peer's host_kind beside those of URLs: a virtual machine. Its host is text, for the key; the address context id and port.
+#define Q_ORIGIN_PEER_VSOCK 100
 
 // Where connections go to: the origin's own host and port, unless the program has them go elsewhere (conn/detour.h).
 struct q_origin_peer {
@@ -29,6 +33,7 @@ struct q_origin {
     uint8_t host_kind; // enum q_host_kind
     struct q_endpoint local; // where its connections come from; NONE: whichever the kernel takes
     struct q_origin_peer peer; // where they go to
+    struct q_dial_options dial; // how their sockets are made
     struct q_handle tls;       // how TLS is spoken, of https; none: the engine's own way. Held by whoever has the origin
 };
 
@@ -43,6 +48,15 @@ Q_MUST_USE struct q_error q_origin_set_local(struct q_origin *origin, const stru
 // q_origin_set_peer has connections to `origin` go to `peer`, whose host is copied; once, behind q_origin_set_local. Who
 // is asked, and for what, does not change. Fails with NO_MEMORY, and leaves the origin as it was.
 Q_MUST_USE struct q_error q_origin_set_peer(struct q_origin *origin, const struct q_origin_peer *peer);
+
+// q_origin_set_socket and q_origin_set_vsock are q_origin_set_peer for a unix socket, whose name is as in net/address.h, and for
+// a port of a virtual machine.
+Q_MUST_USE struct q_error q_origin_set_socket(struct q_origin *origin, struct q_slice name);
+Q_MUST_USE struct q_error q_origin_set_vsock(struct q_origin *origin, uint32_t cid, uint32_t port);
+
+// q_origin_set_dial has the sockets of connections to `origin` made by `options`, which are not the defaults; once. Fails with
+// NO_MEMORY, and leaves the origin as it was.
+Q_MUST_USE struct q_error q_origin_set_dial(struct q_origin *origin, const struct q_dial_options *options);
 
 // q_origin_set_tls has connections to `origin` speak TLS by the interned config `tls`, whose digest becomes a part of the
 // key; once. The caller holds the config as long as the origin is there. Fails with NO_MEMORY, and leaves the origin as it

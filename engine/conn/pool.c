@@ -1,15 +1,15 @@
 #include "engine/conn/pool_internal.h"
 
+#include "engine/conn/target.h"
 #include "engine/tls/interned.h"
-#include "engine/wire/token.h"
 
 static const struct q_conn_owner_events k_owner_events;
 
 static struct q_lease *lease_of(struct q_list_node *node) { return q_container_of(node, struct q_lease, link); }
 
 struct q_error q_pool_init(struct q_pool *pool, const struct q_alloc *alloc, const struct q_conn_env *env,
-                           const struct q_hosts *hosts, const struct q_pool_options *options) {
-    *pool = (struct q_pool){.alloc = alloc, .env = env, .hosts = hosts, .options = *options};
+                           const struct q_pool_options *options) {
+    *pool = (struct q_pool){.alloc = alloc, .env = env, .options = *options};
     if (!q_slots_init(&pool->conns, alloc, sizeof(struct q_h1_conn), options->connections_max)) {
         return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CREATE);
     }
@@ -33,56 +33,6 @@ bool q_pool_is_empty(const struct q_pool *pool) { return pool->conns.live == 0; 
 
 // --- origins -------------------------------------------------------------------------------------------------------
 
-// The socket's name, which stands percent-encoded in the origin (engine/wire/url_host.h).
-static struct q_address socket_address(struct q_slice host) {
-    char name[3 * Q_HOST_SOCKET_MAX];
-    struct q_address address;
-    Q_CHECK(host.len <= sizeof name);
-    Q_CHECK(q_address_unix(q_slice_make(name, q_percent_decode(host, name)), &address));
-    return address;
-}
-
-static struct q_error find_addresses(const struct q_pool *pool, const struct q_origin *origin,
-                                     struct q_addresses *out) {
-    const struct q_origin_peer *peer = &origin->peer;
-    out->count = 1;
-    switch ((enum q_host_kind)peer->host_kind) {
-    case Q_HOST_IPV4: out->list[0] = q_address_v4(peer->address, peer->port); return Q_OK;
-    case Q_HOST_IPV6: out->list[0] = q_address_v6(peer->address, peer->port); return Q_OK;
-    case Q_HOST_SOCKET: out->list[0] = socket_address(peer->host); return Q_OK;
-    case Q_HOST_NAME: break;
-    }
-    struct q_slice name = peer->host;
-    if (name.len > 1 && name.ptr[name.len - 1] == '.') {
-        name.len--; // the root's dot says nothing that the hosts file knows
-    }
-    if (q_hosts_find(pool->hosts, name, peer->port, out)) {
-        return Q_OK;
-    }
-    struct q_error error = q_error_make(Q_ERR_NAME_NOT_FOUND, Q_PHASE_RESOLVE);
-    error.retry_safe = 1;
-    return error;
-}
-
-// From a local address only those of its family can be reached.
-static struct q_error resolve(const struct q_pool *pool, const struct q_origin *origin, struct q_addresses *out) {
-    struct q_error error = find_addresses(pool, origin, out);
-    if (q_error_is(error) || origin->local.family == Q_ENDPOINT_NONE) {
-        return error;
-    }
-    sa_family_t family = origin->local.family == Q_ENDPOINT_V4 ? AF_INET : AF_INET6;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < out->count; i++) {
-        if (out->list[i].u.any.sa_family == family) {
-            out->list[count++] = out->list[i];
-        }
-    }
-    out->count = count;
-    error = q_error_make(Q_ERR_NAME_NO_ADDRESS, Q_PHASE_RESOLVE);
-    error.retry_safe = 1;
-    return count > 0 ? Q_OK : error;
-}
-
 static struct q_pool_origin *find_origin(struct q_list *bucket, const struct q_origin *origin) {
     for (struct q_list_node *node = bucket->head.next; node != &bucket->head; node = node->next) {
         struct q_pool_origin *entry = q_container_of(node, struct q_pool_origin, bucket_link);
@@ -95,8 +45,7 @@ static struct q_pool_origin *find_origin(struct q_list *bucket, const struct q_o
 
 static size_t entry_size(const struct q_origin *origin) { return sizeof(struct q_pool_origin) + origin->key.len; }
 
-static struct q_pool_origin *new_origin(struct q_pool *pool, struct q_list *bucket, const struct q_origin *origin,
-                                        const struct q_addresses *addresses) {
+static struct q_pool_origin *new_origin(struct q_pool *pool, struct q_list *bucket, const struct q_origin *origin) {
     struct q_pool_origin *entry = q_alloc_new(pool->alloc, entry_size(origin));
     if (entry == NULL) {
         return NULL;
@@ -110,17 +59,26 @@ static struct q_pool_origin *new_origin(struct q_pool *pool, struct q_list *buck
     }
     q_tls_hold(entry->identity.tls);
     q_origin_move(&entry->identity, key);
-    entry->addresses = *addresses;
+    entry->target = q_target_of(&entry->identity, q_hash_keyed(pool->hash_key, origin->key.ptr, origin->key.len));
     q_list_init(&entry->idle);
+    q_list_init(&entry->connecting);
     q_list_init(&entry->waiters);
     q_list_push_back(bucket, &entry->bucket_link);
     return entry;
 }
 
 static void be_hungry_no_more(struct q_pool_origin *entry) {
+    entry->is_starved = false;
     if (q_list_is_linked(&entry->hungry_link)) {
         q_list_remove(&entry->hungry_link);
         entry->pool->num_hungry--;
+    }
+}
+
+static void drop_dials(struct q_chunk **dials) {
+    if (*dials != NULL) {
+        q_chunk_release(*dials);
+        *dials = NULL;
     }
 }
 
@@ -129,6 +87,7 @@ static void free_origin_if_unused(struct q_pool_origin *entry) {
         return;
     }
     be_hungry_no_more(entry);
+    drop_dials(&entry->last_dials);
     q_list_remove(&entry->bucket_link);
     q_tls_let_go(entry->identity.tls);
     q_alloc_free(entry->pool->alloc, entry, entry_size(&entry->identity));
@@ -144,37 +103,49 @@ static struct q_error secure(struct q_h1_conn *h1, const struct q_origin *origin
     return q_h1_conn_secure(h1, origin->tls, &peer, q_origin_audience(origin));
 }
 
-static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin *entry, const struct q_lease *lease) {
+// A connection that is nobody's yet.
+static struct q_h1_conn *new_connection(struct q_pool *pool, struct q_pool_origin *entry) {
     struct q_handle handle;
     struct q_h1_conn *h1 = q_slots_take(&pool->conns, &handle);
-    if (h1 == NULL) {
-        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CONNECT);
+    if (h1 != NULL) {
+        q_h1_conn_init(h1, pool->env);
+        h1->conn.owner = &k_owner_events;
+        h1->conn.owner_context = pool;
+        h1->conn.origin = entry;
+        h1->conn.handle = handle;
+        h1->conn.id = ++pool->next_conn_id == 0 ? ++pool->next_conn_id : pool->next_conn_id;
     }
-    q_h1_conn_init(h1, pool->env);
-    if (entry->identity.local.family != Q_ENDPOINT_NONE) {
-        q_h1_conn_bind(h1, &entry->identity.local);
-    }
-    h1->conn.owner = &k_owner_events;
-    h1->conn.owner_context = pool;
-    h1->conn.origin = entry;
-    h1->conn.handle = handle;
-    h1->conn.id = ++pool->next_conn_id == 0 ? ++pool->next_conn_id : pool->next_conn_id;
-    struct q_error error = secure(h1, &entry->identity);
-    if (!q_error_is(error) && h1->tls != NULL && lease->tls_timeout_ns != 0) {
-        h1->tls->params.handshake_ns = lease->tls_timeout_ns;
-    }
-    if (!q_error_is(error)) {
-        error = q_h1_conn_connect(h1, &entry->addresses, pool->env->loop->now_ns + lease->connect_timeout_ns);
-    }
-    if (q_error_is(error)) {
-        q_slots_release(&pool->conns, handle);
-        return error;
-    }
+    return h1;
+}
+
+// From here on it is told of, counted, and one of its origin's.
+static void enter(struct q_pool *pool, struct q_pool_origin *entry, struct q_conn *conn) {
     entry->num_usable++;
     entry->num_connecting++;
     entry->num_members++;
     pool->stats.opened++;
     pool->stats.open++;
+    q_list_push_back(&entry->connecting, &conn->idle_lru_link);
+}
+
+static struct q_error open_connection(struct q_pool *pool, struct q_pool_origin *entry, const struct q_lease *lease) {
+    struct q_h1_conn *h1 = new_connection(pool, entry);
+    if (h1 == NULL) {
+        return q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_CONNECT);
+    }
+    struct q_error error = secure(h1, &entry->identity);
+    if (!q_error_is(error)) {
+        entry->target.resolve_ns = lease->resolve_timeout_ns;
+        if (h1->tls != NULL && lease->tls_timeout_ns != 0) {
+            h1->tls->params.handshake_ns = lease->tls_timeout_ns;
+        }
+        error = q_h1_conn_connect(h1, &entry->target, pool->env->loop->now_ns + lease->connect_timeout_ns);
+    }
+    if (q_error_is(error)) {
+        q_slots_release(&pool->conns, h1->conn.handle);
+        return error;
+    }
+    enter(pool, entry, &h1->conn);
     return Q_OK;
 }
 
@@ -256,11 +227,20 @@ static void wait_for_room(struct q_pool *pool, struct q_pool_origin *entry) {
     be_hungry(pool, entry);
 }
 
+static bool lacks_slots(const struct q_pool *pool) {
+    const struct q_io_stats *stats = q_io_get_stats(pool->env->loop->io);
+    return stats->slots_open >= stats->slots_max;
+}
+
+static bool is_want_of_room(struct q_error error) {
+    return error.code == Q_ERR_NO_MEMORY || error.code == Q_ERR_FD_LIMIT;
+}
+
 // Opens connections until there is one under way for each waiter, within the limits. The error is that of an open
 // that failed while nothing else will ever serve the waiters.
 static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin *entry) {
-    while (!pool->is_closing && lacks_connection(pool, entry)) {
-        if (is_full(pool)) {
+    while (!pool->is_closing && !entry->is_starved && lacks_connection(pool, entry)) {
+        if (is_full(pool) || (pool->conns.live > 0 && lacks_slots(pool))) {
             wait_for_room(pool, entry);
             return Q_OK;
         }
@@ -269,8 +249,7 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
         struct q_error error =
             open_connection(pool, entry, lease != NULL ? lease : lease_of(q_list_first(&entry->waiters)));
         if (q_error_is(error)) {
-            bool is_want_of_room = error.code == Q_ERR_NO_MEMORY || error.code == Q_ERR_FD_LIMIT;
-            if (pool->conns.live == 0 || !is_want_of_room) {
+            if (pool->conns.live == 0 || !is_want_of_room(error)) {
                 return error; // it would be the same again
             }
             wait_for_room(pool, entry); // out of slots or memory: whoever closes next makes some
@@ -299,21 +278,62 @@ static void leave_line(struct q_pool_origin *entry, struct q_lease *lease) {
     entry->num_waiters--;
 }
 
+// Memory is for those who wait: without any it goes.
+static void forget_dials(struct q_pool_origin *entry) {
+    if (entry->num_waiters == 0) {
+        drop_dials(&entry->last_dials);
+    }
+}
+
+// Ends a wait. The lessee is told what the last connection that failed had tried, in a hold of its own.
+static void fail_lease(struct q_pool_origin *entry, struct q_lease *lease, struct q_error error) {
+    lease->dials = entry->last_dials == NULL ? NULL : q_chunk_acquire(entry->last_dials);
+    forget_dials(entry);
+    lease->events->on_failed(lease, error);
+}
+
+static void note_dials(struct q_pool_origin *entry, const struct q_conn *conn) {
+    drop_dials(&entry->last_dials);
+    if (entry->num_waiters == 0) {
+        return; // there is nobody to tell
+    }
+    entry->last_dials = q_dials_make(entry->pool->env->small_chunks, conn);
+}
+
+// What it is that takes so long: the oldest connection's word, or that of the last which took too long itself.
+static struct q_error timeout_of(struct q_pool_origin *entry) {
+    struct q_list_node *node = q_list_first(&entry->connecting);
+    struct q_error error = entry->last_timeout;
+    if (node != NULL) {
+        const struct q_conn *conn = q_container_of(node, struct q_conn, idle_lru_link);
+        error = q_conn_dial_timeout(conn);
+        note_dials(entry, conn);
+    }
+    if (!q_error_is(error)) {
+        error = q_error_make(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT);
+    }
+    if (error.os_errno == 0) {
+        error.os_errno = entry->last_errno;
+    }
+    error.retry_safe = 1;
+    return error;
+}
+
 // A lease's own bound on connecting is over; the attempt may serve another one still.
 static void connecting_took_too_long(struct q_timer *timer) {
     struct q_lease *lease = q_container_of(timer, struct q_lease, timer);
     struct q_pool_origin *entry = lease->origin;
-    struct q_error error = q_error_os(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT, entry->last_errno);
-    error.retry_safe = 1;
+    struct q_error error = timeout_of(entry);
     leave_line(entry, lease);
     pass_dials_on(entry);
-    lease->events->on_failed(lease, error);
+    fail_lease(entry, lease, error);
     free_origin_if_unused(entry);
 }
 
 static void wait_in_line(struct q_pool_origin *entry, struct q_lease *lease) {
     lease->origin = entry;
     lease->is_dialed = false;
+    lease->dials = NULL;
     lease->timer.fired = connecting_took_too_long;
     lease->place = entry->pool->next_place++;
     q_list_push_back(&entry->waiters, &lease->link);
@@ -379,14 +399,12 @@ enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, con
     struct q_list *bucket = &pool->buckets[hash % Q_POOL_BUCKETS];
     struct q_pool_origin *entry = find_origin(bucket, origin);
     if (entry == NULL) {
-        struct q_addresses addresses;
         bool lacks_tls = origin->scheme == Q_SCHEME_HTTPS && q_tls_is_none(origin->tls) && q_tls_is_none(pool->default_tls);
-        struct q_error error = lacks_tls ? pool->default_tls_error : resolve(pool, origin, &addresses);
-        if (q_error_is(error)) {
-            lease->report = lacks_tls ? pool->default_tls_report : NULL;
-            return refuse(error, out_error);
+        if (lacks_tls) {
+            lease->report = pool->default_tls_report;
+            return refuse(pool->default_tls_error, out_error);
         }
-        entry = new_origin(pool, bucket, origin, &addresses);
+        entry = new_origin(pool, bucket, origin);
         if (entry == NULL) {
             return refuse(q_error_make(Q_ERR_NO_MEMORY, Q_PHASE_QUEUE), out_error);
         }
@@ -405,6 +423,7 @@ void q_pool_cancel(struct q_pool *pool, struct q_lease *lease) {
         return;
     }
     leave_line(entry, lease);
+    forget_dials(entry);
     pass_dials_on(entry);
     free_origin_if_unused(entry);
 }
@@ -450,6 +469,7 @@ static void give_or_shelve(struct q_conn *conn) {
     }
     if (lease != NULL) {
         leave_line(conn->origin, lease);
+        forget_dials(conn->origin);
         pool->stats.reused += conn->uses > 0;
         lease->events->on_leased(lease, conn);
         return;
@@ -461,6 +481,8 @@ static void give_or_shelve(struct q_conn *conn) {
 static void on_ready(struct q_conn *conn) {
     struct q_pool_origin *entry = conn->origin;
     entry->num_connecting--;
+    q_list_remove(&conn->idle_lru_link);
+    entry->last_timeout = Q_OK;
     give_or_shelve(conn);
     take_dial_from_last(entry); // the origin lives: the connection is its member
 }
@@ -486,16 +508,40 @@ static struct q_lease *first_for(struct q_pool_origin *entry, const struct q_h1_
     return node == &entry->waiters.head ? NULL : lease_of(node);
 }
 
+static void fail_all(struct q_pool_origin *entry, struct q_error error) {
+    struct q_lease *lease;
+    while ((lease = next_in_line(entry)) != NULL) {
+        fail_lease(entry, lease, error);
+    }
+}
+
 static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     struct q_pool_origin *entry = conn->origin;
+    struct q_pool *pool = entry->pool;
     entry->num_connecting--;
     entry->num_usable--;
-    entry->pool->num_closing++;
+    q_list_remove(&conn->idle_lru_link);
     struct q_lease *lease = q_pool_ask_end(conn);
-    if (error.code == Q_ERR_TIMEOUT_CONNECT) {
+    note_dials(entry, conn);
+    conn->is_short = is_want_of_room(error) && pool->conns.live > 1;
+    if (conn->is_short) {
+        // Others have what is missing: whoever closes next makes room. Until then this origin's wait in that line.
+        entry->last_errno = error.os_errno;
+        pool->stats.opened--;
+        wait_for_room(pool, entry);
+        entry->is_starved = true;
+        return;
+    }
+    pool->num_closing++;
+    if (conn->is_out_of_time) {
+        entry->last_timeout = error;
         return; // each lease has a bound of its own, and hears of that
     }
     entry->last_errno = error.os_errno;
+    if (error.phase == Q_PHASE_RESOLVE) {
+        fail_all(entry, error); // of a name that is not there nobody needs to ask again
+        return;
+    }
     // One failure is one waiter's, who hears the kernel's own word: whoever was asked about this connection, or the first.
     // For the others a new attempt is made, once this connection has closed.
     const struct q_h1_tls *tls = q_container_of(conn, struct q_h1_conn, conn)->tls;
@@ -505,7 +551,7 @@ static void on_connect_failed(struct q_conn *conn, struct q_error error) {
     if (lease != NULL) {
         leave_line(entry, lease);
         lease->report = tls == NULL ? NULL : tls->report;
-        lease->events->on_failed(lease, error);
+        fail_lease(entry, lease, error);
     }
 }
 
@@ -514,13 +560,6 @@ static void on_dying(struct q_conn *conn) {
     conn->origin->pool->num_closing++;
     if (q_list_is_linked(&conn->idle_link)) {
         take_idle(conn);
-    }
-}
-
-static void fail_all(struct q_pool_origin *entry, struct q_error error) {
-    struct q_lease *lease;
-    while ((lease = next_in_line(entry)) != NULL) {
-        lease->events->on_failed(lease, error);
     }
 }
 
@@ -554,8 +593,19 @@ static void serve_hungry(struct q_pool *pool) {
 static void on_closed(struct q_conn *conn) {
     struct q_pool *pool = conn->owner_context;
     struct q_pool_origin *entry = conn->origin;
+    bool is_short = conn->is_short;
     q_slots_release(&pool->conns, conn->handle); // the memory stays a slot; nothing of this connection is in flight
     pool->stats.open--;
+    if (is_short) {
+        entry->num_members--;
+        if (pool->conns.live == 0) {
+            be_hungry_no_more(entry); // there is nobody any more who could make room
+            serve(pool, entry);
+        } else {
+            free_origin_if_unused(entry);
+        }
+        return;
+    }
     pool->num_closing--;
     // First those that wait for room; then this origin's own waiters, whose connection has died. As a member the
     // connection keeps its origin until then.

@@ -7,6 +7,7 @@
 #ifndef QUOIT_ENGINE_CONN_POOL_H
 #define QUOIT_ENGINE_CONN_POOL_H
 
+#include "engine/conn/dials.h"
 #include "engine/conn/h1_conn.h"
 #include "engine/conn/origin.h"
 
@@ -35,6 +36,8 @@ struct q_lease {
     struct q_pool_origin *origin; // while waiting
     uint64_t connect_timeout_ns;
     uint64_t tls_timeout_ns; // of a handshake that is begun for it; 0: Q_TLS_HANDSHAKE_NS
+    uint64_t resolve_timeout_ns; // within it; 0: none of its own
+    struct q_chunk *dials;  // set with on_failed: what was tried (dials.h), one hold, the lessee's; NULL: nothing
     struct q_timer timer;   // of connecting, from when it first counts on an attempt
     struct q_tls_report *report; // inside on_failed: what is known of the server; borrowed. NULL: nothing
     uint64_t deadline_ns;   // likewise
@@ -63,7 +66,6 @@ struct q_pool_stats {
 struct q_pool {
     const struct q_alloc *alloc;
     const struct q_conn_env *env;
-    const struct q_hosts *hosts;
     struct q_pool_options options;
     struct q_pool_stats stats;
     struct q_slots conns;
@@ -83,9 +85,9 @@ struct q_pool {
     bool is_closing;
 };
 
-// q_pool_init prepares an empty pool. `env` and `hosts` outlive it. Fails with NO_MEMORY.
+// q_pool_init prepares an empty pool. `env` outlives it. Fails with NO_MEMORY.
 Q_MUST_USE struct q_error q_pool_init(struct q_pool *pool, const struct q_alloc *alloc, const struct q_conn_env *env,
-                                      const struct q_hosts *hosts, const struct q_pool_options *options);
+                                      const struct q_pool_options *options);
 
 // q_pool_deinit frees the pool. No connection and no waiter may be left (checked). Legal on a zeroed pool.
 void q_pool_deinit(struct q_pool *pool);
@@ -95,8 +97,8 @@ enum q_lease_result { Q_LEASE_NOW, Q_LEASE_WAITING, Q_LEASE_FAILED };
 // q_pool_lease asks for a connection to `origin`. It never calls back before it returns, but for on_dialing: with
 // Q_LEASE_NOW `out_conn` is an idle connection that the caller starts on; with Q_LEASE_WAITING exactly one of on_leased
 // and on_failed follows, unless q_pool_cancel comes first; with Q_LEASE_FAILED `out_error` says why and nothing follows.
-// `origin` is copied. `lease->events` and `connect_timeout_ns` (for resolving and connecting) are set by the caller.
-// Errors now: WAITERS_MAX, NAME_NOT_FOUND, NO_MEMORY, FD_LIMIT, CLOSED, and default_tls_error (with lease->report).
+// `origin` is copied. `lease->events`, `connect_timeout_ns` (for resolving and connecting) and `resolve_timeout_ns` are set
+// by the caller. Errors now: WAITERS_MAX, NO_MEMORY, CLOSED, and default_tls_error (with lease->report).
 Q_MUST_USE enum q_lease_result q_pool_lease(struct q_pool *pool, struct q_lease *lease, const struct q_origin *origin,
                                             struct q_conn **out_conn, struct q_error *out_error);
 

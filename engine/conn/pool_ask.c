@@ -120,6 +120,7 @@ void q_pool_give_up_connecting(struct q_conn *conn) {
         lease->events->on_unasked(lease);
     }
     conn->origin->num_connecting--;
+    q_list_remove(&conn->idle_lru_link);
     conn->origin->num_usable--;
     pool->num_closing++;
     q_conn_close(conn);

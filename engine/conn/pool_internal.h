@@ -24,15 +24,19 @@ struct q_pool_origin {
     struct q_list_node hungry_link;
     struct q_pool *pool;
     struct q_origin identity; // `key` and `host` point into memory of its own
-    struct q_addresses addresses;
+    struct q_dial_target target; // points into `identity`
     struct q_list idle; // latest first
+    struct q_list connecting; // oldest first
     struct q_list waiters;
     uint32_t num_waiters;
     uint32_t num_usable;     // connecting, idle and busy
     uint32_t num_connecting;
     uint32_t num_dialed;     // waiters who count on one that is being made; they stand in front
     uint32_t num_members;    // usable and closing
+    bool is_starved;         // it is hungry for want of a slot or of memory: only who closes brings a new attempt
     int32_t last_errno;      // of the last attempt that failed
+    struct q_error last_timeout; // of the last connection that took too long; none since one was ready
+    struct q_chunk *last_dials;  // of the last that failed, one hold
 };
 
 // q_pool_ask_init prepares what the pool needs for it.

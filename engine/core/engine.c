@@ -6,6 +6,7 @@
 #include "engine/conn/feed.h"
 #include "engine/core/options.h"
 #include "engine/core/rotation.h"
+#include "engine/net/sources.h"
 #include "engine/tls/config.h"
 #include "engine/tls/default.h"
 #include "engine/tls/interned.h"
@@ -127,6 +128,14 @@ static struct q_error start(struct q_engine *engine) {
     engine->conn_env.trailer_chunks = q_h1_reader_memory_for(&trailers_alone) <= Q_ENGINE_SMALL_BYTES
                                           ? &engine->small_pool
                                           : &engine->head_pool;
+    engine->dial_env = (struct q_dial_env){
+        .loop = &engine->loop,
+        .alloc = &engine->alloc,
+        .names = &engine->names.resolver.names,
+        .sources = engine->seams.sys == q_sys_uring_real() ? &q_sources_kernel : NULL, // what is simulated has no routes
+        .winners = &engine->winners,
+    };
+    engine->conn_env.dial = &engine->dial_env;
     engine->conn_env.idle_timeout_ns = engine->options.idle_timeout_ms * Q_NS_PER_MS;
     struct q_pool_options pool_options = {
         .connections_max = engine->options.connections_max,
@@ -143,7 +152,7 @@ static struct q_error start(struct q_engine *engine) {
         engine->ring = NULL;
         return error;
     }
-    error = q_pool_init(&engine->pool, &engine->alloc, &engine->conn_env, &engine->names.files.hosts, &pool_options);
+    error = q_pool_init(&engine->pool, &engine->alloc, &engine->conn_env, &pool_options);
     if (q_error_is(error)) {
         q_ring_destroy(engine->ring);
         engine->ring = NULL;

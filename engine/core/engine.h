@@ -80,6 +80,8 @@ struct q_engine {
     struct q_ring *ring;
     struct q_loop loop;
     struct q_engine_names names;
+    struct q_winners winners;
+    struct q_dial_env dial_env;
     struct q_chunk_budget budget;
     struct q_holders holders;
     struct q_list requests_short; // of memory for what they were offered; linked by refused_link

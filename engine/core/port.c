@@ -104,6 +104,7 @@ struct q_port_entry *q_port_produce(struct q_port *port, struct q_request *reque
     entry->report = NULL;
     entry->secret = NULL;
     entry->dossier = NULL;
+    entry->dials = NULL;
     entry->charge = 0;
     entry->is_taken = false;
     port->last = entry;
@@ -151,6 +152,9 @@ static void take_back(void *context, void *ring_entry) {
     q_tls_report_drop(entry->report);
     drop_secret(port, entry);
     q_tls_dossier_release(entry->dossier);
+    if (entry->dials != NULL) {
+        q_chunk_release(entry->dials);
+    }
     if (entry->chunk == NULL || entry->is_taken) {
         return;
     }
@@ -255,6 +259,9 @@ static void drop_entry(void *context, void *ring_entry) {
     q_tls_report_drop(entry->report);
     drop_secret(context, entry);
     q_tls_dossier_release(entry->dossier);
+    if (entry->dials != NULL) {
+        q_chunk_release(entry->dials);
+    }
     if (entry->chunk != NULL && !entry->is_taken) {
         q_chunk_release(entry->chunk);
     }

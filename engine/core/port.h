@@ -39,6 +39,7 @@ struct q_port_entry {
     struct quoit_event event;
     struct q_chunk *chunk; // one hold, or NULL
     struct q_spec *spec;   // that a question points into; one hold, or NULL
+    struct q_chunk *dials;       // likewise, beside `chunk`
     struct q_tls_report *report; // that a summary points at; one hold, or NULL
     char *secret;          // line of a key log, overwritten and freed when the host is done with it; NULL: none
     uint32_t secret_len;

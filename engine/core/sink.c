@@ -326,6 +326,12 @@ static void on_ended(struct q_exchange *exchange, const struct q_exchange_summar
     memcpy(entry->event.u.summary.tls_alpn, summary->tls.alpn, sizeof summary->tls.alpn);
     _Static_assert(sizeof summary->tls.alpn == sizeof entry->event.u.summary.tls_alpn, "both with their NUL");
     memcpy(entry->event.u.summary.spent_ns, summary->spent_ns, sizeof summary->spent_ns);
+    if (summary->dials != NULL) {
+        entry->dials = q_chunk_acquire(summary->dials);
+        const struct q_dials *dials = q_dials_of(entry->dials);
+        entry->event.u.summary.dials = (const struct quoit_dials *)(const void *)dials;
+        entry->event.u.summary.num_dials = dials->count;
+    }
     if (summary->redirects != NULL) {
         entry->chunk = q_chunk_acquire(summary->redirects_chunk);
     }

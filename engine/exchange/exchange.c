@@ -142,10 +142,12 @@ static enum q_exchange_event end(struct q_exchange *x) {
     drop_spec(x, &x->next);
     struct q_chain chain = x->chain; // the sink has the exchange recycled
     struct q_tls_report *report = x->summary.report;
+    struct q_chunk *dials = x->summary.dials = x->lease.dials;
     x->chain = (struct q_chain){0};
     x->sink->ended(x, &x->summary);
     q_chain_release(&chain);
     q_tls_report_drop(report);
+    q_dials_drop(dials);
     return Q_X_EV_NONE;
 }
 
@@ -600,9 +602,7 @@ static void on_unasked(struct q_lease *lease) {
 }
 
 static const struct q_lease_events k_lease_events = {
-    .on_leased = on_leased,
-    .on_failed = on_lease_failed,
-    .on_dialing = on_dialing,
+    .on_leased = on_leased, .on_failed = on_lease_failed, .on_dialing = on_dialing,
     .on_question = on_question,
     .on_unasked = on_unasked,
 };
@@ -632,7 +632,7 @@ void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *
     *x = (struct q_exchange){
         .user = {.events = &k_user_events},
         .lease = {.events = &k_lease_events, .connect_timeout_ns = spec->bounds.connect_ns,
-                  .tls_timeout_ns = spec->bounds.tls_ns},
+                  .tls_timeout_ns = spec->bounds.tls_ns, .resolve_timeout_ns = spec->bounds.resolve_ns},
         .deadline = {.fired = deadline_passed},
         .doom = {.run = meet_doom},
         .watch = watch,

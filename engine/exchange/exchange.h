@@ -48,6 +48,7 @@ struct q_exchange_summary {
     struct q_conn_tls tls;             // likewise
     struct q_tls_report *report;       // what is known of the server, or of why there was no connection; one hold of the
                                        // exchange's. NULL: nothing, or nobody asked
+    struct q_chunk *dials;             // what the connect that failed had tried (conn/dials.h); borrowed; NULL: nothing
     uint32_t num_redirects;            // hops that were followed; those beyond what `redirects` has are not told
     uint32_t connection_id;
     uint32_t attempts;

@@ -105,6 +105,8 @@ static struct q_error copy_ends(const struct q_spec *from, struct q_spec *to) {
     if (!q_error_is(error)) {
         error = q_detours_copy(&from->detours, to->alloc, &to->detours);
     }
+    to->dial = from->dial;
+    to->via = from->via;
     if (!q_error_is(error)) {
         error = q_spec_set_tls(to, from->tls);
     }

@@ -165,8 +165,8 @@ struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bou
         return usage(Q_ERR_FROZEN);
     }
     const uint64_t times_ns[] = {bounds->queue_ns, bounds->connect_ns,   bounds->first_byte_ns, bounds->idle_ns,
-                                 bounds->total_ns, bounds->low_speed_ns, bounds->answer_ns,
-                                 bounds->tls_ns};
+                                 bounds->total_ns, bounds->low_speed_ns, bounds->answer_ns,  bounds->tls_ns,
+                                 bounds->resolve_ns};
     for (size_t i = 0; i < Q_COUNT_OF(times_ns); i++) {
         if (times_ns[i] > Q_SPEC_TIMEOUT_MS_MAX * Q_NS_PER_MS) {
             return usage(Q_ERR_INVALID_ARGUMENT);
@@ -269,8 +269,39 @@ struct q_error q_spec_set_tls(struct q_spec *spec, struct q_handle tls) {
     return Q_OK;
 }
 
+struct q_error q_spec_set_dial(struct q_spec *spec, const struct q_dial_options *dial, const struct q_spec_via *via) {
+    if (spec->is_frozen) {
+        return usage(Q_ERR_FROZEN);
+    }
+    struct q_address address;
+    bool is_name = via->socket_len == 0 || q_address_unix(q_slice_make(via->socket, via->socket_len), &address);
+    bool is_one = via->socket_len == 0 || via->vsock_port == 0;
+    bool is_free = spec->url.scheme != Q_SCHEME_HTTP_UNIX || (via->socket_len == 0 && via->vsock_port == 0);
+    if (!is_name || !is_one || !is_free) {
+        return usage(Q_ERR_INVALID_ARGUMENT);
+    }
+    struct q_error error = q_dial_options_check(dial);
+    if (!q_error_is(error)) {
+        spec->dial = *dial;
+        spec->via = *via;
+    }
+    return error;
+}
+
+static struct q_error route_peer(struct q_spec *spec) {
+    const struct q_spec_via *via = &spec->via;
+    if (spec->url.scheme == Q_SCHEME_HTTP_UNIX || (via->socket_len == 0 && via->vsock_port == 0)) {
+        return q_detours_apply(&spec->detours, &spec->origin);
+    }
+    return via->socket_len > 0 ? q_origin_set_socket(&spec->origin, q_slice_make(via->socket, via->socket_len))
+                               : q_origin_set_vsock(&spec->origin, via->vsock_cid, via->vsock_port);
+}
+
 struct q_error q_spec_route(struct q_spec *spec) {
-    struct q_error error = spec->is_routed ? Q_OK : q_detours_apply(&spec->detours, &spec->origin);
+    struct q_error error = spec->is_routed ? Q_OK : route_peer(spec);
+    if (!q_error_is(error) && !spec->is_routed && !q_dial_options_is_default(&spec->dial)) {
+        error = q_origin_set_dial(&spec->origin, &spec->dial);
+    }
     spec->is_routed = !q_error_is(error);
     bool wants_tls = spec->url.scheme == Q_SCHEME_HTTPS && !q_tls_is_none(spec->tls) && q_tls_is_none(spec->origin.tls);
     return wants_tls && !q_error_is(error) ? q_origin_set_tls(&spec->origin, spec->tls) : error;

@@ -33,6 +33,14 @@
 #define Q_SPEC_REDIRECTS_MAX 64 // more are a loop
 #define Q_SPEC_TIMEOUT_MS_MAX (UINT64_C(86400000) * 10) // ten days: inside the timer wheel's range
 
+// Where all connections of a request go to, whatever its URLs and detours say.
+struct q_spec_via {
+    char socket[Q_HOST_SOCKET_MAX]; // a unix socket's name (net/address.h)
+    uint32_t socket_len;            // 0: none
+    uint32_t vsock_cid;
+    uint32_t vsock_port;            // 0: none
+};
+
 struct q_spec {
     const struct q_alloc *alloc;
     _Atomic(uint32_t) holders;
@@ -60,6 +68,8 @@ struct q_spec {
     bool asks_report;       // the host wants to know the server's certificates
     bool is_routed;         // the detours have been applied to the origin
     struct q_detours detours;
+    struct q_dial_options dial;
+    struct q_spec_via via;
     struct q_handle tls;    // one hold; none: the engine's own way
     struct q_slice upgrade; // the protocol that is asked for; empty: none
     uint32_t feed_max;      // bytes fed and not sent yet, once it is upgraded
@@ -87,6 +97,8 @@ Q_MUST_USE struct q_error q_spec_set_body(struct q_spec *spec, const void *data,
 Q_MUST_USE struct q_error q_spec_set_bounds(struct q_spec *spec, const struct q_bounds *bounds);
 Q_MUST_USE struct q_error q_spec_set_redirects(struct q_spec *spec, uint32_t limit, bool keeps_scheme);
 Q_MUST_USE struct q_error q_spec_set_local_address(struct q_spec *spec, struct q_slice literal);
+Q_MUST_USE struct q_error q_spec_set_dial(struct q_spec *spec, const struct q_dial_options *dial,
+                                          const struct q_spec_via *via);
 Q_MUST_USE struct q_error q_spec_connect_to(struct q_spec *spec, const struct q_detour_rule *rule);
 // The spec gets a hold of its own on `tls`; the zero handle: the engine's own way.
 Q_MUST_USE struct q_error q_spec_set_tls(struct q_spec *spec, struct q_handle tls);

@@ -43,6 +43,7 @@ struct q_bounds {
     uint64_t body_bytes_max;  // of the response, as received; 0: none
     uint64_t answer_ns;     // in ASKING
     uint64_t tls_ns;        // of a handshake, within connect_ns
+    uint64_t resolve_ns;    // looking up a name, within connect_ns
 };
 
 struct q_watch {

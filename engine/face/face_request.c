@@ -66,6 +66,7 @@ int32_t quoit_request_set_bounds(struct quoit_request *request, const struct quo
         .body_bytes_max = given.body_bytes_max,
         .answer_ns = ns_of_ms(given.answer_ms),
         .tls_ns = ns_of_ms(given.tls_ms),
+        .resolve_ns = ns_of_ms(given.resolve_ms),
     };
     return q_spec_set_bounds(spec_of(request), &converted).code;
 }

@@ -21,6 +21,7 @@
 #include "engine/queue/doorbell.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -78,15 +79,26 @@ struct q_io_op {
     uint8_t kind;
     bool busy;               // from start until `done` is called
     bool has_bind_failed;    // connect with a negative result: it was the local address that the kernel refused
+    bool has_option_failed;  // likewise: it was an option
     bool is_fin;             // recv with result 0: the kernel vouches for it that the peer has ended its stream
 };
 
-// An integer socket option, set between socket and connect.
+// A socket option, set between socket and connect: an integer, or a text.
 struct q_io_option {
     int level;
     int name;
     int value;
+    const char *text; // instead of the value; NULL: it is the value
 };
+
+// What the kernel is given of an option, and its length.
+static inline const void *q_io_option_data(const struct q_io_option *option) {
+    return option->text != NULL ? (const void *)option->text : &option->value;
+}
+
+static inline uint32_t q_io_option_len(const struct q_io_option *option) {
+    return option->text != NULL ? (uint32_t)strlen(option->text) : (uint32_t)sizeof option->value;
+}
 
 // What a connect needs. The struct and all that it points at stay valid and unchanged until the op is done.
 struct q_io_connect {
@@ -114,6 +126,7 @@ struct q_io_stats {
     uint64_t buffers_starved; // receives that found no buffer and were put off
     uint64_t overflows;       // turns that saw the completion queue overflow
     uint32_t slots_open;
+    uint32_t slots_max;       // that may be open at a time; constant
     uint32_t num_buffers;     // for receives, with the kernel
     bool is_doubtful;         // the last turn left something that may come to nothing: who waits elsewhere asks again soon
     bool is_dry;              // it had none when the last turn began, and there was no memory for one

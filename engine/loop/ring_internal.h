@@ -11,7 +11,7 @@
 #define Q_RING_MEMLOCK_PAUSE_MS 10
 #define Q_RING_MEMLOCK_PAUSES_MAX 20
 #define Q_RING_BUFFER_GROUP 0
-#define Q_RING_CONNECT_SQES_MAX 12 // socket, options, bind, connect: one chain that must go in one submit
+#define Q_RING_CONNECT_SQES_MAX 16 // socket, options, bind, connect: one chain that must go in one submit
 
 enum ring_slot_state { SLOT_FREE, SLOT_OPEN, SLOT_CLOSING };
 
@@ -51,6 +51,7 @@ struct ring_slot {
     uint16_t in_flight;         // SQEs whose final CQE is outstanding
     uint8_t state;
     bool has_bind_failed;       // connect_error is what the bind said
+    bool has_option_failed;     // likewise an option
     bool has_file;              // something was put in the slot, so it must be closed
     uint32_t signals_due;       // asked for while a write was in flight
     uint64_t signal_value;      // what that write adds

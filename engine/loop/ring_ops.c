@@ -92,13 +92,14 @@ static int type_of(const struct q_io_connect *params) { return params->is_datagr
 // Kernels before 6.7, and before 6.11 when it is to be bound: the socket has a number, but only between these lines, on
 // the loop thread.
 static int make_socket_by_number(struct q_ring *ring, struct q_io_slot name, const struct q_io_connect *params,
-                                 bool *out_bind_failed) {
+                                 bool *out_bind_failed, bool *out_option_failed) {
     struct q_sys_uring *sys = ring->sys;
     int fd = sys->socket(sys, params->address->sa_family, type_of(params), 0);
     int result = fd;
     for (uint32_t i = 0; i < params->num_options && result >= 0; i++) {
         const struct q_io_option *option = &params->options[i];
-        result = sys->setsockopt(sys, fd, option->level, option->name, option->value);
+        result = sys->setsockopt(sys, fd, option->level, option->name, q_io_option_data(option), q_io_option_len(option));
+        *out_option_failed = result < 0;
     }
     if (result >= 0 && params->local != NULL) {
         result = sys->bind(sys, fd, params->local, params->local_len);
@@ -128,8 +129,8 @@ static void chain_socket(struct q_ring *ring, struct q_io_slot name, const struc
         // The words that later headers call level, optname, optlen and optval.
         uint32_t words[2] = {(uint32_t)option->level, (uint32_t)option->name};
         memcpy(&sqe->addr, words, sizeof words);
-        sqe->file_index = sizeof option->value;
-        sqe->addr3 = (uint64_t)(uintptr_t)&option->value;
+        sqe->file_index = q_io_option_len(option);
+        sqe->addr3 = (uint64_t)(uintptr_t)q_io_option_data(option);
     }
     if (params->local != NULL) {
         sqe = q_ring_sqe(ring, Q_IO_BIND, name);
@@ -154,7 +155,8 @@ void q_ring_op_connect(struct q_io *io, struct q_io_slot name, struct q_io_op *o
         chain_socket(ring, name, params);
         slot->has_file = true;
     } else {
-        slot->connect_error = make_socket_by_number(ring, name, params, &slot->has_bind_failed);
+        slot->connect_error = make_socket_by_number(ring, name, params, &slot->has_bind_failed,
+                                                    &slot->has_option_failed);
         slot->has_file = slot->connect_error == 0;
     }
     // Without a file the connect still runs, and fails with EBADF: one path to the op's end, and the first error wins.
@@ -260,6 +262,7 @@ static void complete_connect_step(struct q_ring *ring, struct q_io_slot name, st
     if (cqe->res < 0 && cqe->res != -ECANCELED && slot->connect_error == 0) {
         slot->connect_error = cqe->res;
         slot->has_bind_failed = q_io_user_data_kind(cqe->user_data) == Q_IO_BIND;
+        slot->has_option_failed = q_io_user_data_kind(cqe->user_data) == Q_IO_OPTION;
     }
 }
 
@@ -268,6 +271,7 @@ static void complete_connect(struct q_ring *ring, struct q_io_slot name, struct 
     (void)ring;
     (void)name;
     slot->ops[SLOT_OP_CONNECT]->has_bind_failed = slot->has_bind_failed;
+    slot->ops[SLOT_OP_CONNECT]->has_option_failed = slot->has_option_failed;
     q_ring_finish(slot, SLOT_OP_CONNECT, slot->connect_error != 0 ? slot->connect_error : cqe->res, out_done);
 }
 

@@ -417,6 +417,7 @@ struct q_error q_ring_create(const struct q_ring_options *options, struct q_ring
     }
     ring->io.v = &q_ring_vtable;
     ring->options = *options;
+    ring->stats.slots_max = options->num_slots;
     ring->sys = options->sys;
     ring->enter_fd = -1;
     options->doorbell->fd = -1;

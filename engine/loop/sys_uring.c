@@ -105,9 +105,9 @@ static int real_socket(struct q_sys_uring *sys, int domain, int type, int protoc
     return result_of(socket(domain, type | SOCK_CLOEXEC, protocol));
 }
 
-static int real_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, int value) {
+static int real_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, const void *data, socklen_t len) {
     (void)sys;
-    return result_of(setsockopt(fd, level, name, &value, sizeof value));
+    return result_of(setsockopt(fd, level, name, data, len));
 }
 
 static int real_bind(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len) {

@@ -45,11 +45,11 @@ struct q_sys_uring {
     // Lets `ms` milliseconds pass. Only in create, while the kernel gives the memory of closed rings back.
     void (*pause_ms)(struct q_sys_uring *sys, unsigned ms);
 
-    // socket(2) with SOCK_CLOEXEC, blocking, setsockopt(2) with an int and bind(2): for kernels that cannot make sockets
+    // socket(2) with SOCK_CLOEXEC, blocking, setsockopt(2) and bind(2): for kernels that cannot make sockets
     // in slots (before 6.7), or bind them there (before 6.11). The number lives between these calls and `close` only, on
     // the loop thread.
     int (*socket)(struct q_sys_uring *sys, int domain, int type, int protocol);
-    int (*setsockopt)(struct q_sys_uring *sys, int fd, int level, int name, int value);
+    int (*setsockopt)(struct q_sys_uring *sys, int fd, int level, int name, const void *data, socklen_t len);
     int (*bind)(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len);
 
     // Wakes what waits on `word` with a futex operation of the ring: futex(2) FUTEX_WAKE, private. Any thread.

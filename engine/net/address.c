@@ -34,6 +34,14 @@ bool q_address_unix(struct q_slice name, struct q_address *out) {
     return true;
 }
 
+struct q_address q_address_vsock(uint32_t cid, uint32_t port) {
+    struct q_address address = {.len = sizeof address.u.vm};
+    address.u.vm.svm_family = AF_VSOCK;
+    address.u.vm.svm_cid = cid;
+    address.u.vm.svm_port = port;
+    return address;
+}
+
 bool q_address_parse(struct q_slice text, uint16_t port, struct q_address *out) {
     char literal[INET6_ADDRSTRLEN];
     uint8_t bytes[16];
@@ -68,12 +76,23 @@ struct q_endpoint q_address_endpoint(const struct q_address *address) {
         endpoint.port = ntohs(address->u.v6.sin6_port);
         memcpy(endpoint.ip, &address->u.v6.sin6_addr, 16);
         break;
+    case AF_VSOCK: {
+        uint32_t words[2] = {htonl(address->u.vm.svm_cid), htonl(address->u.vm.svm_port)};
+        endpoint.family = Q_ENDPOINT_VSOCK;
+        memcpy(endpoint.ip, words, sizeof words);
+        break;
+    }
     default: break;
     }
     return endpoint;
 }
 
 struct q_address q_endpoint_address(const struct q_endpoint *endpoint) {
+    if (endpoint->family == Q_ENDPOINT_VSOCK) {
+        uint32_t words[2];
+        memcpy(words, endpoint->ip, sizeof words);
+        return q_address_vsock(ntohl(words[0]), ntohl(words[1]));
+    }
     return endpoint->family == Q_ENDPOINT_V4 ? q_address_v4(endpoint->ip, endpoint->port)
                                              : q_address_v6(endpoint->ip, endpoint->port);
 }
@@ -93,9 +112,22 @@ static size_t unix_text(const struct q_address *address, char out[Q_ADDRESS_TEXT
     return 5 + len;
 }
 
+static size_t vsock_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
+    size_t at = 6;
+    memcpy(out, "vsock:", at);
+    at += q_u64_to_text(address->u.vm.svm_cid, out + at);
+    out[at++] = ':';
+    at += q_u64_to_text(address->u.vm.svm_port, out + at);
+    out[at] = 0;
+    return at;
+}
+
 size_t q_address_text(const struct q_address *address, char out[Q_ADDRESS_TEXT_MAX]) {
     if (address->u.any.sa_family == AF_UNIX) {
         return unix_text(address, out);
+    }
+    if (address->u.any.sa_family == AF_VSOCK) {
+        return vsock_text(address, out);
     }
     size_t at = 0;
     bool is_v4 = address->u.any.sa_family == AF_INET;

@@ -222,7 +222,13 @@ static bool may_begin(const struct q_eyeballs *eyeballs) {
     if (!eyeballs->is_reachable) {
         return false; // there is no way to these, but maybe to the other family's
     }
-    return eyeballs->has_waited || has_waiting(eyeballs, Q_ENDPOINT_V6) || has_waiting(eyeballs, Q_ENDPOINT_NONE);
+    // For the family of who won last time a moment is waited, too.
+    unsigned favoured = eyeballs->params.favoured.family == Q_ENDPOINT_V4   ? Q_RESOLVE_V4
+                        : eyeballs->params.favoured.family == Q_ENDPOINT_V6 ? Q_RESOLVE_V6
+                                                                            : 0;
+    bool may_come = (eyeballs->awaited & favoured) != 0;
+    return eyeballs->has_waited || has_waiting(eyeballs, Q_ENDPOINT_NONE) ||
+           (!may_come && has_waiting(eyeballs, Q_ENDPOINT_V6));
 }
 
 // Goes on if that is due, or waits for what makes it due. An attempt whose time is not over yet holds back the next one:
@@ -376,6 +382,11 @@ void q_eyeballs_at(struct q_eyeballs *eyeballs, const struct q_address *address)
     eyeballs->fixed = *address;
     struct q_endpoint to = q_address_endpoint(address);
     enlist(eyeballs, &to);
+    look_again(eyeballs);
+}
+
+void q_eyeballs_give_up(struct q_eyeballs *eyeballs) {
+    Q_CHECK(eyeballs->awaited == 0 && eyeballs->num_tries == 0);
     look_again(eyeballs);
 }
 

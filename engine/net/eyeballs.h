@@ -116,6 +116,9 @@ void q_eyeballs_await_no_more(struct q_eyeballs *eyeballs, struct q_error error)
 // q_eyeballs_at connects to this one address, of whatever family. Instead of answers.
 void q_eyeballs_at(struct q_eyeballs *eyeballs, const struct q_address *address);
 
+// q_eyeballs_give_up fails a race to which there is no address: NAME_NO_ADDRESS. Instead of answers.
+void q_eyeballs_give_up(struct q_eyeballs *eyeballs);
+
 // q_eyeballs_cancel ends the race; on_canceled follows, unless it is over.
 void q_eyeballs_cancel(struct q_eyeballs *eyeballs);
 

@@ -9,9 +9,13 @@
 // The last is for bound sockets alone: the kernel then takes the port when it connects, and ports that are in use towards
 // other peers will do.
 static const struct q_io_option k_tcp_options[] = {
-    {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},  {IPPROTO_TCP, TCP_KEEPIDLE, 60},
-    {IPPROTO_TCP, TCP_KEEPINTVL, 15}, {IPPROTO_TCP, TCP_KEEPCNT, 4}, {IPPROTO_TCP, TCP_USER_TIMEOUT, 120000},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1},
+    {.level = IPPROTO_TCP, .name = TCP_NODELAY, .value = 1},
+    {.level = SOL_SOCKET, .name = SO_KEEPALIVE, .value = 1},
+    {.level = IPPROTO_TCP, .name = TCP_KEEPIDLE, .value = 60},
+    {.level = IPPROTO_TCP, .name = TCP_KEEPINTVL, .value = 15},
+    {.level = IPPROTO_TCP, .name = TCP_KEEPCNT, .value = 4},
+    {.level = IPPROTO_TCP, .name = TCP_USER_TIMEOUT, .value = 120000},
+    {.level = IPPROTO_IP, .name = IP_BIND_ADDRESS_NO_PORT, .value = 1},
 };
 
 static struct q_socket_stream *socket_of(struct q_stream *stream) {
@@ -67,6 +71,7 @@ static void connect_done(struct q_io_op *op) {
     if (op->result < 0) {
         error = connect_error(-op->result);
         error.code = op->has_bind_failed ? Q_ERR_BIND_FAILED : error.code;
+        error.code = op->has_option_failed ? Q_ERR_OPTION_REFUSED : error.code;
     } else {
         become_open(socket);
     }
@@ -151,6 +156,10 @@ static void close_done(struct q_io_op *op) {
     socket->stream.events->on_closed(&socket->stream);
 }
 
+static bool is_internet(const struct q_address *address) {
+    return address->u.any.sa_family == AF_INET || address->u.any.sa_family == AF_INET6;
+}
+
 static struct q_error socket_connect(struct q_stream *stream, const struct q_address *address) {
     struct q_socket_stream *socket = socket_of(stream);
     Q_CHECK(socket->state == Q_SOCKET_NEW);
@@ -162,7 +171,7 @@ static struct q_error socket_connect(struct q_stream *stream, const struct q_add
     socket->state = Q_SOCKET_CONNECTING;
     socket->is_sending = false;
     socket->has_send_failed = false;
-    bool is_tcp = address->u.any.sa_family != AF_UNIX && !socket->is_datagram;
+    bool is_tcp = is_internet(address) && !socket->is_datagram;
     bool is_bound = is_tcp && socket->u.connecting.local.len > 0;
     socket->u.connecting.params = (struct q_io_connect){
         .address = &address->u.any,

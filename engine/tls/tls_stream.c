@@ -402,6 +402,17 @@ static void forget(struct q_tls_stream *tls) {
     tls->has_brought = false;
 }
 
+struct q_error q_tls_stream_start(struct q_tls_stream *tls) {
+    Q_CHECK(tls->state == Q_TLS_NEW);
+    forget(tls);
+    struct q_error error = q_tls_shake_begin(tls);
+    if (!q_error_is(error)) {
+        tls->state = Q_TLS_CONNECTING;
+        q_tls_shake_start(tls);
+    }
+    return error;
+}
+
 static struct q_error tls_connect(struct q_stream *stream, const struct q_address *address) {
     struct q_tls_stream *tls = tls_of(stream);
     Q_CHECK(tls->state == Q_TLS_NEW);

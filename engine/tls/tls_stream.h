@@ -222,6 +222,11 @@ void q_tls_stream_init(struct q_tls_stream *tls, const struct q_tls_env *env, st
 // q_tls_stream_set says what the next connects are to be. Not connected.
 void q_tls_stream_set(struct q_tls_stream *tls, const struct q_tls_params *params);
 
+// q_tls_stream_start begins the handshake above a stream that is connected already, in the place of q_stream_connect.
+// on_connected follows, maybe from inside this call. An error now means that nothing was begun; the stream below is as it
+// was. Not connected.
+Q_MUST_USE struct q_error q_tls_stream_start(struct q_tls_stream *tls);
+
 // q_tls_stream_answer_verify answers ASK_VERIFY. Does nothing when nothing of the kind is asked any more.
 void q_tls_stream_answer_verify(struct q_tls_stream *tls, bool is_accepted);
 

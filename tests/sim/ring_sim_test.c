@@ -244,8 +244,8 @@ static void user_open(struct user *user) {
         user_close(user); // never connected
         return;
     }
-    user->options[0] = (struct q_io_option){IPPROTO_TCP, TCP_NODELAY, 1};
-    user->options[1] = (struct q_io_option){SOL_SOCKET, SO_KEEPALIVE, 1};
+    user->options[0] = (struct q_io_option){IPPROTO_TCP, TCP_NODELAY, 1, NULL};
+    user->options[1] = (struct q_io_option){SOL_SOCKET, SO_KEEPALIVE, 1, NULL};
     uint16_t port = (uint16_t)(80 + (chance(world, 70) ? pick(world, 2) : pick(world, 5))); // nobody at 84
     user->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
     user->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -524,9 +524,9 @@ static int ledger_socket(struct q_sys_uring *sys, int domain, int type, int prot
     return inner->socket(inner, domain, type, protocol);
 }
 
-static int ledger_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, int value) {
+static int ledger_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, const void *data, socklen_t len) {
     struct q_sys_uring *inner = ledger_of(sys)->inner;
-    return inner->setsockopt(inner, fd, level, name, value);
+    return inner->setsockopt(inner, fd, level, name, data, len);
 }
 
 static int ledger_bind(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len) {

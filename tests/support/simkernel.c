@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <linux/vm_sockets.h> // behind sys/socket.h, which it needs
 
 void *sim_alloc(size_t size) {
     void *ptr = calloc(1, size);
@@ -323,7 +326,7 @@ static int sys_socket(struct q_sys_uring *sys, int domain, int type, int protoco
     if (failure != 0) {
         return failure;
     }
-    if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM || protocol < 0) {
+    if ((domain != AF_INET && domain != AF_INET6 && domain != AF_VSOCK) || type != SOCK_STREAM || protocol < 0) {
         return -EAFNOSUPPORT;
     }
     struct sim_file *file = sim_file_new(sim, SIM_FILE_SOCKET);
@@ -332,7 +335,7 @@ static int sys_socket(struct q_sys_uring *sys, int domain, int type, int protoco
     return sim_number_add(sim, file);
 }
 
-static int sys_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, int value) {
+static int sys_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, const void *data, socklen_t len) {
     struct q_sim *sim = sim_of(sys);
     int failure = sim_failure_now(&sim->fail_call, 0, "setsockopt");
     struct sim_file *file = sim_number_get(sim, fd);
@@ -343,7 +346,7 @@ static int sys_setsockopt(struct q_sys_uring *sys, int fd, int level, int name, 
         sim_violation(sim, "setsockopt on number %d, which is not open", fd);
         return -EBADF;
     }
-    return file->kind == SIM_FILE_SOCKET ? sim_sock_set_option(file->sock, level, name, value) : -ENOTSOCK;
+    return file->kind == SIM_FILE_SOCKET ? sim_sock_set_option(file->sock, level, name, data, len) : -ENOTSOCK;
 }
 
 static int sys_bind(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len) {
@@ -471,6 +474,12 @@ void sim_address_make(struct sockaddr_storage *out, const char *text, uint16_t p
         v4->sin_port = htons(port);
         return;
     }
+    struct sockaddr_vm *vm = (struct sockaddr_vm *)out;
+    if (sscanf(text, "vsock:%u", &vm->svm_cid) == 1) {
+        vm->svm_family = AF_VSOCK;
+        vm->svm_port = port;
+        return;
+    }
     int parsed = inet_pton(AF_INET6, text, &v6->sin6_addr);
     Q_CHECK(parsed == 1);
     v6->sin6_family = AF_INET6;
@@ -485,6 +494,11 @@ bool sim_address_equal(const struct sockaddr_storage *a, const struct sockaddr_s
         const struct sockaddr_in *x = (const struct sockaddr_in *)a;
         const struct sockaddr_in *y = (const struct sockaddr_in *)b;
         return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+    }
+    if (a->ss_family == AF_VSOCK) {
+        const struct sockaddr_vm *x = (const struct sockaddr_vm *)a;
+        const struct sockaddr_vm *y = (const struct sockaddr_vm *)b;
+        return x->svm_port == y->svm_port && x->svm_cid == y->svm_cid;
     }
     const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)a;
     const struct sockaddr_in6 *y = (const struct sockaddr_in6 *)b;

@@ -14,6 +14,7 @@
 #include "tests/support/simkernel.h"
 #include "tests/support/simnet.h"
 
+#include <net/if.h>
 #include <pthread.h>
 
 #define SIM_FIRST_NUMBER (1 << 20) // far above what any process has: a real call with our number gets EBADF
@@ -53,6 +54,7 @@ struct sim_option {
     int level;
     int name;
     int value;
+    char device[IFNAMSIZ]; // SO_BINDTODEVICE
 };
 
 enum sim_sock_state { SOCK_NEW, SOCK_CONNECTING, SOCK_CONNECTED, SOCK_FAILED };
@@ -266,7 +268,7 @@ bool sim_sock_has_more(const struct sim_sock *sock);
 size_t sim_sock_readable(const struct sim_sock *sock);                               // bytes that a receive finds
 int sim_sock_send(struct sim_sock *sock, const void *data, size_t len);              // bytes, -EAGAIN, -errno
 int sim_sock_shutdown(struct sim_sock *sock, int how);
-int sim_sock_set_option(struct sim_sock *sock, int level, int name, int value);
+int sim_sock_set_option(struct sim_sock *sock, int level, int name, const void *data, socklen_t len);
 uint32_t sim_sock_events(const struct sim_sock *sock);
 void sim_net_free(struct q_sim *sim);
 

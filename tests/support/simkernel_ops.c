@@ -51,7 +51,7 @@ static int issue_socket(struct sim_request *request, uint32_t *flags) {
     (void)flags;
     const struct io_uring_sqe *sqe = &request->sqe;
     struct q_sim *sim = sim_of_request(request);
-    if (sqe->fd != AF_INET && sqe->fd != AF_INET6) {
+    if (sqe->fd != AF_INET && sqe->fd != AF_INET6 && sqe->fd != AF_VSOCK) {
         return -EAFNOSUPPORT;
     }
     if ((sqe->off & 0xf) != SOCK_STREAM) {
@@ -173,12 +173,8 @@ static int issue_command(struct sim_request *request, uint32_t *flags) {
     }
     int level = (int)(uint32_t)sqe->addr; // level and optname share the address's eight bytes
     int name = (int)(uint32_t)(sqe->addr >> 32);
-    int value;
-    if ((uint32_t)sqe->splice_fd_in < sizeof value) {
-        return -EINVAL;
-    }
-    memcpy(&value, (const void *)(uintptr_t)sqe->addr3, sizeof value);
-    return sim_sock_set_option(request->file->sock, level, name, value);
+    return sim_sock_set_option(request->file->sock, level, name, (const void *)(uintptr_t)sqe->addr3,
+                               (socklen_t)sqe->splice_fd_in);
 }
 
 // RECV.

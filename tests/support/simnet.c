@@ -632,18 +632,30 @@ int sim_sock_shutdown(struct sim_sock *sock, int how) {
     return 0;
 }
 
-int sim_sock_set_option(struct sim_sock *sock, int level, int name, int value) {
+// The one interface is "lo".
+int sim_sock_set_option(struct sim_sock *sock, int level, int name, const void *data, socklen_t len) {
+    struct sim_option option = {.level = level, .name = name};
+    if (level == SOL_SOCKET && name == SO_BINDTODEVICE) {
+        if (len >= IFNAMSIZ || len != 2 || memcmp(data, "lo", 2) != 0) {
+            return len >= IFNAMSIZ ? -EINVAL : -ENODEV;
+        }
+        memcpy(option.device, data, len);
+    } else if (len < sizeof option.value) {
+        return -EINVAL;
+    } else {
+        memcpy(&option.value, data, sizeof option.value);
+    }
     if (level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP && level != IPPROTO_IPV6) {
         return -ENOPROTOOPT;
     }
     for (unsigned i = 0; i < sock->num_options; i++) {
         if (sock->options[i].level == level && sock->options[i].name == name) {
-            sock->options[i].value = value;
+            sock->options[i] = option;
             return 0;
         }
     }
     if (sock->num_options < SIM_OPTIONS_MAX) {
-        sock->options[sock->num_options++] = (struct sim_option){.level = level, .name = name, .value = value};
+        sock->options[sock->num_options++] = option;
     }
     return 0;
 }

@@ -56,7 +56,8 @@ struct q_sim_listener {
     size_t receive_buffer; // bytes that the peer can send ahead of the client; 0: the same
 };
 
-// q_sim_listen sets what happens at an address ("127.0.0.1" or "::1") and port; a second call replaces the first,
+// q_sim_listen sets what happens at an address ("127.0.0.1", "::1" or, of a virtual machine, "vsock:2") and port; a second
+// call replaces the first,
 // for new connections. `options` is copied.
 void q_sim_listen(struct q_sim *sim, const char *address, uint16_t port, const struct q_sim_listener *options);
 

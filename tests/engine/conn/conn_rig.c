@@ -97,6 +97,9 @@ void conn_rig_open(struct conn_rig *rig, struct conn_rig_options options) {
     q_loop_init(&rig->loop, q_ring_io(rig->ring), q_sim_clock(rig->sim), &rig->log, 1, &k_steps, rig);
     q_loop_bind(&rig->loop);
     q_holders_init(&rig->holders, &rig->loop, &rig->heads);
+    q_hosts_names_init(&rig->names, &rig->loop, alloc, &rig->hosts);
+    rig->dial = (struct q_dial_env){.loop = &rig->loop, .alloc = alloc, .names = &rig->names.names};
+    rig->env.dial = &rig->dial;
     rig->env.loop = &rig->loop;
     rig->env.holders = &rig->holders;
     rig->env.head_chunks = &rig->heads;
@@ -117,6 +120,7 @@ static void ring_alarm(struct q_timer *timer) {
 
 void conn_rig_tick(struct conn_rig *rig) {
     struct alarm alarm = {.timer = {.fired = ring_alarm}};
+    rig->loop.has_more |= !q_list_is_empty(&rig->loop.tasks); // posted by the test, from outside of a tick
     q_loop_arm(&rig->loop, &alarm.timer, q_sim_now(rig->sim) + Q_NS_PER_S);
     q_loop_tick(&rig->loop, true);
     q_loop_disarm(&rig->loop, &alarm.timer);
@@ -144,6 +148,10 @@ void conn_rig_until(struct conn_rig *rig, const bool *flag) {
 
 void conn_rig_close(struct conn_rig *rig) {
     char text[512] = "";
+    q_hosts_names_deinit(&rig->names);
+    if (rig->hosts.alloc != NULL) {
+        q_hosts_deinit(&rig->hosts);
+    }
     assert_true(q_wheel_next(&rig->loop.wheel) == Q_WHEEL_NEVER); // no timer of a connection that is gone
     rig->loop.is_open = false;
     while (!q_ring_quiesce(rig->ring)) {

@@ -17,6 +17,7 @@
 
 #include "engine/conn/h1_conn.h"
 #include "engine/loop/ring.h"
+#include "engine/net/hosts_names.h"
 #include "tests/support/failalloc.h"
 #include "tests/support/simkernel.h"
 #include "tests/support/simnet.h"
@@ -43,6 +44,9 @@ struct conn_rig {
     struct q_log log;
     struct q_ring *ring;
     struct q_loop loop;
+    struct q_hosts hosts; // what names there are; a rig's user may fill it
+    struct q_hosts_names names;
+    struct q_dial_env dial;
     struct q_conn_env env;
     struct q_holders holders;
 

@@ -52,20 +52,24 @@ void open_scene(struct scene *s, struct conn_rig_options options) {
     s->h1.conn.owner = &k_owner;
     s->h1.conn.owner_context = s;
     s->h1.conn.id = 7;
-    s->addresses.count = 1;
-    s->addresses.list[0] = q_address_v4((const uint8_t[4]){127, 0, 0, 1}, 80);
+    strcat(s->peers, "127.0.0.1 peer\n");
 }
 
 void add_address(struct scene *s, uint8_t last, enum q_sim_answer answer, uint64_t delay_ns) {
     char text[8 + 20 + 1] = "127.0.0.";
     text[8 + q_u64_to_text(last, text + 8)] = 0;
     conn_rig_listen(&s->rig, text, 80, answer, delay_ns);
-    s->addresses.list[s->addresses.count++] = q_address_v4((const uint8_t[4]){127, 0, 0, last}, 80);
+    assert_true(strlen(s->peers) + strlen(text) + sizeof " peer\n" < sizeof s->peers);
+    strcat(strcat(s->peers, text), " peer\n");
 }
 
 void dial(struct scene *s, uint64_t timeout_ns) {
     s->opened_ns = q_sim_now(s->rig.sim);
-    struct q_error error = q_h1_conn_connect(&s->h1, &s->addresses, s->opened_ns + timeout_ns);
+    if (s->rig.hosts.alloc == NULL) {
+        assert_false(q_error_is(q_hosts_parse(&s->rig.hosts, q_alloc_libc(), q_slice_of_string(s->peers))));
+    }
+    struct q_dial_target target = {.name = Q_SLICE("peer"), .port = 80, .options = &s->options};
+    struct q_error error = q_h1_conn_connect(&s->h1, &target, s->opened_ns + timeout_ns);
     assert_int_equal(error.code, Q_ERR_OK);
     assert_int_equal(s->h1.conn.state, Q_CONN_CONNECTING);
 }

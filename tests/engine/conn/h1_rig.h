@@ -8,7 +8,8 @@
 struct scene {
     struct conn_rig rig;
     struct q_h1_conn h1;
-    struct q_addresses addresses;
+    char peers[256]; // the lines of a hosts file: where "peer" is
+    struct q_dial_options options;
     int ready, freed, dying;
     bool is_ready, has_failed, is_closed, is_dying;
     struct q_error error;

@@ -33,7 +33,6 @@ struct waiter {
 struct scene {
     struct q_loop loop;
     struct q_log log;
-    struct q_hosts hosts;
     struct q_conn_env env;
     struct q_pool pool;
     struct q_pool_origin *entry;
@@ -60,7 +59,23 @@ static void fake_close(struct q_conn *conn) {
 
 static bool fake_is_fit(const struct q_conn *conn) { return conn != NULL; }
 
-static const struct q_conn_vtable k_fake = {.answer = fake_answer, .close = fake_close, .is_fit = fake_is_fit};
+static uint32_t fake_tell_dial(const struct q_conn *conn, struct q_try *out, uint32_t room) {
+    (void)conn;
+    (void)out;
+    (void)room;
+    return 0;
+}
+
+static struct q_error fake_dial_timeout(const struct q_conn *conn) {
+    (void)conn;
+    return q_error_make(Q_ERR_TIMEOUT_CONNECT, Q_PHASE_CONNECT);
+}
+
+static const struct q_conn_vtable k_fake = {.answer = fake_answer,
+                                            .close = fake_close,
+                                            .is_fit = fake_is_fit,
+                                            .tell_dial = fake_tell_dial,
+                                            .dial_timeout = fake_dial_timeout};
 
 static void on_leased(struct q_lease *lease, struct q_conn *conn) {
     (void)conn;
@@ -109,6 +124,7 @@ static struct q_conn *dial(struct scene *s, int index) {
                             .origin = s->entry,
                             .state = Q_CONN_CONNECTING,
                             .dossier = (struct q_tls_dossier *)(void *)&dossiers[index]};
+    q_list_push_back(&s->entry->connecting, &conn->idle_lru_link);
     s->entry->num_connecting++;
     s->entry->num_usable++;
     s->entry->num_members++;
@@ -129,7 +145,7 @@ static void open_scene(struct scene *s, int waiters, int conns) {
     q_loop_init(&s->loop, NULL, q_clock_monotonic(), &s->log, 1, &k_steps, NULL);
     q_loop_bind(&s->loop);
     s->env.loop = &s->loop;
-    assert_false(q_error_is(q_pool_init(&s->pool, q_alloc_libc(), &s->env, &s->hosts, &k_options)));
+    assert_false(q_error_is(q_pool_init(&s->pool, q_alloc_libc(), &s->env, &k_options)));
     for (int i = 0; i < waiters; i++) {
         wait_in_line(s);
     }

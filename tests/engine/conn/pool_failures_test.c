@@ -148,21 +148,28 @@ static void from_a_local_address_its_own_family_alone_is_tried(void **state) {
     askers[2].local = (struct q_endpoint){.family = Q_ENDPOINT_V6, .ip = {[15] = 1}};
     visit(&askers[2], "http://both/");
     askers[3].local = askers[2].local;
-    assert_int_equal(ask(&askers[3], "http://one/"), Q_LEASE_FAILED);
+    assert_int_equal(ask(&askers[3], "http://one/"), Q_LEASE_WAITING);
+    conn_rig_until(&s.rig, &askers[3].has_failed);
     assert_int_equal(askers[3].error.code, Q_ERR_NAME_NO_ADDRESS);
     pool_rig_close(&s);
     free(askers);
 }
 
-static void names_are_found_or_refused_at_once(void **state) {
+static void names_are_found_or_refused_for_all_who_wait(void **state) {
     (void)state;
     struct pool_rig s;
     pool_rig_open(&s, (struct conn_rig_options){0}, (struct q_pool_options){0});
-    struct asker *askers = new_askers(&s, 4);
-    assert_int_equal(ask(&askers[0], "http://unknown.example/"), Q_LEASE_FAILED);
-    assert_int_equal(askers[0].error.code, Q_ERR_NAME_NOT_FOUND);
-    assert_int_equal(askers[0].error.phase, Q_PHASE_RESOLVE);
-    assert_int_equal(askers[0].error.retry_safe, 1);
+    struct asker *askers = new_askers(&s, 24);
+    for (size_t i = 4; i < 24; i++) { // of which no more than 8 have a connection under way
+        assert_int_equal(ask(&askers[i], "http://unknown.example/"), Q_LEASE_WAITING);
+    }
+    for (size_t i = 4; i < 24; i++) {
+        conn_rig_until(&s.rig, &askers[i].has_failed);
+        assert_int_equal(askers[i].error.code, Q_ERR_NAME_NOT_FOUND);
+        assert_int_equal(askers[i].error.phase, Q_PHASE_RESOLVE);
+        assert_int_equal(askers[i].error.retry_safe, 1);
+    }
+    assert_int_equal(s.pool.stats.opened, 8); // nobody asked again
     visit(&askers[1], "http://ONE/");
     visit(&askers[2], "http://one./"); // the root's dot
     visit(&askers[3], "http://deep.localhost/");
@@ -185,7 +192,8 @@ static void without_slots_a_lease_fails_or_waits_for_one(void **state) {
     pool_rig_empty(&s);
     s.pool.is_closing = false;
     assert_false(q_error_is(q_io_open(s.rig.loop.io, &slot)));
-    assert_int_equal(ask(&askers[2], POOL_RIG_HOME), Q_LEASE_FAILED); // and nobody would ever make room
+    assert_int_equal(ask(&askers[2], POOL_RIG_HOME), Q_LEASE_WAITING);
+    conn_rig_until(&s.rig, &askers[2].has_failed); // nobody would ever make room
     assert_int_equal(askers[2].error.code, Q_ERR_FD_LIMIT);
     struct q_io_op op = {.done = NULL};
     struct q_list done;
@@ -252,11 +260,10 @@ static void every_failing_allocation_is_a_typed_error_and_leaves_nothing(void **
 static void a_pool_without_memory_is_not_made(void **state) {
     (void)state;
     struct conn_rig rig;
-    struct q_hosts hosts = {0};
     struct q_pool pool;
     conn_rig_open(&rig, (struct conn_rig_options){0});
     q_failalloc_fail_at(rig.memory, 1);
-    struct q_error error = q_pool_init(&pool, q_failalloc_alloc(rig.memory), &rig.env, &hosts,
+    struct q_error error = q_pool_init(&pool, q_failalloc_alloc(rig.memory), &rig.env,
                                        &(struct q_pool_options){.connections_max = 4});
     assert_int_equal(error.code, Q_ERR_NO_MEMORY);
     pool = (struct q_pool){0};
@@ -336,7 +343,7 @@ int main(void) {
         cmocka_unit_test(nobody_is_failed_by_another_ones_connect_timeout),
         cmocka_unit_test(the_second_address_of_a_name_is_tried),
         cmocka_unit_test(from_a_local_address_its_own_family_alone_is_tried),
-        cmocka_unit_test(names_are_found_or_refused_at_once),
+        cmocka_unit_test(names_are_found_or_refused_for_all_who_wait),
         cmocka_unit_test(without_slots_a_lease_fails_or_waits_for_one),
         cmocka_unit_test(a_busy_connection_that_dies_makes_room_for_those_behind),
         cmocka_unit_test(every_failing_allocation_is_a_typed_error_and_leaves_nothing),

@@ -27,6 +27,14 @@ static void on_failed(struct q_lease *lease, struct q_error error) {
     assert_int_equal(error.retry_safe, 1); // nothing was sent
     asker->has_failed = true;
     asker->error = error;
+    asker->num_dials = 0;
+    if (lease->dials != NULL) {
+        const struct q_dials *dials = q_dials_of(lease->dials);
+        asker->num_dials = dials->count;
+        memcpy(asker->dials, dials->tries, dials->count * sizeof dials->tries[0]);
+        q_chunk_release(lease->dials);
+        lease->dials = NULL;
+    }
 }
 
 // This one may come from inside the asker's own call.
@@ -50,8 +58,8 @@ void pool_rig_open(struct pool_rig *s, struct conn_rig_options options, struct q
     limits.connections_per_origin_max = limits.connections_per_origin_max == 0 ? 8 : limits.connections_per_origin_max;
     limits.waiters_per_origin_max = limits.waiters_per_origin_max == 0 ? 64 : limits.waiters_per_origin_max;
     struct q_slice text = Q_SLICE("127.0.0.7 two\n127.0.0.1 two\n127.0.0.1 one\n127.0.0.7 both\n::1 both\n");
-    assert_false(q_error_is(q_hosts_parse(&s->hosts, q_alloc_libc(), text)));
-    struct q_error error = q_pool_init(&s->pool, q_failalloc_alloc(s->rig.memory), &s->rig.env, &s->hosts, &limits);
+    assert_false(q_error_is(q_hosts_parse(&s->rig.hosts, q_alloc_libc(), text)));
+    struct q_error error = q_pool_init(&s->pool, q_failalloc_alloc(s->rig.memory), &s->rig.env, &limits);
     assert_int_equal(error.code, Q_ERR_OK);
 }
 
@@ -67,7 +75,6 @@ void pool_rig_empty(struct pool_rig *s) {
 void pool_rig_close(struct pool_rig *s) {
     pool_rig_empty(s);
     q_pool_deinit(&s->pool);
-    q_hosts_deinit(&s->hosts);
     conn_rig_close(&s->rig);
 }
 

@@ -15,7 +15,6 @@
 
 struct pool_rig {
     struct conn_rig rig;
-    struct q_hosts hosts;
     struct q_pool pool;
     int num_served; // leases that got a connection, in all
 };
@@ -28,8 +27,10 @@ struct asker {
     enum q_lease_result result;
     bool is_leased, has_failed, is_asking;
     int order; // the how manieth that got a connection
-    char dialing[64]; // what it was told: '+' a connection is being made for it, '-' it went to another
+    char dialing[512]; // what it was told: '+' a connection is being made for it, '-' it went to another
     struct q_error error;
+    struct q_try dials[Q_ADDRESS_ORDER_MAX]; // with the error: what was tried
+    uint32_t num_dials;
     struct rig_user user;
 };
 

@@ -252,8 +252,8 @@ static int make_socket(struct q_sys_uring *sys, int domain, int type, int protoc
     COUNTED(COUNTS_OTHER, socket, domain, type, protocol);
 }
 
-static int set_option(struct q_sys_uring *sys, int fd, int level, int name, int value) {
-    COUNTED(COUNTS_OTHER, setsockopt, fd, level, name, value);
+static int set_option(struct q_sys_uring *sys, int fd, int level, int name, const void *data, socklen_t len) {
+    COUNTED(COUNTS_OTHER, setsockopt, fd, level, name, data, len);
 }
 
 static int bind_number(struct q_sys_uring *sys, int fd, const struct sockaddr *address, socklen_t len) {

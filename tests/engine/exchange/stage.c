@@ -123,7 +123,7 @@ struct stage *stage_new(void) {
     stage->env.head_chunks = &stage->chunks;
     stage->env.trailer_chunks = &stage->chunks;
     struct q_pool_options options = {.connections_max = 1, .waiters_per_origin_max = 10};
-    assert_false(q_error_is(q_pool_init(&stage->pool, q_alloc_libc(), &stage->env, &stage->hosts, &options)));
+    assert_false(q_error_is(q_pool_init(&stage->pool, q_alloc_libc(), &stage->env, &options)));
     stage->conn.v = &k_conn;
     return stage;
 }

@@ -16,7 +16,6 @@
 struct stage {
     struct q_loop loop;
     struct q_log log;
-    struct q_hosts hosts;
     struct q_conn_env env;
     struct q_pool pool;
     struct q_conn conn;

@@ -103,7 +103,7 @@ AT(quoit_address, family, 0);
 AT(quoit_address, port, 2);
 AT(quoit_address, ip, 4);
 
-SIZE(quoit_summary, 304);
+SIZE(quoit_summary, 320);
 AT(quoit_summary, failure, 0);
 AT(quoit_summary, bytes_in, 16);
 AT(quoit_summary, bytes_out, 24);
@@ -125,6 +125,8 @@ AT(quoit_summary, tls_resumed, 252);
 AT(quoit_summary, tls_handshake_ns, 256);
 AT(quoit_summary, tls_report, 264);
 AT(quoit_summary, tls_alpn, 272);
+AT(quoit_summary, dials, 304);
+AT(quoit_summary, num_dials, 312);
 
 SIZE(quoit_der, 16);
 AT(quoit_der, len, 8);
@@ -140,11 +142,34 @@ AT(quoit_tls_report, subject, 40);
 AT(quoit_tls_report, issuer, 48);
 AT(quoit_tls_report, depth, 56);
 
-SIZE(quoit_request_bounds, 88);
+SIZE(quoit_request_bounds, 96);
 AT(quoit_request_bounds, total_ms, 8);
 AT(quoit_request_bounds, body_bytes_max, 64);
 AT(quoit_request_bounds, answer_ms, 72);
 AT(quoit_request_bounds, tls_ms, 80);
+AT(quoit_request_bounds, resolve_ms, 88);
+
+SIZE(quoit_dial_options, 72);
+AT(quoit_dial_options, family, 4);
+AT(quoit_dial_options, flags, 8);
+AT(quoit_dial_options, attempt_delay_ms, 12);
+AT(quoit_dial_options, mark, 16);
+AT(quoit_dial_options, keepalive_idle_s, 20);
+AT(quoit_dial_options, keepalive_interval_s, 24);
+AT(quoit_dial_options, keepalive_count, 28);
+AT(quoit_dial_options, user_timeout_ms, 32);
+AT(quoit_dial_options, vsock_cid, 36);
+AT(quoit_dial_options, vsock_port, 40);
+AT(quoit_dial_options, interface_name, 48);
+AT(quoit_dial_options, unix_path, 56);
+AT(quoit_dial_options, unix_path_len, 64);
+
+SIZE(quoit_dial, 48);
+AT(quoit_dial, code, 4);
+AT(quoit_dial, os_errno, 8);
+AT(quoit_dial, address, 12);
+AT(quoit_dial, began_ns, 32);
+AT(quoit_dial, took_ns, 40);
 
 SIZE(quoit_redirect_options, 16);
 AT(quoit_redirect_options, limit, 4);
@@ -179,7 +204,7 @@ SIZE(quoit_request_state, 144);
 AT(quoit_request_state, stage_ns, 8);
 AT(quoit_request_state, spent_ns, 16);
 
-SIZE(quoit_event, 328);
+SIZE(quoit_event, 344);
 AT(quoit_event, type, 0);
 AT(quoit_event, cookie, 4);
 AT(quoit_event, request, 8);

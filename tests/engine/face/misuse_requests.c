@@ -154,6 +154,27 @@ static void request_set_redirects(void) {
     quoit_request_release(request);
 }
 
+static void request_set_dial(void) {
+    struct quoit_request *request = host_request("GET", URL);
+    struct quoit_dial_options options = {.struct_size = 2};
+    assert_int_equal(quoit_request_set_dial(request, &options), QUOIT_ERR_INVALID_STRUCT_SIZE);
+    options.struct_size = sizeof options;
+    assert_int_equal(quoit_request_set_dial(NULL, &options), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_request_set_dial(request, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+    options.flags = UINT32_MAX;
+    assert_int_equal(quoit_request_set_dial(request, &options), QUOIT_ERR_INVALID_ARGUMENT);
+    options.flags = 0;
+    assert_int_equal(quoit_request_freeze(request), QUOIT_OK);
+    assert_int_equal(quoit_request_set_dial(request, &options), QUOIT_ERR_FROZEN);
+    quoit_request_release(request);
+}
+
+static void dials_at(void) {
+    struct quoit_dial out = {.struct_size = sizeof out};
+    assert_int_equal(quoit_dials_at(NULL, 0, &out), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_dials_at(NULL, 0, NULL), QUOIT_ERR_INVALID_ARGUMENT);
+}
+
 static void request_set_local_address(void) {
     static const char *const k_none[] = {"", "::", "0.0.0.0", "localhost", "127.0.0.1:80", "fe80::1%lo", "[::1]"};
     struct quoit_request *request = host_request("GET", URL);
@@ -236,6 +257,8 @@ const struct misuse k_misuse_requests[] = {
     {"quoit_request_set_body", request_set_body},
     {"quoit_request_set_bounds", request_set_bounds},
     {"quoit_request_set_redirects", request_set_redirects},
+    {"quoit_request_set_dial", request_set_dial},
+    {"quoit_dials_at", dials_at},
     {"quoit_request_set_local_address", request_set_local_address},
     {"quoit_request_connect_to", request_connect_to},
     {"quoit_request_set_credit", request_set_credit},

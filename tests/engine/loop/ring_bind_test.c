@@ -12,8 +12,8 @@
 
 static int32_t connect_from(struct rig *rig, uint32_t ip, struct q_io_slot *slot, bool *out_bind_failed) {
     const struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(ip)};
-    static const struct q_io_option k_options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},
-                                                   {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1}};
+    static const struct q_io_option k_options[] = {{IPPROTO_TCP, TCP_NODELAY, 1, NULL},
+                                                   {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, NULL}};
     struct q_io_connect params = {.address = (struct sockaddr *)&rig->address,
                                   .address_len = sizeof rig->address,
                                   .local = (const struct sockaddr *)&local,

@@ -72,7 +72,7 @@ static void a_refused_connect_says_so(void **state) {
     struct q_io_slot slot;
     rig_open(&rig, (struct rig_options){.capabilities_off = rig_rung_of(state)});
     struct rig_op op = rig_op(&rig);
-    struct q_io_option option = {IPPROTO_TCP, TCP_NODELAY, 1};
+    struct q_io_option option = {IPPROTO_TCP, TCP_NODELAY, 1, NULL};
     struct q_io_connect params = {.address = (struct sockaddr *)&rig.nobody,
                                   .address_len = sizeof rig.nobody,
                                   .options = &option,
@@ -91,7 +91,7 @@ static void an_option_that_the_kernel_refuses_fails_the_connect_with_its_errno(v
     rig_open(&rig, (struct rig_options){.capabilities_off = rig_rung_of(state)});
     struct rig_op op = rig_op(&rig);
     struct q_io_option options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, -5}, {SOL_SOCKET, SO_KEEPALIVE, 1}};
+        {IPPROTO_TCP, TCP_NODELAY, 1, NULL}, {IPPROTO_TCP, TCP_KEEPIDLE, -5, NULL}, {SOL_SOCKET, SO_KEEPALIVE, 1, NULL}};
     struct q_io_connect params = {.address = (struct sockaddr *)&rig.address,
                                   .address_len = sizeof rig.address,
                                   .options = options,
@@ -408,7 +408,7 @@ static void more_connects_than_the_queue_holds_all_come_through(void **state) {
     rig_open(&rig, (struct rig_options){
                        .capabilities_off = rig_rung_of(state), .num_slots = CONNECTIONS + 1, .sq_entries = 16});
     for (size_t i = 0; i < Q_COUNT_OF(options); i++) {
-        options[i] = (struct q_io_option){IPPROTO_TCP, TCP_NODELAY, 1};
+        options[i] = (struct q_io_option){IPPROTO_TCP, TCP_NODELAY, 1, NULL};
     }
     struct q_io_connect params = {.address = (struct sockaddr *)&rig.address,
                                   .address_len = sizeof rig.address,
@@ -522,7 +522,7 @@ static struct q_sim *sim_with_listener(uint64_t seed, const struct q_sim_listene
 }
 
 static int32_t connect_result(struct rig *rig, struct q_io_slot *slot) {
-    static const struct q_io_option k_options[] = {{IPPROTO_TCP, TCP_NODELAY, 1}, {SOL_SOCKET, SO_KEEPALIVE, 1}};
+    static const struct q_io_option k_options[] = {{IPPROTO_TCP, TCP_NODELAY, 1, NULL}, {SOL_SOCKET, SO_KEEPALIVE, 1, NULL}};
     struct q_io_connect params = {.address = (struct sockaddr *)&rig->address,
                                   .address_len = sizeof rig->address,
                                   .options = k_options,

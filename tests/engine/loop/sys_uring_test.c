@@ -37,7 +37,8 @@ static void failures_are_results_and_not_errno(void **state) {
     assert_int_equal(sys->enter(sys, -1, 0, 0, 0, NULL, 0), -EBADF);
     assert_true(sys->reg(sys, -1, IORING_REGISTER_PROBE, NULL, 0) < 0);
     assert_int_equal(sys->socket(sys, -1, SOCK_STREAM, 0), -EAFNOSUPPORT);
-    assert_int_equal(sys->setsockopt(sys, -1, IPPROTO_TCP, TCP_NODELAY, 1), -EBADF);
+    int one = 1;
+    assert_int_equal(sys->setsockopt(sys, -1, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), -EBADF);
     assert_int_equal(sys->bind(sys, -1, &(struct sockaddr){.sa_family = AF_INET}, sizeof(struct sockaddr)), -EBADF);
     assert_null(sys->map_ring(sys, -1, 4096, 0));
 }
@@ -144,7 +145,8 @@ static void a_socket_is_closed_by_exec_and_takes_options(void **state) {
     assert_true(fd >= 0);
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0); // or the ring's operations would give EAGAIN
-    assert_int_equal(sys->setsockopt(sys, fd, IPPROTO_TCP, TCP_NODELAY, 1), 0);
+    int one = 1;
+    assert_int_equal(sys->setsockopt(sys, fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
     assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
     assert_int_equal(value, 1);
     sys->close(sys, fd);

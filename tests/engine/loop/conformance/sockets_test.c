@@ -59,7 +59,8 @@ static void an_occupied_slot(struct stage *stage) {
 static void installing_by_number(struct stage *stage) {
     struct q_sys_uring *sys = stage->sys;
     int fd = sys->socket(sys, AF_INET, SOCK_STREAM, 0);
-    stage_note(stage, "%d ", sys->setsockopt(sys, fd, IPPROTO_TCP, TCP_NODELAY, 1));
+    int one = 1;
+    stage_note(stage, "%d ", sys->setsockopt(sys, fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
     struct io_uring_files_update update = {.offset = 2, .fds = (uint64_t)(uintptr_t)&fd};
     stage_note(stage, "%d ", sys->reg(sys, stage->ring.fd, IORING_REGISTER_FILES_UPDATE, &update, 1));
     sys->close(sys, fd);
