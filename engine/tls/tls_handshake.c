@@ -15,12 +15,14 @@ static struct q_tls_stream *tls_of(const SSL *ssl) {
 
 // --- errors ----------------------------------------------------------------------------------------------------------
 
-static enum q_error_code code_of(struct q_tls_stream *tls, uint32_t packed) {
+// Another part of the library may have found the fault; what it means then says who called it.
+static enum q_error_code code_of(struct q_tls_stream *tls, uint32_t packed, uint32_t noticed) {
     bool is_signing = ERR_GET_LIB(packed) == ERR_LIB_SSL && ERR_GET_REASON(packed) == SSL_R_PRIVATE_KEY_OPERATION_FAILED;
     if (is_signing && tls->shake != NULL && tls->shake->sign_answer == Q_TLS_ANSWER_NO) {
         return Q_ERR_TLS_SIGN_REFUSED;
     }
-    return q_liberror_kind(packed);
+    enum q_error_code kind = q_liberror_kind(packed);
+    return kind != Q_ERR_TLS_PROTOCOL ? kind : q_liberror_kind(noticed);
 }
 
 static struct q_error error_of_end(const struct q_tls_stream *tls, enum q_phase phase) {
@@ -34,6 +36,7 @@ static struct q_error error_of_end(const struct q_tls_stream *tls, enum q_phase 
 
 struct q_error q_tls_error(struct q_tls_stream *tls, enum q_phase phase) {
     uint32_t packed = ERR_peek_error(); // the first is the cause; what follows it is where it was noticed
+    uint32_t noticed = ERR_peek_last_error();
     bool has_memory = q_liberror_has_memory();
     if (tls->shake != NULL && packed != 0) {
         tls->shake->why = ERR_reason_error_string(packed);
@@ -61,7 +64,7 @@ struct q_error q_tls_error(struct q_tls_stream *tls, enum q_phase phase) {
         error.alert = (uint8_t)alert;
         return error;
     }
-    return q_error_make(code_of(tls, packed), phase);
+    return q_error_make(code_of(tls, packed, noticed), phase);
 }
 
 // --- what the library asks -------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ enum bad_tls_kind {
     BAD_TLS_OLD_VERSION, // a server that cannot do better than TLS 1.1
     BAD_TLS_OLD_HELLO,   // one that answers with TLS 1.1 all the same
     BAD_TLS_OTHER_PROTOCOL, // it chooses h2, whatever it was offered
+    BAD_TLS_BAD_SIGNATURE,  // the handshake's is none: it has the certificate, and not the key
     BAD_TLS_GARBAGE,
     BAD_TLS_ZEROS,
     BAD_TLS_LONG_RECORD, // longer than may be

@@ -51,6 +51,7 @@ static const struct bad_tls_row k_rows[BAD_TLS_COUNT] = {
                            .error = "QUOIT_ERR_TLS_NOTHING_IN_COMMON",
                            BYTES(k_hello_of_tls_1_1)},
     [BAD_TLS_OTHER_PROTOCOL] = {.title = "another protocol", .error = "QUOIT_ERR_TLS_BAD_ALPN"},
+    [BAD_TLS_BAD_SIGNATURE] = {.title = "a signature that is none", .error = "QUOIT_ERR_TLS_BAD_SIGNATURE"},
     [BAD_TLS_GARBAGE] = {.title = "garbage",
                          .error = "QUOIT_ERR_TLS_PROTOCOL",
                          BYTES("220 mail.example ESMTP ready\r\n")},
@@ -223,6 +224,21 @@ static int choose_h2(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint
     return SSL_TLSEXT_ERR_OK;
 }
 
+static enum ssl_private_key_result_t scrawl(SSL *ssl, uint8_t *out, size_t *out_len, size_t max, uint16_t algorithm,
+                                           const uint8_t *in, size_t in_len) {
+    static const char k_scrawl[] = "signed: somebody";
+    (void)ssl;
+    (void)algorithm;
+    (void)in;
+    (void)in_len;
+    Q_CHECK(sizeof k_scrawl <= max);
+    memcpy(out, k_scrawl, sizeof k_scrawl);
+    *out_len = sizeof k_scrawl;
+    return ssl_private_key_success;
+}
+
+static const SSL_PRIVATE_KEY_METHOD k_scrawler = {.sign = scrawl};
+
 struct ssl_ctx_st *bad_tls_context(enum bad_tls_kind kind, uint16_t version) {
     struct chain chain = make_chain(kind);
     SSL_CTX *context = SSL_CTX_new(TLS_with_buffers_method());
@@ -232,7 +248,9 @@ struct ssl_ctx_st *bad_tls_context(enum bad_tls_kind kind, uint16_t version) {
         buffers[i] = CRYPTO_BUFFER_new(chain.certs[i]->der, chain.certs[i]->der_len, NULL);
         Q_CHECK(buffers[i] != NULL);
     }
-    Q_CHECK(SSL_CTX_set_chain_and_key(context, buffers, chain.num, chain.certs[0]->key, NULL));
+    bool is_scrawler = kind == BAD_TLS_BAD_SIGNATURE;
+    Q_CHECK(SSL_CTX_set_chain_and_key(context, buffers, chain.num, is_scrawler ? NULL : chain.certs[0]->key,
+                                      is_scrawler ? &k_scrawler : NULL));
     for (size_t i = 0; i < chain.num; i++) {
         CRYPTO_BUFFER_free(buffers[i]);
     }
