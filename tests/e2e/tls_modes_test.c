@@ -222,6 +222,56 @@ static void a_redirect_from_https_to_http_is_followed_without_credentials_or_ref
     bench_scripted_stop(the_scripted);
 }
 
+// --- an expectation ---------------------------------------------------------------------------------------------------
+
+static void answer_with(const char *answer) {
+    snprintf(the_answer, sizeof the_answer, "%s", answer);
+    the_script[0] = (struct bench_step){.kind = BENCH_EXPECT_REQUEST}; // with its body
+    the_script[1] = (struct bench_step){.kind = BENCH_SEND, .bytes = the_answer};
+    the_script[2] = (struct bench_step){.kind = BENCH_REPEAT};
+    the_scripted = bench_scripted_start_one(the_script);
+    assert_non_null(the_scripted);
+}
+
+// It goes out as it was given, with the body behind it; a 100 is an informational head, and no other answer waits for one.
+static void an_expectation_is_met_or_refused_and_the_connection_goes_on(void **state) {
+    static const struct {
+        const char *answer;
+        uint32_t num_informational;
+        int status;
+    } k_rows[] = {
+        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", 1, 200},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", 0, 200},
+        {"HTTP/1.1 417 No\r\nContent-Length: 3\r\n\r\nyes", 0, 417},
+    };
+    static char body[100000];
+    char url[HOST_URL_MAX];
+    (void)state;
+    memset(body, 'b', sizeof body);
+    for (size_t row = 0; row < sizeof k_rows / sizeof k_rows[0]; row++) {
+        answer_with(k_rows[row].answer);
+        struct tls_front *front = tls_front_start(&(struct tls_front_options){.port = bench_scripted_port(the_scripted)});
+        snprintf(url, sizeof url, "https://127.0.0.1:%u/", tls_front_port(front));
+        start(QUOIT_ENGINE_THREAD, QUOIT_PORT_EVENTFD, true);
+        for (uint32_t i = 0; i < 3; i++) {
+            struct quoit_request *request = host_request("POST", url);
+            assert_int_equal(quoit_request_add_header(request, "Expect", 6, "100-continue", 12), QUOIT_OK);
+            assert_int_equal(quoit_request_set_body(request, body, sizeof body, NULL, NULL), QUOIT_OK);
+            host_submit(&host, i, request);
+            const struct host_record *record = host_wait(&host, i);
+            assert_int_equal(record->end_type, QUOIT_EVENT_DONE);
+            assert_int_equal(record->body_len, 3);
+            assert_int_equal(record->num_informational, k_rows[row].num_informational);
+            assert_int_equal(record->status, k_rows[row].status);
+            assert_int_equal(record->summary.tls_version, QUOIT_TLS_1_3);
+        }
+        assert_int_equal(host_info(&host).connections_opened, 1);
+        host_stop(&host);
+        tls_front_stop(front);
+        bench_scripted_stop(the_scripted);
+    }
+}
+
 // --- ends ------------------------------------------------------------------------------------------------------------
 
 static bool has_ended(struct tls_front *front, uint32_t num, struct tls_front_facts *out) {
@@ -273,6 +323,7 @@ int main(void) {
         cmocka_unit_test(so_they_do_inline),
         cmocka_unit_test(so_they_do_when_the_host_drives),
         cmocka_unit_test(a_redirect_to_https_goes_by_the_requests_configuration),
+        cmocka_unit_test(an_expectation_is_met_or_refused_and_the_connection_goes_on),
         cmocka_unit_test(a_redirect_from_https_to_http_is_followed_without_credentials_or_refused),
         cmocka_unit_test(idle_connections_are_left_with_a_goodbye),
     };

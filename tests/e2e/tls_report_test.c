@@ -81,6 +81,7 @@ static void who_is_not_to_be_trusted_is_told_in_words(void **state) {
         {BAD_TLS_NO_MIDDLE, 0, "unable to get local issuer certificate"},
         {BAD_TLS_FOR_CLIENTS, 0, "; unsupported certificate purpose"},
         {BAD_TLS_WEAK_RSA, 0, "; its key has 1024 bits"},
+        {BAD_TLS_MD5, 0, "; signed with "},
         {BAD_TLS_SHA1, 0, "; signed with "},
     };
     (void)state;

@@ -47,7 +47,8 @@ enum bad_tls_kind {
     BAD_TLS_LEAF_ISSUED,    // the intermediate is no CA
     BAD_TLS_FOR_CLIENTS,    // the leaf's purpose is another
     BAD_TLS_WEAK_RSA,       // 1024 bits
-    BAD_TLS_SHA1,           // in the leaf's signature
+    BAD_TLS_MD5,            // in the leaf's signature
+    BAD_TLS_SHA1,           // likewise
     // The handshake.
     BAD_TLS_OLD_VERSION, // a server that cannot do better than TLS 1.1
     BAD_TLS_OLD_HELLO,   // one that answers with TLS 1.1 all the same

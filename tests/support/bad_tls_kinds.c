@@ -44,6 +44,7 @@ static const struct bad_tls_row k_rows[BAD_TLS_COUNT] = {
     [BAD_TLS_LEAF_ISSUED] = {.title = "issued by no authority", .error = "QUOIT_ERR_TLS_BAD_PURPOSE"},
     [BAD_TLS_FOR_CLIENTS] = {.title = "a certificate for clients", .error = "QUOIT_ERR_TLS_BAD_PURPOSE"},
     [BAD_TLS_WEAK_RSA] = {.title = "RSA with 1024 bits", .error = "QUOIT_ERR_TLS_WEAK_KEY"},
+    [BAD_TLS_MD5] = {.title = "signed with MD5", .error = "QUOIT_ERR_TLS_WEAK_SIGNATURE"},
     [BAD_TLS_SHA1] = {.title = "signed with SHA-1", .error = "QUOIT_ERR_TLS_WEAK_SIGNATURE"},
 
     [BAD_TLS_OLD_VERSION] = {.title = "TLS 1.1 at most", .error = "QUOIT_ERR_TLS_HANDSHAKE_ALERT"},
@@ -153,6 +154,8 @@ static struct q_cert *make_middle(const struct q_cert *issuer, enum bad_tls_kind
     } else if (kind == BAD_TLS_LEAF_ISSUED) {
         spec.is_ca = false;
         spec.key_usage = "keyCertSign"; // without it, it is not even tried
+    } else if (kind == BAD_TLS_MD5) {
+        spec.key = Q_CERTS_RSA_2048; // no other kind of key signs with it
     }
     return q_certs_make(issuer, &spec);
 }
@@ -169,6 +172,7 @@ static struct q_cert *make_leaf(const struct q_cert *issuer, enum bad_tls_kind k
     case BAD_TLS_NO_NAME: spec.alt_names = NULL; break;
     case BAD_TLS_FOR_CLIENTS: spec.extended_usage = "clientAuth"; break;
     case BAD_TLS_WEAK_RSA: spec.key = Q_CERTS_RSA_1024; break;
+    case BAD_TLS_MD5: spec.digest = Q_CERTS_MD5; break;
     case BAD_TLS_SHA1: spec.digest = Q_CERTS_SHA1; break;
     default: break;
     }

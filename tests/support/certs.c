@@ -125,7 +125,12 @@ static void set_serial(ASN1_INTEGER *to, uint64_t serial) {
 }
 
 static const EVP_MD *digest_of(enum q_certs_digest digest) {
-    return digest == Q_CERTS_SHA1 ? EVP_sha1() : digest == Q_CERTS_SHA384 ? EVP_sha384() : EVP_sha256();
+    switch (digest) {
+    case Q_CERTS_MD5: return EVP_md5();
+    case Q_CERTS_SHA1: return EVP_sha1();
+    case Q_CERTS_SHA384: return EVP_sha384();
+    default: return EVP_sha256();
+    }
 }
 
 static X509 *make_x509(const struct q_cert *issuer, const struct q_certs_spec *spec, EVP_PKEY *key, uint64_t serial) {

@@ -27,7 +27,7 @@ enum q_certs_key {
     Q_CERTS_KEY_COUNT,
 };
 
-enum q_certs_digest { Q_CERTS_SHA256 = 0, Q_CERTS_SHA1, Q_CERTS_SHA384 };
+enum q_certs_digest { Q_CERTS_SHA256 = 0, Q_CERTS_SHA1, Q_CERTS_SHA384, Q_CERTS_MD5 /* of RSA alone */ };
 
 enum { Q_CERTS_KEYS_MAX = 64 }; // numbers of keys, per kind
 

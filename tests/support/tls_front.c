@@ -1,11 +1,12 @@
 #include "tests/support/tls_front.h"
 
 #include "engine/base/check.h"
-#include "tests/support/certs.h"
+#include "tests/support/cert_pack.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/bytestring.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -331,6 +332,44 @@ static SSL_CTX *make_context(uint16_t version) {
     return context;
 }
 
+// A server's thread, in the middle of a handshake: its front is known by the context.
+static int pack(SSL *ssl, CBB *out, const uint8_t *in, size_t in_len, uint16_t algorithm) {
+    uint8_t packed[PIECE];
+    struct tls_front *front = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    size_t len = cert_pack(algorithm, packed, sizeof packed, in, in_len);
+    count(front, &front->facts.num_compressed, 1);
+    return len > 0 && CBB_add_bytes(out, packed, len);
+}
+
+static int pack_zlib(SSL *ssl, CBB *out, const uint8_t *in, size_t in_len) {
+    return pack(ssl, out, in, in_len, CERT_PACK_ZLIB);
+}
+
+static int pack_brotli(SSL *ssl, CBB *out, const uint8_t *in, size_t in_len) {
+    return pack(ssl, out, in, in_len, CERT_PACK_BROTLI);
+}
+
+static void set_extras(struct tls_front *front, const struct tls_front_options *options) {
+    SSL_CTX *context = front->context;
+    SSL_CTX_set_app_data(context, front);
+    if (options->chain != NULL) {
+        Q_CHECK(SSL_CTX_use_certificate(context, options->chain[0]->x509) == 1 &&
+                SSL_CTX_use_PrivateKey(context, options->chain[0]->key) == 1);
+        for (size_t i = 1; options->chain[i] != NULL; i++) {
+            Q_CHECK(SSL_CTX_add1_chain_cert(context, options->chain[i]->x509) == 1);
+        }
+    }
+    if (options->staple != NULL) {
+        const uint8_t *staple = (const uint8_t *)options->staple;
+        Q_CHECK(SSL_CTX_set_ocsp_response(context, staple, strlen(options->staple)) == 1);
+    }
+    if (options->compression != 0) {
+        bool is_zlib = options->compression == CERT_PACK_ZLIB;
+        Q_CHECK(SSL_CTX_add_cert_compression_alg(
+                    context, options->compression, is_zlib ? pack_zlib : pack_brotli, NULL) == 1);
+    }
+}
+
 struct tls_front *tls_front_start(const struct tls_front_options *options) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
@@ -340,6 +379,7 @@ struct tls_front *tls_front_start(const struct tls_front_options *options) {
     struct tls_front *front = calloc(1, sizeof *front);
     Q_CHECK(front != NULL);
     front->context = make_context(options->version);
+    set_extras(front, options);
     if (options->client_roots != NULL) {
         demand_clients(front->context, options->client_roots);
     }

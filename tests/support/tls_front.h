@@ -13,6 +13,8 @@
 #ifndef QUOIT_TESTS_SUPPORT_TLS_FRONT_H
 #define QUOIT_TESTS_SUPPORT_TLS_FRONT_H
 
+#include "tests/support/certs.h"
+
 #include <stdint.h>
 
 #define TLS_FRONT_HOST "front.example"
@@ -22,6 +24,9 @@ enum { TLS_FRONT_CONNECTIONS_MAX = 8192 }; // of one front, in its whole life
 struct tls_front_options {
     uint16_t port;    // of the plain server on 127.0.0.1
     uint16_t version; // 0x0303 or 0x0304 alone; 0: both
+    const struct q_cert *const *chain; // what it shows, the leaf first, NULL ends it; NULL: the process's own
+    const char *staple;                // its OCSP response, as a string; NULL: none
+    uint16_t compression;              // CERT_PACK_ZLIB or CERT_PACK_BROTLI, for clients that take it; 0: none
     const char *client_roots; // PEM: clients must show a certificate below this one; NULL: none is asked for
 };
 
@@ -32,6 +37,7 @@ struct tls_front_facts {
     uint32_t num_goodbyes;    // that said close_notify
     uint32_t num_cuts;        // that ended with FIN and without it, behind the handshake
     uint32_t num_open;
+    uint32_t num_compressed; // certificate messages
     uint64_t bytes_in; // plaintext from clients
 };
 
