@@ -41,6 +41,33 @@ static int tear_down(void **state) {
 
 static void start(const struct quoit_engine_options *engine) { asked_start(engine, NULL); }
 
+static void *allocate(void *context, size_t size) {
+    const struct q_alloc *alloc = q_failalloc_alloc(context);
+    return alloc->allocate(alloc->context, size);
+}
+
+static void release(void *context, void *ptr, size_t size) {
+    const struct q_alloc *alloc = q_failalloc_alloc(context);
+    alloc->release(alloc->context, ptr, size);
+}
+
+// An engine whose memory is overwritten when it is freed, and counted.
+static struct q_failalloc *start_counted(void) {
+    struct q_failalloc *memory = q_failalloc_new();
+    const struct quoit_allocator allocator = {.allocate = allocate, .release = release, .context = memory};
+    start(&(struct quoit_engine_options){.allocator = &allocator});
+    return memory;
+}
+
+// The engine has gone.
+static void assert_nothing_is_left(struct q_failalloc *memory) {
+    char text[512];
+    if (!q_failalloc_check(memory, text, sizeof text)) {
+        fail_msg("%s", text);
+    }
+    q_failalloc_free(memory);
+}
+
 static const struct quoit_engine_options k_one_connection = {.connections_per_origin_max = 1};
 
 static int32_t answer(const struct asked_question *question, uint32_t word) {
@@ -51,7 +78,7 @@ static int32_t answer(const struct asked_question *question, uint32_t word) {
 
 static void an_answer_of_another_kind_is_refused_and_the_question_stands(void **state) {
     (void)state;
-    start(NULL);
+    struct q_failalloc *memory = start_counted();
     asked_get(0, the_url, the_tls);
     const struct asked_question *question = asked_wait(1);
     assert_int_equal(answer(question, QUOIT_ANSWER_STOP), QUOIT_ERR_INVALID_ARGUMENT);
@@ -63,6 +90,7 @@ static void an_answer_of_another_kind_is_refused_and_the_question_stands(void **
     assert_int_equal(answer(question, QUOIT_ANSWER_YES), QUOIT_ERR_STALE_HANDLE); // late
     assert_int_equal(answer(question, QUOIT_ANSWER_REFUSE), QUOIT_ERR_STALE_HANDLE);
     host_stop(&asked_host);
+    assert_nothing_is_left(memory);
 }
 
 // The loop is kept from the queue by nothing, so the second may be late; either way it changes nothing.
@@ -234,7 +262,7 @@ static void what_a_question_shows_stays_until_the_host_has_advanced(void **state
     struct quoit_event events[4];
     uint8_t leaf[ASKED_BYTES_MAX];
     (void)state;
-    start(NULL);
+    struct q_failalloc *memory = start_counted();
     asked_get(0, the_url, the_tls);
     int32_t count;
     while ((count = quoit_port_wait(asked_host.port, events, sizeof events[0], 1, HOST_WAIT_MS)) == 0) {
@@ -251,12 +279,13 @@ static void what_a_question_shows_stays_until_the_host_has_advanced(void **state
     assert_memory_equal(question->host, "127.0.0.1", question->host_len);
     host_wait(&asked_host, 0); // drains the rest, and advances
     host_stop(&asked_host);
+    assert_nothing_is_left(memory);
 }
 
 static void engines_close_and_are_destroyed_with_questions_that_nobody_looked_at(void **state) {
     (void)state;
     for (uint32_t drained = 0; drained < 2; drained++) {
-        start(NULL);
+        struct q_failalloc *memory = start_counted();
         for (uint32_t i = 0; i < 4; i++) {
             asked_get(i, the_url, the_tls);
         }
@@ -273,17 +302,8 @@ static void engines_close_and_are_destroyed_with_questions_that_nobody_looked_at
             assert_int_equal(answer(&asked.questions[i], QUOIT_ANSWER_YES), QUOIT_ERR_STALE_HANDLE);
         }
         host_destroy(&asked_host);
+        assert_nothing_is_left(memory);
     }
-}
-
-static void *allocate(void *context, size_t size) {
-    const struct q_alloc *alloc = q_failalloc_alloc(context);
-    return alloc->allocate(alloc->context, size);
-}
-
-static void release(void *context, void *ptr, size_t size) {
-    const struct q_alloc *alloc = q_failalloc_alloc(context);
-    alloc->release(alloc->context, ptr, size);
 }
 
 // Each allocation from the submit on fails once: the request ends, well or with NO_MEMORY, and nothing is left.

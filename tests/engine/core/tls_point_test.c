@@ -142,6 +142,44 @@ static void a_connection_without_questions_is_not_one_with_them(void **state) {
     assert_int_equal(owner.num_released, 1);
 }
 
+// A connection says who we are by one point's key, and never speaks for who has another, though the certificate is the same.
+static void what_one_points_key_has_signed_is_not_anothers(void **state) {
+    struct asked_point owners[2];
+    struct q_cert *root = q_certs_authority(NULL, "clients", 51);
+    struct q_cert *client = q_certs_make(root, &(struct q_certs_spec){.common_name = "client",
+                                                                      .extended_usage = "clientAuth",
+                                                                      .key = Q_CERTS_P256,
+                                                                      .key_number = 52});
+    struct tls_front *front = tls_front_start(
+        &(struct tls_front_options){.port = bench_server_port(the_server), .client_roots = root->pem});
+    char url[HOST_URL_MAX];
+    (void)state;
+    snprintf(url, sizeof url, "https://127.0.0.1:%u/size/10", tls_front_port(front));
+    asked_start(NULL, NULL);
+    asked.answer = ASKED_SIGN;
+    asked.signer = client;
+    for (uint32_t i = 0; i < 2; i++) {
+        asked_point_new(&owners[i]);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        struct quoit_tls *tls = asked_sign(tls_front_roots(), client, owners[i % 2].point);
+        asked_get(i, url, tls);
+        quoit_tls_release(tls);
+        host_assert_done(host_wait(&asked_host, i), 10);
+    }
+    assert_int_equal(asked.num, 2);
+    assert_int_equal(host_info(&asked_host).connections_opened, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_ptr_equal(asked.questions[i].context, &owners[i]);
+        quoit_tls_point_release(owners[i].point);
+    }
+    host_stop(&asked_host);
+    assert_int_equal(owners[0].num_released + owners[1].num_released, 2);
+    tls_front_stop(front);
+    q_certs_free(client);
+    q_certs_free(root);
+}
+
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 static void a_point_lives_as_long_as_anything_that_was_given_it(void **state) {
@@ -292,6 +330,7 @@ int main(void) {
         cmocka_unit_test(a_context_that_is_registered_again_never_meets_the_old_points_connections),
         cmocka_unit_test(contexts_are_freed_and_made_again_in_their_place),
         cmocka_unit_test(a_connection_without_questions_is_not_one_with_them),
+        cmocka_unit_test(what_one_points_key_has_signed_is_not_anothers),
         cmocka_unit_test(a_point_lives_as_long_as_anything_that_was_given_it),
         cmocka_unit_test(a_configuration_that_is_equal_to_another_lets_its_own_hold_go),
         cmocka_unit_test(a_builder_that_is_not_frozen_or_changes_its_mind_lets_it_go),

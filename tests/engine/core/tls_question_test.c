@@ -271,6 +271,29 @@ static void a_signature_that_is_refused_or_wrong_ends_the_request_with_its_own_e
     }
 }
 
+// A yes alone is no signature.
+static void a_question_to_sign_takes_a_signature_and_no_other_yes(void **state) {
+    struct asked_point owner;
+    struct tls_front *front = front_start(0, the_client_root->pem);
+    (void)state;
+    asked_point_new(&owner);
+    struct quoit_tls *tls = asked_sign(tls_front_roots(), the_clients[0], owner.point);
+    quoit_tls_point_release(owner.point);
+    asked_start(NULL, NULL);
+    asked.signer = the_clients[0];
+    asked_get(0, the_url, tls);
+    const struct asked_question *question = asked_wait(1);
+    assert_int_equal(quoit_answer(asked_host.engine, question->token, QUOIT_ANSWER_YES), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(quoit_answer(asked_host.engine, question->token, QUOIT_ANSWER_STOP), QUOIT_ERR_INVALID_ARGUMENT);
+    assert_int_equal(asked_sign_it(question), QUOIT_OK);
+    host_assert_done(host_wait(&asked_host, 0), 10);
+    assert_int_equal(asked.num, 1);
+    quoit_tls_release(tls);
+    host_stop(&asked_host);
+    assert_int_equal(owner.num_released, 1);
+    tls_front_stop(front);
+}
+
 static void one_handshake_asks_one_request_both_questions(void **state) {
     struct asked_point owner;
     (void)state;
@@ -317,6 +340,7 @@ int main(void) {
         cmocka_unit_test(a_resumed_session_is_not_asked_about_unless_it_was_trusted_against_the_verdict),
         cmocka_unit_test(a_key_that_the_engine_has_not_signs),
         cmocka_unit_test(a_signature_that_is_refused_or_wrong_ends_the_request_with_its_own_error),
+        cmocka_unit_test(a_question_to_sign_takes_a_signature_and_no_other_yes),
         cmocka_unit_test(one_handshake_asks_one_request_both_questions),
     };
     return cmocka_run_group_tests(tests, make_clients, free_clients);

@@ -228,6 +228,34 @@ static void what_the_pool_does_for_a_request_is_its_stage(void **state) {
     stage_free(stage);
 }
 
+static void tell_question_without_room(struct stage *stage) {
+    stage->has_no_room = true;
+    stage_tell_question(stage);
+    stage->has_no_room = false;
+    assert_int_equal(stage->num_questions, 0);
+    assert_int_equal(stage->exchange.state, Q_X_LEASING);
+}
+
+// A question that waits for room in the port is told when there is some, unless its connection has gone by then, or another
+// one has come, or the request has ended: what it is about has gone with it.
+static void a_question_that_waits_for_room_goes_with_its_connection(void **state) {
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        struct stage *stage = stage_at(Q_X_LEASING);
+        struct q_lease *lease = &stage->exchange.lease;
+        tell_question_without_room(stage);
+        switch (what) {
+        case 0: break;
+        case 1: lease->events->on_unasked(lease); break;
+        case 2: stage_answer_leased(stage); break;
+        case 3: q_exchange_cancel(&stage->exchange, q_error_make(Q_ERR_CANCELED, Q_PHASE_NONE)); break;
+        }
+        q_exchange_resume(&stage->exchange);
+        assert_int_equal(stage->num_questions, what == 0);
+        stage_free(stage);
+    }
+}
+
 static void a_cancel_behind_the_end_changes_nothing(void **state) {
     (void)state;
     struct stage *stage = stage_at(Q_X_RECEIVING);
@@ -368,6 +396,7 @@ int main(void) {
         cmocka_unit_test(a_whole_exchange_sends_its_request_and_sums_up),
         cmocka_unit_test(the_total_deadline_says_in_which_phase_it_struck),
         cmocka_unit_test(what_the_pool_does_for_a_request_is_its_stage),
+        cmocka_unit_test(a_question_that_waits_for_room_goes_with_its_connection),
         cmocka_unit_test(a_cancel_behind_the_end_changes_nothing),
         cmocka_unit_test(credit_stops_and_resumes_the_connection_at_zero),
         cmocka_unit_test(a_request_is_sent_again_only_when_it_may_be),

@@ -94,6 +94,30 @@ static void a_late_withdrawal_leaves_the_answer(void **state) {
     assert_int_equal(q_askword_take(&s.word), YES);
 }
 
+// The kind stays with the answer, so that one which does not suit is told from one that comes second.
+static void an_answer_suits_the_kinds_that_it_names_and_no_others(void **state) {
+    (void)state;
+    for (unsigned kind = 0; kind <= Q_ASKWORD_KIND_MAX; kind++) {
+        struct q_askword word = {0};
+        unsigned own = 1u << kind;
+        unsigned others = Q_ASKWORD_KINDS & ~own;
+        assert_int_equal(q_askword_open(&word, 1, kind), 1);
+        assert_int_equal(q_askword_try_answer(&word, 1, YES, others), Q_ASK_UNSUITED);
+        assert_false(q_askword_is_pinned(&word));
+        assert_int_equal(q_askword_try_answer(&word, 2, YES, others), Q_ASK_STALE);
+        assert_int_equal(q_askword_try_answer(&word, 1, STOP, own), Q_ASK_PUSH);
+        assert_int_equal(q_askword_try_answer(&word, 1, YES, others), Q_ASK_UNSUITED);
+        assert_int_equal(q_askword_try_answer(&word, 1, YES, own), Q_ASK_ALREADY);
+        assert_int_equal(q_askword_take(&word), STOP);
+        assert_int_equal(q_askword_try_answer(&word, 1, YES, others), Q_ASK_STALE);
+        unsigned next = (kind + 1) % (Q_ASKWORD_KIND_MAX + 1);
+        assert_int_equal(q_askword_open(&word, 1, next), 2);
+        assert_int_equal(q_askword_try_answer(&word, 2, YES, own), Q_ASK_UNSUITED); // the last one's kind is gone
+        assert_int_equal(q_askword_try_answer(&word, 2, REFUSE, 1u << next), Q_ASK_PUSH);
+        assert_int_equal(q_askword_take(&word), REFUSE);
+    }
+}
+
 static void open_again(void *context) { q_askword_open(context, 1, 0); }
 static void take_nothing(void *context) { q_askword_take(context); }
 
@@ -193,6 +217,7 @@ int main(void) {
         cmocka_unit_test(a_question_that_is_over_is_never_answered),
         cmocka_unit_test(the_first_answer_counts),
         cmocka_unit_test(a_late_withdrawal_leaves_the_answer),
+        cmocka_unit_test(an_answer_suits_the_kinds_that_it_names_and_no_others),
         cmocka_unit_test(misuse_dies),
         cmocka_unit_test(a_late_answer_never_reaches_the_next_question),
         cmocka_unit_test(an_answer_just_before_the_withdrawal_keeps_the_slot),
