@@ -306,6 +306,28 @@ static void engines_close_and_are_destroyed_with_questions_that_nobody_looked_at
     }
 }
 
+// Nobody drains: what the questions show, and the rest, goes with the port.
+static void an_engine_is_destroyed_with_its_questions_unread(void **state) {
+    (void)state;
+    struct q_failalloc *memory = start_counted();
+    for (uint32_t i = 0; i < 4; i++) {
+        asked_get(i, the_url, the_tls);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        host_until_stage(&asked_host, i, QUOIT_STAGE_ASKING);
+    }
+    assert_int_equal(quoit_engine_close(asked_host.engine, 0), QUOIT_OK);
+    int32_t code;
+    while ((code = quoit_engine_destroy(asked_host.engine)) == QUOIT_ERR_NOT_CLOSED || code == QUOIT_ERR_BUSY) {
+        sched_yield();
+    }
+    assert_int_equal(code, QUOIT_OK);
+    assert_int_equal(asked.num, 0);
+    pthread_cond_destroy(&asked_host.noted);
+    pthread_mutex_destroy(&asked_host.lock);
+    assert_nothing_is_left(memory);
+}
+
 // Each allocation from the submit on fails once: the request ends, well or with NO_MEMORY, and nothing is left.
 static void each_allocation_may_fail(void **state) {
     (void)state;
@@ -426,6 +448,7 @@ int main(void) {
         cmocka_unit_test(a_question_waits_for_room_in_the_port),
         cmocka_unit_test(what_a_question_shows_stays_until_the_host_has_advanced),
         cmocka_unit_test(engines_close_and_are_destroyed_with_questions_that_nobody_looked_at),
+        cmocka_unit_test(an_engine_is_destroyed_with_its_questions_unread),
         cmocka_unit_test(each_allocation_may_fail),
         cmocka_unit_test(an_answer_on_its_way_is_not_the_next_ones),
         cmocka_unit_test(a_question_behind_one_that_was_taken_back_waits_for_its_answer),
