@@ -35,14 +35,22 @@ static void conn_feed(struct q_conn *conn, struct q_feed *feed) {
     q_feed_free(feed);
 }
 
-static const struct q_conn_vtable k_conn = {
-    .start = conn_start, .resume = conn_resume, .feed = conn_feed, .abandon = conn_abandon, .close = NULL};
+static bool conn_went_early(const struct q_conn *conn) {
+    return q_container_of(conn, const struct stage, conn)->went_early;
+}
+
+static const struct q_conn_vtable k_conn = {.start = conn_start,
+                                            .resume = conn_resume,
+                                            .feed = conn_feed,
+                                            .abandon = conn_abandon,
+                                            .close = NULL,
+                                            .went_early = conn_went_early};
 
 static bool sink_head(struct q_exchange *exchange, const struct q_h1_out *out, struct q_chunk *chunk) {
     struct stage *stage = stage_of(exchange);
-    (void)out;
     (void)chunk;
     stage->num_heads += !stage->refuses_head;
+    stage->last_status = out->status;
     return !stage->refuses_head;
 }
 
@@ -166,10 +174,12 @@ void stage_tell_question(struct stage *stage) {
     lease->events->on_question(lease, &dossier);
 }
 
-void stage_tell_head(struct stage *stage) {
-    struct q_h1_out out = {.status = 200};
+void stage_tell_status(struct stage *stage, uint16_t status) {
+    struct q_h1_out out = {.status = status};
     assert_true(stage->exchange.user.events->on_head(&stage->exchange.user, &out, NULL));
 }
+
+void stage_tell_head(struct stage *stage) { stage_tell_status(stage, 200); }
 
 void stage_tell_upgrade(struct stage *stage) {
     struct q_h1_out out = {.status = 101, .body = Q_H1_BODY_TUNNEL};
@@ -194,7 +204,8 @@ void stage_tell_end(struct stage *stage) {
 
 void stage_tell_failed(struct stage *stage, struct q_error error, bool is_reused, bool has_begun) {
     struct q_conn_progress progress = {
-        .bytes_in = 7, .bytes_out = 5, .connection_id = 9, .is_reused = is_reused, .has_response_begun = has_begun};
+        .bytes_in = 7, .bytes_out = 5, .connection_id = 9, .is_reused = is_reused, .has_response_begun = has_begun,
+        .tls.early = stage->early};
     stage->exchange.user.events->on_failed(&stage->exchange.user, error, &progress);
 }
 

@@ -25,6 +25,9 @@ struct stage {
     int num_abandons;
     int num_heads;
     bool refuses_head;
+    uint16_t last_status; // of those heads
+    bool went_early;      // the connection took the request as early data
+    uint8_t early;        // enum q_tls_early: what a connection that fails says of it
     int num_questions;
     int num_unasked;
     bool has_no_room; // for a question
@@ -65,6 +68,7 @@ void stage_answer_leased(struct stage *stage);
 void stage_answer_failed(struct stage *stage, struct q_error error);
 void stage_tell_question(struct stage *stage);
 void stage_tell_head(struct stage *stage);
+void stage_tell_status(struct stage *stage, uint16_t status);
 void stage_tell_upgrade(struct stage *stage);
 void stage_tell_peer_end(struct stage *stage);
 // False: the head was refused; the connection keeps it and offers it again.
