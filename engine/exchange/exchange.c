@@ -1,4 +1,4 @@
-#include "engine/exchange/exchange.h"
+#include "engine/exchange/exchange_internal.h"
 
 #include "engine/conn/feed.h"
 
@@ -10,10 +10,6 @@ struct transition {
     action_fn *action;
 };
 
-static struct q_exchange *exchange_of_user(struct q_conn_user *user) {
-    return q_container_of(user, struct q_exchange, user);
-}
-
 // Never 0, which says that it did not come to that.
 static uint64_t since_start(const struct q_exchange *x) {
     uint64_t since_ns = x->loop->now_ns - x->started_ns;
@@ -22,17 +18,11 @@ static uint64_t since_start(const struct q_exchange *x) {
 
 // --- actions: what happens on the way from one state to the next. Each may name an event that follows at once. ------
 
-// Takes over a hold, in the place of what was known of an earlier connection.
-static void note_report(struct q_exchange *x, struct q_tls_report *report) {
-    q_tls_report_drop(x->summary.report);
-    x->summary.report = report;
-}
-
 static enum q_exchange_event ask_for_connection(struct q_exchange *x) {
     q_watch_enter(x->watch, Q_STAGE_QUEUED);
     switch (q_pool_lease(x->pool, &x->lease, &x->spec->origin, &x->leased, &x->error)) {
     case Q_LEASE_NOW: return Q_X_EV_LEASED;
-    case Q_LEASE_FAILED: note_report(x, q_tls_report_hold(x->lease.report)); return Q_X_EV_LEASE_FAILED;
+    case Q_LEASE_FAILED: q_exchange_note_report(x, q_tls_report_hold(x->lease.report)); return Q_X_EV_LEASE_FAILED;
     case Q_LEASE_WAITING: break;
     }
     return Q_X_EV_NONE;
@@ -157,23 +147,12 @@ static enum q_exchange_event stop_waiting_and_end(struct q_exchange *x) {
     return end(x);
 }
 
-static void add_progress(struct q_exchange *x, const struct q_conn_progress *progress) {
-    x->summary.bytes_in += progress->bytes_in;
-    x->summary.bytes_out += progress->bytes_out;
-    x->summary.connection_id = progress->connection_id;
-    x->summary.remote = progress->remote;
-    x->summary.local = x->spec->origin.local; // a part of the connection's identity
-    x->summary.is_reused = progress->is_reused;
-    x->summary.tls = progress->tls;
-    note_report(x, progress->report);
-}
-
 static void abandon(struct q_exchange *x) {
     struct q_conn_progress progress;
     struct q_conn *conn = x->conn;
     x->conn = NULL;
     q_conn_abandon(conn, &progress);
-    add_progress(x, &progress);
+    q_exchange_add_progress(x, &progress);
 }
 
 static enum q_exchange_event abandon_and_end(struct q_exchange *x) {
@@ -198,12 +177,6 @@ static enum q_exchange_event end_all_the_same(struct q_exchange *x) {
     return end(x);
 }
 
-static void offer_room(struct q_exchange *x) {
-    if (x->is_room_due && x->state == Q_X_UPGRADED) {
-        x->is_room_due = !x->sink->room(x);
-    }
-}
-
 bool q_exchange_feed(struct q_exchange *x, struct q_feed *feed) {
     if (x->state != Q_X_UPGRADED && x->state != Q_X_FLUSHING) {
         return false;
@@ -225,60 +198,6 @@ static void meet_doom(struct q_task *task) {
     } else if (x->state == Q_X_FLUSHING) {
         q_exchange_step(x, Q_X_EV_FLUSHED);
     }
-}
-
-static void doom(struct q_exchange *x, struct q_error error) {
-    x->error_of_doom = error;
-    q_loop_post(x->loop, &x->doom);
-}
-
-// What becomes of a final head.
-enum verdict {
-    VERDICT_DELIVER,
-    VERDICT_FOLLOW,
-    VERDICT_WAIT, // for the host's answer, or for room to ask it
-};
-
-// Makes the next hop, once however often the head is offered.
-static struct q_error prepare_hop(struct q_exchange *x, uint16_t status, struct q_slice location) {
-    if (x->next != NULL) {
-        return Q_OK;
-    }
-    return x->num_redirects < x->spec->redirects_max
-               ? q_redirect_next(x->spec, status, location, &x->next)
-               : q_error_make(Q_ERR_TOO_MANY_REDIRECTS, Q_PHASE_HEAD);
-}
-
-static void ask(struct q_exchange *x, uint16_t status) {
-    if (x->sink->ask(x, status, x->next, x->num_redirects + 1)) {
-        q_exchange_step(x, Q_X_EV_QUESTION);
-    } else {
-        q_watch_enter(x->watch, Q_STAGE_PAUSED);
-    }
-}
-
-// What makes a redirect impossible to follow dooms the exchange; the host is asked only about what can be followed.
-static enum verdict judge(struct q_exchange *x, const struct q_h1_out *out) {
-    struct q_slice location;
-    if (x->answer == Q_ANSWER_STOP || x->spec->redirects_max == 0 || !q_redirect_is(out->status)) {
-        return VERDICT_DELIVER;
-    }
-    struct q_error error = q_redirect_location(out->headers, &location);
-    if (!q_error_is(error) && location.ptr == NULL) {
-        return VERDICT_DELIVER;
-    }
-    error = q_error_is(error) ? error : prepare_hop(x, out->status, location);
-    if (q_error_is(error)) {
-        doom(x, error);
-        return VERDICT_FOLLOW;
-    }
-    if (x->spec->asks_redirects && x->answer == Q_ANSWER_NONE) {
-        ask(x, out->status);
-        return VERDICT_WAIT;
-    }
-    const struct q_conn_env *env = x->pool->env;
-    q_chain_add(&x->chain, env->small_chunks, env->head_chunks, out->status, x->next->url.href);
-    return VERDICT_FOLLOW;
 }
 
 static enum q_exchange_event wait_for_answer(struct q_exchange *x) {
@@ -413,200 +332,6 @@ void q_exchange_step(struct q_exchange *x, enum q_exchange_event event) {
     }
 }
 
-// --- what the connection says ---------------------------------------------------------------------------------------
-
-static bool on_informational(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
-    struct q_exchange *x = exchange_of_user(user);
-    return x->sink->informational(x, out, chunk);
-}
-
-static bool on_head(struct q_conn_user *user, const struct q_h1_out *out, struct q_chunk *chunk) {
-    struct q_exchange *x = exchange_of_user(user);
-    if (x->state == Q_X_ASKING) {
-        return false; // offered again because of credit or room, not of the answer
-    }
-    x->summary.status = out->status;
-    if (out->status == 425 && !x->avoids_early && q_conn_went_early(x->conn)) { // else it is the host's
-        x->is_too_early = true;
-        x->next = q_spec_acquire(x->spec);
-        q_exchange_step(x, Q_X_EV_REDIRECT);
-        return true;
-    }
-    enum verdict verdict = judge(x, out);
-    if (verdict == VERDICT_WAIT) {
-        return false;
-    }
-    if (verdict == VERDICT_FOLLOW) {
-        q_exchange_step(x, Q_X_EV_REDIRECT);
-        return true;
-    }
-    if (!x->sink->head(x, out, chunk)) {
-        q_watch_enter(x->watch, Q_STAGE_PAUSED);
-        return false;
-    }
-    if (out->status == 101) {
-        q_exchange_step(x, Q_X_EV_UPGRADE);
-        return true;
-    }
-    q_exchange_step(x, Q_X_EV_HEAD);
-    uint64_t most = x->bounds.body_bytes_max;
-    if (most > 0 && out->body == Q_H1_BODY_LENGTH && out->content_length > most) {
-        doom(x, q_error_make(Q_ERR_BODY_TOO_LARGE, Q_PHASE_HEAD));
-    }
-    return true;
-}
-
-static bool on_data(struct q_conn_user *user, struct q_slice data, struct q_chunk *chunk) {
-    struct q_exchange *x = exchange_of_user(user);
-    if (x->state == Q_X_DISCARDING) {
-        x->discarded += data.len;
-        if (x->discarded > Q_EXCHANGE_DISCARD_MAX) {
-            q_loop_post(x->loop, &x->doom);
-        }
-        return true;
-    }
-    if (q_error_is(x->error_of_doom)) {
-        return false; // nothing more is told; the run queue ends it
-    }
-    bool is_body = x->state != Q_X_UPGRADED; // a stream has no end that a bound could be about
-    if (is_body && x->bounds.body_bytes_max > 0 && data.len > x->bounds.body_bytes_max - x->body_bytes) {
-        doom(x, q_error_make(Q_ERR_BODY_TOO_LARGE, Q_PHASE_BODY));
-        return false;
-    }
-    bool was_taken = x->sink->data(x, data, chunk);
-    if (was_taken) {
-        x->body_bytes += data.len;
-    } else {
-        q_watch_enter(x->watch, Q_STAGE_PAUSED);
-    }
-    return was_taken;
-}
-
-static bool on_trailers(struct q_conn_user *user, const struct q_headers *trailers, struct q_chunk *chunk) {
-    struct q_exchange *x = exchange_of_user(user);
-    return x->state == Q_X_DISCARDING || x->sink->trailers(x, trailers, chunk);
-}
-
-static void on_peer_end(struct q_conn_user *user) { q_exchange_step(exchange_of_user(user), Q_X_EV_PEER_END); }
-
-static void on_fed(struct q_conn_user *user, uint64_t bytes) {
-    struct q_exchange *x = exchange_of_user(user);
-    uint64_t left;
-    x->is_room_due |= x->sink->fed(x, bytes, &left);
-    offer_room(x);
-    if (x->state != Q_X_FLUSHING) {
-        return;
-    }
-    q_watch_bytes(x->watch, bytes); // nothing else can be a sign of life now
-    if (left == 0) {
-        q_loop_post(x->loop, &x->doom);
-    }
-}
-
-static void on_end(struct q_conn_user *user, const struct q_conn_progress *progress) {
-    struct q_exchange *x = exchange_of_user(user);
-    add_progress(x, progress);
-    x->conn = NULL;
-    q_exchange_step(x, Q_X_EV_END);
-}
-
-static void on_failed(struct q_conn_user *user, struct q_error error, const struct q_conn_progress *progress) {
-    struct q_exchange *x = exchange_of_user(user);
-    add_progress(x, progress);
-    x->conn = NULL;
-    x->error = error;
-    x->is_last_reused = progress->is_reused;
-    x->last_early = progress->tls.early;
-    x->is_last_response_begun = progress->has_response_begun;
-    q_exchange_step(x, Q_X_EV_CONN_FAILED);
-}
-
-static void on_sent(struct q_conn_user *user) {
-    struct q_exchange *x = exchange_of_user(user);
-    if (q_watch_stage(x->watch) == Q_STAGE_SENDING) {
-        q_watch_enter(x->watch, Q_STAGE_AWAITING); // else the answer has begun before the request was out
-    }
-}
-
-static void on_bytes(struct q_conn_user *user, size_t len) {
-    struct q_exchange *x = exchange_of_user(user);
-    q_watch_enter(x->watch, Q_STAGE_RECEIVING);
-    q_watch_bytes(x->watch, len);
-}
-
-static uint32_t wants(struct q_conn_user *user) {
-    struct q_exchange *x = exchange_of_user(user);
-    if (x->state == Q_X_DISCARDING) {
-        return Q_EXCHANGE_DISCARD_MAX;
-    }
-    if (x->credit <= 0) {
-        q_watch_enter(x->watch, Q_STAGE_PAUSED);
-        return 0;
-    }
-    return x->credit < UINT32_MAX ? (uint32_t)x->credit : UINT32_MAX;
-}
-
-static const struct q_conn_user_events k_user_events = {
-    .on_informational = on_informational, .on_head = on_head, .on_data = on_data, .on_trailers = on_trailers,
-    .on_peer_end = on_peer_end, .on_fed = on_fed, .on_end = on_end, .on_failed = on_failed, .on_sent = on_sent,
-    .on_bytes = on_bytes, .wants = wants,
-};
-
-// --- what the pool says ---------------------------------------------------------------------------------------------
-
-static void on_leased(struct q_lease *lease, struct q_conn *conn) {
-    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
-    x->leased = conn;
-    q_exchange_step(x, Q_X_EV_LEASED);
-}
-
-static void on_lease_failed(struct q_lease *lease, struct q_error error) {
-    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
-    x->error = error;
-    note_report(x, q_tls_report_hold(lease->report));
-    q_exchange_step(x, Q_X_EV_LEASE_FAILED);
-}
-
-static void on_dialing(struct q_lease *lease, bool is_dialed) {
-    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
-    if (x->state != Q_X_VOUCHING) {
-        q_watch_enter(x->watch, is_dialed ? Q_STAGE_CONNECTING : Q_STAGE_QUEUED);
-    }
-}
-
-// Like a piece of body, a question waits for room in the port.
-static void offer_question(struct q_exchange *x) {
-    if (x->dossier == NULL) {
-        return;
-    }
-    if (!x->sink->ask_connection(x, x->dossier)) {
-        q_watch_enter(x->watch, Q_STAGE_PAUSED);
-        return;
-    }
-    x->dossier = NULL;
-    q_exchange_step(x, Q_X_EV_QUESTION);
-}
-
-static void on_question(struct q_lease *lease, struct q_tls_dossier *dossier) {
-    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
-    x->dossier = dossier;
-    offer_question(x);
-}
-
-static void on_unasked(struct q_lease *lease) {
-    struct q_exchange *x = q_container_of(lease, struct q_exchange, lease);
-    x->dossier = NULL;
-    if (x->state == Q_X_VOUCHING) {
-        q_exchange_step(x, Q_X_EV_UNASKED);
-    }
-}
-
-static const struct q_lease_events k_lease_events = {
-    .on_leased = on_leased, .on_failed = on_lease_failed, .on_dialing = on_dialing,
-    .on_question = on_question,
-    .on_unasked = on_unasked,
-};
-
 // --- what core says -------------------------------------------------------------------------------------------------
 
 static void deadline_passed(struct q_timer *timer) {
@@ -630,8 +355,8 @@ static void bound_is_over(struct q_watch *watch, struct q_error error) {
 void q_exchange_start(struct q_exchange *x, struct q_loop *loop, struct q_pool *pool,
                       const struct q_exchange_sink *sink, struct q_watch *watch, struct q_spec *spec) {
     *x = (struct q_exchange){
-        .user = {.events = &k_user_events},
-        .lease = {.events = &k_lease_events, .connect_timeout_ns = spec->bounds.connect_ns,
+        .user = {.events = &q_exchange_user_events},
+        .lease = {.events = &q_exchange_lease_events, .connect_timeout_ns = spec->bounds.connect_ns,
                   .tls_timeout_ns = spec->bounds.tls_ns, .resolve_timeout_ns = spec->bounds.resolve_ns},
         .deadline = {.fired = deadline_passed},
         .doom = {.run = meet_doom},
@@ -689,8 +414,8 @@ void q_exchange_answer_connection(struct q_exchange *x, bool is_yes, struct q_sl
 }
 
 void q_exchange_resume(struct q_exchange *x) {
-    offer_room(x);
-    offer_question(x);
+    q_exchange_offer_room(x);
+    q_exchange_offer_question(x);
     if (x->conn != NULL) {
         if (q_watch_stage(x->watch) == Q_STAGE_PAUSED) {
             q_watch_enter(x->watch, Q_STAGE_RECEIVING); // the silence so far was ours

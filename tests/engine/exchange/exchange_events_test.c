@@ -1,5 +1,5 @@
-// What an exchange does about early data without a socket: which requests may go so, what is sent again and how often, and what
-// the host sees of it.
+// What an exchange makes of what it hears about early data, without a socket: which requests may go so, what is sent again and
+// how often, and what the host sees of it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
