@@ -170,6 +170,33 @@ static void what_is_not_verified_was_asked_for(void **state) {
     close_bench(&bench);
 }
 
+// A connection that goes ahead stands before its handshake is over, and nobody can be asked then.
+static void who_asks_the_host_does_not_go_ahead(void **state) {
+    enum { NEITHER, VERIFY, SIGN, CASES };
+    (void)state;
+    const struct q_tls_point point = {.serial = 7};
+    struct q_cert *leaf = q_certs_make(the_root, &(struct q_certs_spec){.common_name = "client", .key_number = 2});
+    const struct q_tls_source chain = {.value = q_slice_of_string(leaf->pem)};
+    for (int what = 0; what < CASES; what++) {
+        struct bench bench;
+        open_bench(&bench);
+        struct q_tls_builder *builder = new_builder();
+        assert_int_equal(q_tls_builder_set_switch(builder, Q_TLS_EARLY_DATA, true).code, 0);
+        if (what == VERIFY) {
+            assert_int_equal(q_tls_builder_set_verify_point(builder, &point, Q_TLS_ASKS_IF_GOOD).code, 0);
+        } else if (what == SIGN) {
+            assert_int_equal(q_tls_builder_set_identity_point(builder, chain, &point).code, 0);
+        }
+        struct q_handle tls = intern(builder);
+        struct q_handle context = enter(&bench, tls);
+        assert_int_equal(params_of(&bench, context, "a.example", false).may_go_ahead, what == NEITHER);
+        q_tls_client_leave(&bench.client, context);
+        q_tls_let_go(tls);
+        close_bench(&bench);
+    }
+    q_certs_free(leaf);
+}
+
 static void without_memory_there_is_no_context_and_nothing_is_left(void **state) {
     (void)state;
     struct bench bench;
@@ -276,6 +303,7 @@ int main(void) {
         cmocka_unit_test(names_are_told_and_addresses_are_not),
         cmocka_unit_test(a_config_may_have_names_of_its_own),
         cmocka_unit_test(what_is_not_verified_was_asked_for),
+        cmocka_unit_test(who_asks_the_host_does_not_go_ahead),
         cmocka_unit_test(without_memory_there_is_no_context_and_nothing_is_left),
         cmocka_unit_test(what_is_invalidated_serves_nobody_who_comes_later),
         cmocka_unit_test(a_parents_config_is_not_entered_in_a_child),
