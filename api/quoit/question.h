@@ -55,7 +55,8 @@ struct quoit_question {
 
 // Answers, and the questions that they suit.
 enum quoit_answer_kind {
-    QUOIT_ANSWER_YES = 1,    // REDIRECT: follow. TLS_VERIFY: trust this server, also against the verdict
+    QUOIT_ANSWER_YES = 1,    // REDIRECT: follow. TLS_VERIFY: trust this server, also against the verdict (never against
+                             // pins: a server that has none of the pinned keys is not asked about)
     QUOIT_ANSWER_STOP = 2,   // REDIRECT: do not follow: this response is the final one, its head and body are delivered
     QUOIT_ANSWER_REFUSE = 3, // REDIRECT: fail with REDIRECT_REFUSED. TLS_VERIFY: with the verdict, or, if nothing was
                              // wrong, TLS_VERIFY_REFUSED. TLS_SIGN: with TLS_SIGN_REFUSED

@@ -165,7 +165,8 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_crls(struct quoit_tls *tls, uint3
 struct quoit_tls_point;
 
 // Called once, when the point's last holder has gone: the host's own holds, configurations, and all that was made under
-// them, which is requests, engines' contexts (kept for five minutes behind their last connection) and connections. On the
+// them, which is requests, engines' contexts and connections. An engine keeps a context for five minutes behind its last
+// connection; quoit_engine_invalidate_tls ends it at once, or with the connections that still serve; destroy ends all. On the
 // thread that lets go last, from inside the call that does so, or on a loop's thread at the publish step. It must not call
 // Quoit. It is not called in a forked child for a point of the parent's.
 typedef void (*quoit_tls_point_release_fn)(void *context);
@@ -187,13 +188,17 @@ QUOIT_API void quoit_tls_point_release(struct quoit_tls_point *point);
 enum quoit_tls_ask {
     QUOIT_TLS_ASK_NEVER = 0,
     QUOIT_TLS_ASK_BEFORE_TRUSTING = 1, // about servers with which nothing is wrong; it can refuse them
-    QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS = 0x0a5caa11, // about all; it has the last word, and can trust one
-                                                                     // that has expired, is signed by itself, or another
+    QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS = 0x0a5caa11, // about all but those without a pinned key; it has the
+                                                                     // last word, and can trust one that has expired, is
+                                                                     // signed by itself, or another
 };
 
 // quoit_tls_set_verify_question has the host asked (QUOIT_QUESTION_TLS_VERIFY) about servers, as enum quoit_tls_ask says,
 // once in each handshake, behind all other checks and before anything of the request is sent. `point` is NULL with
 // QUOIT_TLS_ASK_NEVER, and with nothing else. With verification off there is nothing wrong with any server.
+// Pins are stricter than any answer: with them, a server that has none of the keys is not asked about and fails with
+// TLS_PIN_MISMATCH, whatever else is wrong with it. Of one whose chain does not lead to a trusted certificate its own key
+// has to be among them: nobody vouches for the others. Nor is anybody asked when there was no memory to look (NO_MEMORY).
 QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_set_verify_question(struct quoit_tls *tls, uint32_t ask,
                                                                struct quoit_tls_point *point);
 

@@ -34,6 +34,7 @@ static void set_verify(struct q_verify_policy *out, const struct q_tls_config *c
         .num_pins = policy->num_pins,
         .skips_path = is_off,
         .skips_name = is_off,
+        .puts_pins_first = policy->asks_verify == Q_TLS_ASKS_ALWAYS,
     };
 }
 

@@ -45,7 +45,7 @@ enum q_tls_switch {
 enum q_tls_asks_verify {
     Q_TLS_ASKS_NEVER,
     Q_TLS_ASKS_IF_GOOD, // it may refuse what the policy takes
-    Q_TLS_ASKS_ALWAYS,  // it has the last word, for better and for worse
+    Q_TLS_ASKS_ALWAYS,  // it has the last word, for better and for worse, over all but the pins
 };
 
 // A decision of the host's: a question that is asked instead of something that the engine does itself. `serial` is unique

@@ -73,7 +73,11 @@ static bool must_ask(const struct q_tls_stream *tls) {
     switch ((enum q_tls_asks_verify)tls->params->asks_verify) {
     case Q_TLS_ASKS_NEVER: return false;
     case Q_TLS_ASKS_IF_GOOD: return !q_error_is(tls->shake->verdict.error);
-    case Q_TLS_ASKS_ALWAYS: return true;
+    case Q_TLS_ASKS_ALWAYS: {
+        // Nobody overrules a pin, nor that we could not look.
+        int32_t code = tls->shake->verdict.error.code;
+        return code != Q_ERR_TLS_PIN_MISMATCH && code != Q_ERR_NO_MEMORY;
+    }
     }
     return false;
 }

@@ -27,6 +27,7 @@ struct look {
     STACK_OF(X509) *certs; // parsed, leaf first
     X509_STORE *no_roots;  // stands in for roots that are not there
     X509_STORE_CTX *path;
+    bool has_path;         // it leads to an anchor, and no link of it is weak
     X509 *about;           // the certificate that a failure is about; NULL: it could not be parsed
 };
 
@@ -275,9 +276,8 @@ static bool is_pinned(const struct q_verify_policy *policy, X509 *cert) {
 }
 
 static bool has_pin(const struct look *look) {
-    const STACK_OF(X509) *path =
-        look->policy->skips_path ? look->certs : X509_STORE_CTX_get0_chain(look->path);
-    size_t count = look->policy->skips_path ? 1 : sk_X509_num(path); // nobody vouches for what is behind the leaf
+    const STACK_OF(X509) *path = look->has_path ? X509_STORE_CTX_get0_chain(look->path) : look->certs;
+    size_t count = look->has_path ? sk_X509_num(path) : 1; // else nobody vouches for what is behind the leaf
     for (size_t i = 0; i < count; i++) {
         if (is_pinned(look->policy, sk_X509_value(path, i))) {
             return true;
@@ -294,6 +294,7 @@ static void look_at(struct look *look, const STACK_OF(CRYPTO_BUFFER) *chain, str
     if (!policy->skips_path && (!find_path(look, out) || !is_strong(look, out))) {
         return;
     }
+    look->has_path = !policy->skips_path;
     look->about = sk_X509_value(look->certs, 0);
     if (!policy->skips_name && !is_name_there(look)) {
         tell_found(out, Q_ERR_TLS_NAME_MISMATCH, X509_V_ERR_HOSTNAME_MISMATCH, 0, SSL_AD_BAD_CERTIFICATE);
@@ -306,12 +307,27 @@ static void look_at(struct look *look, const STACK_OF(CRYPTO_BUFFER) *chain, str
     *out = (struct q_verify_verdict){0};
 }
 
+// Something is wrong; where the pins come first, so is what they say. A chain that cannot be read has none of them.
+static void look_for_pins_after_all(struct look *look, struct q_verify_verdict *out) {
+    bool is_told = out->error.code == Q_ERR_TLS_PIN_MISMATCH || out->error.code == Q_ERR_NO_MEMORY;
+    if (!look->policy->puts_pins_first || look->policy->num_pins == 0 || is_told) {
+        return;
+    }
+    ERR_clear_error(); // of what was found before; want of memory from here on is our own
+    X509 *leaf = sk_X509_num(look->certs) > 0 ? sk_X509_value(look->certs, 0) : NULL;
+    if (leaf == NULL || !has_pin(look)) {
+        look->about = leaf;
+        tell_found(out, Q_ERR_TLS_PIN_MISMATCH, 0, 0, SSL_AD_BAD_CERTIFICATE);
+    }
+}
+
 void q_verify(const struct q_verify_policy *policy, const struct stack_st_CRYPTO_BUFFER *chain, struct q_slice name,
               struct q_verify_verdict *out) {
     struct look look = {.policy = policy, .name = name};
     ERR_clear_error();
     look_at(&look, chain, out);
     if (q_error_is(out->error)) {
+        look_for_pins_after_all(&look, out);
         q_verify_words(look.about, name, out);
     }
     ERR_clear_error(); // what the library noted on the way is told by now

@@ -5,7 +5,8 @@
 // the SHA-256 of a key as certificates hold it (SubjectPublicKeyInfo).
 //
 // The order of what is looked at decides which kind is told of a chain with several faults: the path (trust, times,
-// purpose, signatures, revocation), weak keys and signatures, the name, the pins.
+// purpose, signatures, revocation), weak keys and signatures, the name, the pins. Of a host that may overrule a verdict the
+// pins come first: they are what it may not overrule, so a missing one must not hide behind anything else.
 //
 // Ours and not the handshake's own: that one checks no hash, no key length and no pin, keeps every parsed certificate as
 // long as the session lives (20 KiB for a common chain, when an idle connection may have 8), and cannot wait for a host's
@@ -40,6 +41,8 @@ struct q_verify_policy {
     int64_t now_s;                  // since 1970; 0: the system's time. A seam for tests and simulation
     bool skips_path; // anybody may have made the chain; pins are then looked for in the leaf alone, whose key the server has
     bool skips_name; // it may be for any name
+    bool puts_pins_first; // a missing pin is told before all else but want of memory; where no good path is, pins are
+                          // looked for in the leaf alone, as with skips_path
 };
 
 // q_verify looks at `chain` on behalf of a client that wants to talk to `name`: a host name, or an address without

@@ -19,7 +19,7 @@ MODELS = {
     "mpsc": (11, [[]]),
     "evring": (11, [[]]),
     "slotword": (10, [["-DGRANTERS=1"], ["-DCANCELLERS=1"]]),
-    "askword": (6, [[]]),
+    "askword": (10, [[]]),
     "slotfree": (5, [[]]),
     "feedword": (6, [[]]),
     "pending": (9, [[]]),

@@ -25,15 +25,16 @@ static void note(struct asked_question *out, const struct quoit_event *event) {
         .port = question->port,
         .algorithm = question->algorithm,
         .num_certs = question->certificates.count,
-        .staple_len = question->staple.len,
     };
+    out->staple_len = copy(out->staple, ASKED_STAPLE_MAX, question->staple.data, question->staple.len);
     assert_true(out->num_certs <= ASKED_CERTS_MAX);
     copy(out->host, sizeof out->host - 1, question->host, question->host_len);
     copy(out->verify_name, sizeof out->verify_name - 1, question->verify_name, question->verify_name_len);
     out->message_len = copy(out->message, ASKED_BYTES_MAX, question->message, question->message_len);
     for (size_t i = 0; i < out->num_certs; i++) {
         const struct quoit_der *der = &question->certificates.list[i];
-        out->cert_len[i] = copy(out->certs[i], ASKED_BYTES_MAX, der->data, der->len);
+        out->cert_len[i] = der->len;
+        copy(out->certs[i], ASKED_BYTES_MAX, der->data, der->len < ASKED_BYTES_MAX ? der->len : ASKED_BYTES_MAX);
     }
 }
 

@@ -11,7 +11,7 @@
 #include "tests/support/certs.h"
 #include "tests/support/signer.h"
 
-enum { ASKED_MAX = 64, ASKED_BYTES_MAX = 8192, ASKED_CERTS_MAX = 8 };
+enum { ASKED_MAX = 64, ASKED_BYTES_MAX = 8192, ASKED_CERTS_MAX = 8, ASKED_STAPLE_MAX = 64 };
 
 // What is answered at once: nothing, quoit_answer's values, or a signature by `asked.signer`.
 enum asked_answer { ASKED_LATER = 0, ASKED_YES = 1, ASKED_REFUSE = 3, ASKED_SIGN = 10, ASKED_SIGN_WRONG, ASKED_SIGN_LONG };
@@ -29,10 +29,11 @@ struct asked_question {
     char verify_name[64];
     size_t num_certs;
     size_t cert_len[ASKED_CERTS_MAX];
-    uint8_t certs[ASKED_CERTS_MAX][ASKED_BYTES_MAX];
+    uint8_t certs[ASKED_CERTS_MAX][ASKED_BYTES_MAX]; // of a longer one its beginning
     size_t message_len;
     uint8_t message[ASKED_BYTES_MAX];
     size_t staple_len;
+    uint8_t staple[ASKED_STAPLE_MAX];
 };
 
 struct asked {

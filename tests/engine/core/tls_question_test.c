@@ -18,9 +18,20 @@ static struct tls_front *front_start(uint16_t version, const char *client_roots)
     return front;
 }
 
+static const uint8_t *the_pin; // of the configurations that are made; NULL: none
+
 static struct quoit_tls *tls_by(struct asked_point *owner, uint32_t ask, const char *roots) {
+    struct quoit_tls *tls;
     asked_point_new(owner);
-    struct quoit_tls *tls = asked_verify(roots, ask, owner->point);
+    if (the_pin == NULL) {
+        tls = asked_verify(roots, ask, owner->point);
+    } else {
+        assert_int_equal(quoit_tls_new(&tls), QUOIT_OK);
+        assert_int_equal(quoit_tls_set_roots(tls, QUOIT_TLS_MEMORY, roots, strlen(roots)), QUOIT_OK);
+        assert_int_equal(quoit_tls_add_pin(tls, the_pin, 32), QUOIT_OK);
+        assert_int_equal(quoit_tls_set_verify_question(tls, ask, owner->point), QUOIT_OK);
+        assert_int_equal(quoit_tls_freeze(tls, NULL), QUOIT_OK);
+    }
     quoit_tls_point_release(owner->point); // the configuration has its own hold
     return tls;
 }
@@ -145,6 +156,45 @@ static void who_has_the_last_word_and_refuses_leaves_the_verdict(void **state) {
     }
     assert_int_equal(visit_bad(BAD_TLS_NONE, QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS, ASKED_REFUSE, &code), 1);
     assert_int_equal(code, QUOIT_ERR_TLS_VERIFY_REFUSED);
+}
+
+// Pins are the stricter wish: a YES does not overrule them, since nobody is asked for one.
+static void nobody_overrules_a_pin(void **state) {
+    static const enum bad_tls_kind k_kinds[] = {BAD_TLS_NONE, BAD_TLS_EXPIRED, BAD_TLS_SELF_SIGNED, BAD_TLS_WRONG_NAME,
+                                                BAD_TLS_UNTRUSTED_ROOT};
+    static const uint8_t k_pin[32] = {1};
+    (void)state;
+    for (size_t i = 0; i < Q_COUNT_OF(k_kinds); i++) {
+        int32_t code;
+        the_pin = k_pin;
+        assert_int_equal(visit_bad(k_kinds[i], QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS, ASKED_YES, &code), 0);
+        assert_int_equal(code, QUOIT_ERR_TLS_PIN_MISMATCH);
+        the_pin = NULL;
+    }
+}
+
+// One that has the key is asked about like any other, and its own certificate's key is enough.
+static void a_server_with_a_pinned_key_may_be_trusted_against_the_verdict(void **state) {
+    (void)state;
+    struct q_cert *self = q_certs_make(NULL, &(struct q_certs_spec){.alt_names = "IP:127.0.0.1", .key_number = 63});
+    struct bench_server *server =
+        bench_server_start(&(struct bench_server_options){.tls_cert = self->pem, .tls_key = self->key_pem});
+    assert_non_null(server);
+    struct asked_point owner;
+    asked_start(NULL, NULL);
+    asked.answer = ASKED_YES;
+    the_pin = self->spki_sha256;
+    struct quoit_tls *tls = tls_by(&owner, QUOIT_TLS_ASK_ALWAYS_AND_TRUST_WHOM_THE_HOST_TRUSTS, tls_front_roots());
+    the_pin = NULL;
+    asked_get(0, bench_server_url(server, "/size/10", the_url, sizeof the_url), tls);
+    host_assert_done(host_wait(&asked_host, 0), 10);
+    assert_int_equal(asked.num, 1);
+    assert_int_equal(asked.questions[0].verdict, QUOIT_ERR_TLS_SELF_SIGNED);
+    quoit_tls_release(tls);
+    host_stop(&asked_host);
+    assert_int_equal(owner.num_released, 1);
+    bench_server_stop(server);
+    q_certs_free(self);
 }
 
 // A session stands for its connection's question, but is not shown to a server whose certificates are not good by themselves.
@@ -337,6 +387,8 @@ int main(void) {
         cmocka_unit_test(who_may_only_refuse_is_not_asked_about_bad_servers),
         cmocka_unit_test(who_has_the_last_word_trusts_whom_it_likes),
         cmocka_unit_test(who_has_the_last_word_and_refuses_leaves_the_verdict),
+        cmocka_unit_test(nobody_overrules_a_pin),
+        cmocka_unit_test(a_server_with_a_pinned_key_may_be_trusted_against_the_verdict),
         cmocka_unit_test(a_resumed_session_is_not_asked_about_unless_it_was_trusted_against_the_verdict),
         cmocka_unit_test(a_key_that_the_engine_has_not_signs),
         cmocka_unit_test(a_signature_that_is_refused_or_wrong_ends_the_request_with_its_own_error),

@@ -276,6 +276,29 @@ static void without_a_path_only_the_leaf_is_looked_at(void **state) {
     assert_int_equal(verify(rig, "a.example", CHAIN(rig->leaf, rig->middle)), Q_ERR_TLS_PIN_MISMATCH);
 }
 
+// Of a host that may overrule what is wrong: a missing pin does not hide behind it, and a pinned key that nobody vouches for
+// by a good path is worth nothing.
+static void where_pins_come_first_nothing_hides_a_missing_one(void **state) {
+    struct rig *rig = *state;
+    uint8_t pin[1][Q_VERIFY_PIN_LEN] = {{1}};
+    rig->policy.pins = (const uint8_t(*)[Q_VERIFY_PIN_LEN])pin;
+    rig->policy.num_pins = 1;
+    assert_int_equal(name_of(rig, "z.example"), Q_ERR_TLS_NAME_MISMATCH);
+    rig->policy.puts_pins_first = true;
+    assert_int_equal(name_of(rig, "z.example"), Q_ERR_TLS_PIN_MISMATCH);
+    assert_int_equal(name_of(rig, "a.example"), Q_ERR_TLS_PIN_MISMATCH);
+    memcpy(pin[0], rig->middle->spki_sha256, sizeof pin[0]);
+    assert_int_equal(name_of(rig, "a.example"), 0);
+    assert_int_equal(name_of(rig, "z.example"), Q_ERR_TLS_NAME_MISMATCH); // the path is good
+    X509_STORE *roots = rig->policy.roots;
+    rig->policy.roots = NULL; // no path
+    assert_int_equal(name_of(rig, "a.example"), Q_ERR_TLS_PIN_MISMATCH);
+    memcpy(pin[0], rig->leaf->spki_sha256, sizeof pin[0]);
+    assert_int_equal(name_of(rig, "a.example"), Q_ERR_TLS_UNTRUSTED_ROOT);
+    assert_int_equal(verify(rig, "a.example", NULL, 0), Q_ERR_TLS_PIN_MISMATCH); // nothing to have one
+    rig->policy.roots = roots;
+}
+
 static STACK_OF(X509_CRL) *lists_of(char *const *texts, size_t count) {
     STACK_OF(X509_CRL) *lists = sk_X509_CRL_new_null();
     for (size_t i = 0; i < count; i++) {
@@ -380,6 +403,7 @@ int main(void) {
         CASE(weak_keys_and_hashes_are_refused),
         CASE(pins_are_looked_for_in_the_path),
         CASE(without_a_path_only_the_leaf_is_looked_at),
+        CASE(where_pins_come_first_nothing_hides_a_missing_one),
         CASE(the_revoked_are_refused),
         CASE(each_certificate_but_the_anchor_needs_a_list),
         CASE(what_is_no_certificate_is_a_bad_chain),
