@@ -26,6 +26,12 @@ enum quoit_question_kind {
 // (one that came free) or ends takes its question along: the next in line is asked the same again, by a token of its own.
 // When nobody is left the connection is given up. So each question has at most one answer that counts, and one connection
 // may be asked about several times. A resumed TLS session is not asked about: it was when it was new.
+//
+// Each request has its own answer_ms, from its own question on. So with a host that never answers, those that wait for one
+// connection time out one after another; where that may be many (quoit_engine_options.connections_per_origin_max is small),
+// total_ms bounds all of them at once. What all questions about TLS show has 4 MiB of an engine together, until they are
+// answered and the port has been advanced over them: a connection that finds no room there waits for it as long as connecting
+// may take (TIMEOUT_CONNECT). quoit_engine_invalidate_tls takes a question back; the connection is made anew, and asks anew.
 struct quoit_question {
     uint32_t kind;      // enum quoit_question_kind; the fields behind `token` are each of one kind, and zero in others
     uint32_t status;    // of the redirect

@@ -83,6 +83,29 @@ static void the_first_answer_counts(void **state) {
     assert_int_equal(q_askword_take(&s.word), STOP);
 }
 
+// Mutation 7: it is not looked whether an answer suits; and 8: one that does not suit uses the question up.
+static void an_answer_that_does_not_suit_leaves_the_question_standing(void **state) {
+    (void)state;
+    for (unsigned kind = 0; kind <= Q_ASKWORD_KIND_MAX; kind++) {
+        struct q_askword word = {0};
+        unsigned others = Q_ASKWORD_KINDS & ~(1u << kind);
+        assert_int_equal(q_askword_open(&word, 1, kind), 1);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(q_askword_try_answer(&word, 1, STOP, others), Q_ASK_UNSUITED);
+            assert_false(q_askword_is_pinned(&word));
+            assert_int_equal(q_askword_generation(&word), 1);
+        }
+        assert_int_equal(q_askword_try_answer(&word, 1, YES, 1u << kind), Q_ASK_PUSH);
+        assert_int_equal(q_askword_try_answer(&word, 1, STOP, others), Q_ASK_UNSUITED); // and the answer on its way, too
+        assert_int_equal(q_askword_take(&word), YES);
+        assert_int_equal(q_askword_try_answer(&word, 1, STOP, others), Q_ASK_STALE);
+        assert_int_equal(q_askword_open(&word, 1, (kind + 1) % (Q_ASKWORD_KIND_MAX + 1)), 2); // of another kind
+        assert_int_equal(q_askword_try_answer(&word, 2, YES, 1u << kind), Q_ASK_UNSUITED);
+        q_askword_withdraw(&word);
+        assert_int_equal(q_askword_try_answer(&word, 2, YES, Q_ASKWORD_KINDS), Q_ASK_STALE);
+    }
+}
+
 // A withdrawal that comes too late leaves the pin: the node is on its way.
 static void a_late_withdrawal_leaves_the_answer(void **state) {
     (void)state;
@@ -155,6 +178,17 @@ static void ask_the_next(void *context) {
     scene->next_generation = q_askword_open(&scene->word, 1, 0);
 }
 
+static void ask_another_kind(void *context) {
+    struct scene *scene = context;
+    withdraw(context);
+    scene->next_generation = q_askword_open(&scene->word, 1, 1);
+}
+
+static void answer_kind_0(void *context) {
+    struct scene *scene = context;
+    scene->result[0] = q_askword_try_answer(&scene->word, 1, YES, 1u << 0);
+}
+
 #define RUN(rules, actors) assert_true(q_schedule_run((rules), Q_COUNT_OF(rules), (actors), Q_COUNT_OF(actors)))
 
 // Mutation 1: the token is checked, then the answer set whatever the word is by then.
@@ -175,6 +209,24 @@ static void a_late_answer_never_reaches_the_next_question(void **state) {
     assert_int_equal(q_askword_take(&s.word), STOP);
 }
 
+// The same, with a next question that the answer would not even suit: the kind is looked at behind the generation.
+static void a_late_answer_never_reaches_a_question_of_another_kind(void **state) {
+    (void)state;
+    static const struct q_schedule_rule k_rules[] = {
+        {"loop:start", "host:askword.answer.before_cas"},
+        {"host:askword.answer.before_cas", "loop:end"},
+    };
+    struct scene s;
+    scene_init(&s);
+    const struct q_schedule_actor actors[] = {{"host", answer_kind_0, &s}, {"loop", ask_another_kind, &s}};
+    RUN(k_rules, actors);
+    assert_int_equal(s.result[0], Q_ASK_STALE);
+    assert_false(q_askword_is_pinned(&s.word));
+    assert_int_equal(q_askword_try_answer(&s.word, 2, YES, 1u << 0), Q_ASK_UNSUITED);
+    assert_int_equal(q_askword_try_answer(&s.word, 2, STOP, 1u << 1), Q_ASK_PUSH);
+    assert_int_equal(q_askword_take(&s.word), STOP);
+}
+
 // Mutation 3: the question is withdrawn by a store, whatever the word is by then.
 static void an_answer_just_before_the_withdrawal_keeps_the_slot(void **state) {
     (void)state;
@@ -191,7 +243,9 @@ static void an_answer_just_before_the_withdrawal_keeps_the_slot(void **state) {
     assert_int_equal(q_askword_take(&s.word), YES);
 }
 
-// Mutation 4 is the loop's: a slot that is retired while the pin stands. Its test is core/question_test.c.
+// Mutation 4 is the loop's: a slot that is retired while the pin stands. Its test is core/question_test.c. So are 9, a
+// question that is opened while the pin of one that was withdrawn stands, and 10, where it waits for ever: the test is
+// core/tls_answer_test.c.
 
 // Mutations 1 and 2 once more: of two answers at once one pushes.
 static void two_answers_at_once_push_one_node(void **state) {
@@ -216,10 +270,12 @@ int main(void) {
         cmocka_unit_test(the_answer_that_was_given_is_taken),
         cmocka_unit_test(a_question_that_is_over_is_never_answered),
         cmocka_unit_test(the_first_answer_counts),
+        cmocka_unit_test(an_answer_that_does_not_suit_leaves_the_question_standing),
         cmocka_unit_test(a_late_withdrawal_leaves_the_answer),
         cmocka_unit_test(an_answer_suits_the_kinds_that_it_names_and_no_others),
         cmocka_unit_test(misuse_dies),
         cmocka_unit_test(a_late_answer_never_reaches_the_next_question),
+        cmocka_unit_test(a_late_answer_never_reaches_a_question_of_another_kind),
         cmocka_unit_test(an_answer_just_before_the_withdrawal_keeps_the_slot),
         cmocka_unit_test(two_answers_at_once_push_one_node),
     };
