@@ -1,6 +1,6 @@
 /* Ask word: engine/queue/askword.c, with the queue, the slot, and the loop's asking as far as they carry a question.
  *
- * One slot with two tenants, one after the other, each of which asks up to two questions, of either kind. The loop withdraws
+ * One slot with two tenants, one after the other, of which the first asks up to two questions and the second one, of either kind. The loop withdraws
  * a question at a moment of its choice (the time is over, a connection came free, the tenant ends), or takes an answer that
  * came out of the queue; a tenant whose question was withdrawn may want to ask again while the answer to that one is still on
  * its way, and waits for it. Then the tenant ends, and the slot is retired. Two answerers hold tokens of any question, past,
@@ -15,8 +15,7 @@
 #endif
 
 #define TENANTS 2
-#define EACH 2                   /* questions of one tenant, at most */
-#define QUESTIONS 4
+#define QUESTIONS 3              /* at most: two of the first tenant, one of the second */
 #define ANSWERERS 2
 #define OPEN   1
 #define PINNED 2
@@ -167,7 +166,7 @@ proctype Loop() {
         assert(!linked);                                     /* its node belongs to the new tenant now */
         do
         :: nempty(queue) -> take(); go_on()
-        :: !stands && !waits && asked < EACH -> want_to_ask()
+        :: !stands && !waits && asked + tenant < QUESTIONS -> want_to_ask()
         :: stands ->                                         /* it does until it is withdrawn or its answer taken */
             assert(GEN(word) == question && (HAS(word, OPEN) || HAS(word, PINNED)));
             withdraw()                                       /* the time is over, a cancel, a connection came free */
@@ -188,11 +187,12 @@ proctype Loop() {
 }
 
 init {
-    byte i = 0, g, a;
+    byte i = 0, g = 1, a;
     atomic {
         run Loop();
         do
-        :: i < ANSWERERS -> select(g : 1 .. QUESTIONS); select(a : 1 .. 3); run Answerer(g, a); i++
+        :: i < ANSWERERS ->                                  /* tokens in order: who has which does not matter */
+            select(g : g .. QUESTIONS); select(a : 1 .. 3); run Answerer(g, a); i++
         :: else -> break
         od;
         i = 0;
