@@ -37,6 +37,7 @@ struct simtls_conn {
     uint8_t header[5];        // of the client's record
     size_t header_len, body_left;
     bool is_open, is_over;    // nothing goes out any more
+    bool is_too_early;        // what the peer says is thrown away
     bool is_garbled;
 };
 
@@ -186,7 +187,7 @@ static void end_with_alert(struct simtls_conn *tls, uint8_t alert) {
 
 static void say_all(struct simtls_conn *tls, const char *data, size_t len) {
     const struct q_simtls_script *script = &tls->script;
-    if (tls->is_over) {
+    if (tls->is_over || tls->is_too_early) {
         return;
     }
     if (tls->said == 0 && script->num_floods > 0) {
@@ -194,7 +195,8 @@ static void say_all(struct simtls_conn *tls, const char *data, size_t len) {
         flood(tls, script->flood, script->num_floods);
     }
     bool is_1_3 = SSL_version(tls->ssl) == TLS1_3_VERSION;
-    for (unsigned i = 0; i < script->num_updates && is_1_3 && !tls->seal.is_begun; i++) {
+    bool updates = is_1_3 && !tls->seal.is_begun && !SSL_in_init(tls->ssl); // not among early data
+    for (unsigned i = 0; i < script->num_updates && updates; i++) {
         Q_CHECK(SSL_key_update(tls->ssl, script->asks_updates ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED));
     }
     bool is_end = script->alert_at != 0 && tls->said + len >= script->alert_at;
@@ -228,8 +230,8 @@ static void check_records(struct simtls_conn *tls, const uint8_t *data, size_t l
                 tls->body_left > SIMTLS_RECORD_MAX + 256) {
                 fault(tls, "what came is no record");
             }
-            if (tls->header[0] == 23 && !tls->is_open && SSL_version(tls->ssl) == TLS1_2_VERSION &&
-                SSL_in_init(tls->ssl) && tls->sent == 0) {
+            bool is_early = tls->header[0] == 23 && !tls->is_open && tls->sent == 0 && !tls->server->options.takes_early;
+            if (is_early && SSL_version(tls->ssl) == TLS1_2_VERSION && SSL_in_init(tls->ssl)) {
                 fault(tls, "data in front of a handshake");
             }
         }
@@ -274,10 +276,22 @@ static void note_open(struct simtls_conn *tls) {
     }
 }
 
+// Before the peer hears of it. What it says to this request is thrown away; to the next it is not.
+static void meet_early(struct simtls_conn *tls, bool is_early) {
+    static const char k_answer[] = "HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n";
+    tls->server->stats.early += is_early;
+    tls->is_too_early = false;
+    if (is_early && tls->script.early == Q_SIMTLS_TOO_EARLY) {
+        say_all(tls, k_answer, sizeof k_answer - 1);
+        tls->is_too_early = true;
+    }
+}
+
 static void read_all(struct simtls_conn *tls) {
     char data[4096];
     int result = 0;
     while (q_sim_conn_is_alive(tls->conn) && (result = SSL_read(tls->ssl, data, sizeof data)) > 0) {
+        meet_early(tls, SSL_in_early_data(tls->ssl) != 0);
         flush(tls); // an answer to a key update, before what the peer answers
         tls->server->stats.opened += (uint64_t)result;
         q_sim_conn_pass(tls->conn, data, (size_t)result);
@@ -294,7 +308,10 @@ static void simtls_from_wire(void *own, const char *data, size_t len) {
     Q_CHECK(BIO_write(SSL_get_rbio(tls->ssl), data, (int)len) == (int)len);
     if (!tls->is_open && !tls->is_over) {
         int result = SSL_do_handshake(tls->ssl);
-        if (result == 1) {
+        if (SSL_in_early_data(tls->ssl) && tls->script.early == Q_SIMTLS_EARLY_FIN) {
+            tls->is_over = true;
+            q_sim_wire_fin(tls->conn);
+        } else if (result == 1) {
             flush(tls);
             note_open(tls);
         } else {
@@ -379,6 +396,7 @@ static void *simtls_open(void *context, struct q_sim_conn *conn) {
     BIO_set_mem_eof_return(in, -1);
     SSL_set_bio(tls->ssl, in, out);
     SSL_set_accept_state(tls->ssl);
+    SSL_set_early_data_enabled(tls->ssl, server->options.takes_early && tls->script.early != Q_SIMTLS_REJECT);
     if (tls->script.record_max >= 512) {
         Q_CHECK(SSL_set_max_send_fragment(tls->ssl, tls->script.record_max)); // of the handshake too
     }
@@ -425,31 +443,49 @@ static void set_chain(SSL_CTX *context, const struct q_simtls_options *options) 
     }
 }
 
-struct q_simtls *q_simtls_new(struct q_sim *sim, const struct q_simtls_options *options) {
+static SSL_CTX *make_context(const struct q_simtls_options *options) {
     static const char k_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"; // see simtls_seal.c
+    SSL_CTX *context = SSL_CTX_new(TLS_with_buffers_method());
+    Q_CHECK(context != NULL);
+    set_chain(context, options);
+    Q_CHECK(SSL_CTX_set_min_proto_version(context, options->version != 0 ? options->version : TLS1_2_VERSION) &&
+            SSL_CTX_set_max_proto_version(context, options->version != 0 ? options->version : TLS1_3_VERSION) &&
+            SSL_CTX_set_strict_cipher_list(context, k_ciphers));
+    SSL_CTX_set_current_time_cb(context, tell_time);
+    SSL_CTX_set_keylog_callback(context, on_key_log);
+    Q_CHECK(SSL_CTX_set_session_id_context(context, (const uint8_t *)"sim", 3));
+    if (options->has_no_tickets) {
+        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    }
+    SSL_CTX_set_early_data_enabled(context, options->takes_early);
+    if (options->wants_certificate) {
+        SSL_CTX_set_custom_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, take_any);
+    }
+    return context;
+}
+
+struct q_simtls *q_simtls_new(struct q_sim *sim, const struct q_simtls_options *options) {
     struct q_simtls *server = sim_alloc(sizeof *server);
     server->sim = sim;
     server->options = *options;
     the_sim = sim;
     enter(server);
-    server->context = SSL_CTX_new(TLS_with_buffers_method());
-    Q_CHECK(server->context != NULL);
-    set_chain(server->context, options);
-    Q_CHECK(SSL_CTX_set_min_proto_version(server->context, options->version != 0 ? options->version : TLS1_2_VERSION) &&
-            SSL_CTX_set_max_proto_version(server->context, options->version != 0 ? options->version : TLS1_3_VERSION) &&
-            SSL_CTX_set_strict_cipher_list(server->context, k_ciphers));
-    SSL_CTX_set_current_time_cb(server->context, tell_time);
-    SSL_CTX_set_keylog_callback(server->context, on_key_log);
-    Q_CHECK(SSL_CTX_set_session_id_context(server->context, (const uint8_t *)"sim", 3));
-    if (options->has_no_tickets) {
-        SSL_CTX_set_options(server->context, SSL_OP_NO_TICKET);
-        SSL_CTX_set_session_cache_mode(server->context, SSL_SESS_CACHE_OFF);
-    }
-    if (options->wants_certificate) {
-        SSL_CTX_set_custom_verify(server->context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, take_any);
-    }
+    server->context = make_context(options);
     leave(server);
     return server;
+}
+
+void q_simtls_restart(struct q_simtls *server, const struct q_cert *leaf) {
+    struct q_simtls_options options = server->options;
+    enter(server);
+    if (leaf != NULL) {
+        options.chain[0] = leaf;
+        options.chain[1] = NULL;
+    }
+    SSL_CTX_free(server->context); // connections have holds of their own
+    server->context = make_context(&options);
+    leave(server);
 }
 
 void q_simtls_free(struct q_simtls *server) {

@@ -3,7 +3,7 @@
 // rules, and where. The zero script is a good server that hurries.
 //
 // It checks its client too: what comes must be records, and of the kinds that there are; nothing may come in the clear, and
-// nothing of the client's own before the handshake's end. What is wrong is a fault.
+// nothing of the client's own before the handshake's end, but where early data is taken. What is wrong is a fault.
 //
 // Time is the kernel's, so tickets and sessions expire by it. Random bytes are the library's: a run is the same again only
 // with tests/support/deterministic, and with keys whose signing keeps nothing (not RSA).
@@ -39,6 +39,14 @@ enum q_simtls_flood {
     Q_SIMTLS_FLOODS,
 };
 
+// What becomes of early data, where the server takes any.
+enum q_simtls_early {
+    Q_SIMTLS_TAKE,
+    Q_SIMTLS_REJECT,
+    Q_SIMTLS_TOO_EARLY, // takes it, and answers 425 in place of the peer
+    Q_SIMTLS_EARLY_FIN, // its stream ends when the data is there, in front of its first flight
+};
+
 struct q_simtls_script {
     size_t piece;              // bytes of the wire that arrive together; 0: as many as there are
     uint64_t piece_delay_ns;   // between pieces; 0: a microsecond
@@ -55,12 +63,14 @@ struct q_simtls_script {
     bool asks_updates;         // each wants one in return
     unsigned num_floods;       // records in front of the peer's first send
     enum q_simtls_flood flood;
+    enum q_simtls_early early; // 1.3
 };
 
 struct q_simtls_options {
     const struct q_cert *chain[Q_SIMTLS_CHAIN_MAX]; // the server's own first
     uint16_t version;           // 0x0303, 0x0304; 0: both
     bool has_no_tickets;
+    bool takes_early;           // its sessions allow early data
     bool wants_certificate;     // of the client; any will do
     struct q_simtls_script script;
 
@@ -76,6 +86,7 @@ struct q_simtls_stats {
     uint64_t connections;
     uint64_t handshakes;    // whole ones
     uint64_t resumed;       // of them
+    uint64_t early;         // connections whose first bytes were early
     uint64_t opened;        // bytes of the client's own
     uint64_t goodbyes;      // of clients
     uint64_t alerts;        // fatal ones
@@ -87,7 +98,8 @@ struct q_simtls_stats {
 
 struct q_simtls;
 
-// q_simtls_new makes a kind of server; certificates are read now and may go. Never NULL. Free it after the kernel.
+// q_simtls_new makes a kind of server; certificates are read now and may go, unless it is restarted. Never NULL. Free it
+// after the kernel.
 struct q_simtls *q_simtls_new(struct q_sim *sim, const struct q_simtls_options *options);
 void q_simtls_free(struct q_simtls *server);
 
@@ -95,6 +107,9 @@ void q_simtls_free(struct q_simtls *server);
 const struct q_sim_filter *q_simtls_filter(void);
 
 const struct q_simtls_stats *q_simtls_stats(const struct q_simtls *server);
+
+// q_simtls_restart has it forget all sessions, and show another certificate (NULL: the same) from here on.
+void q_simtls_restart(struct q_simtls *server, const struct q_cert *leaf);
 
 // q_simtls_set_script is for connections from here on.
 void q_simtls_set_script(struct q_simtls *server, const struct q_simtls_script *script);
