@@ -1,5 +1,6 @@
 // An import of sessions. The first byte says whether what follows is the whole export, or what is sealed in one under the right
-// key: nobody but the host could make that, and it must do no harm either.
+// key: nobody but the host could make that, and it must do no harm either. `sessions` of the corpus is the inside of a real
+// export, of a session of TLS 1.3 and one of 1.2: what is changed of it gets as far as into the store.
 #include "engine/tls/sessions_export.h"
 #include "tests/engine/tls/contexts_rig.h"
 #include "tests/engine/tls/sealed.h"
