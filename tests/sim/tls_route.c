@@ -38,7 +38,7 @@ const struct q_cert *tls_route_leaf(void) {
     return the_leaf;
 }
 
-static struct quoit_tls *new_settings(const char *sni, bool is_lax) {
+static struct quoit_tls *new_settings(const char *sni, bool is_lax, bool goes_early) {
     const struct q_cert *root = tls_route_root();
     struct quoit_tls *tls;
     Q_CHECK(quoit_tls_new(&tls) == QUOIT_OK &&
@@ -49,11 +49,12 @@ static struct quoit_tls *new_settings(const char *sni, bool is_lax) {
     if (sni != NULL) {
         Q_CHECK(quoit_tls_set_sni(tls, QUOIT_TLS_SNI_NAME, sni, strlen(sni)) == QUOIT_OK);
     }
+    Q_CHECK(quoit_tls_set_switch(tls, QUOIT_TLS_EARLY_DATA, goes_early) == QUOIT_OK);
     Q_CHECK(quoit_tls_freeze(tls, NULL) == QUOIT_OK);
     return tls;
 }
 
-struct quoit_tls *tls_route_settings(void) { return new_settings(NULL, false); }
+struct quoit_tls *tls_route_settings(void) { return new_settings(NULL, false, false); }
 
 static uint64_t the_turn; // of the configurations, in random worlds; 0: there is one for everything
 
@@ -61,7 +62,7 @@ static uint64_t the_turn; // of the configurations, in random worlds; 0: there i
 static const struct quoit_tls *settings(void) {
     uint64_t turn = the_turn == 0 ? 1 : the_turn++;
     q_libmemory_suspend(true);
-    const struct quoit_tls *tls = new_settings(turn % 7 == 0 ? "other.example" : NULL, turn % 5 == 0);
+    const struct quoit_tls *tls = new_settings(turn % 7 == 0 ? "other.example" : NULL, turn % 5 == 0, turn % 2 == 0);
     q_libmemory_suspend(false);
     return tls;
 }
@@ -114,8 +115,10 @@ static void draw_script(void *context, struct q_sim_conn *conn, struct q_simtls_
         script->num_updates = (unsigned)q_sim_between(sim, 1, 3, 0);
         script->asks_updates = q_sim_chance(sim, 50);
     }
+    script->early = Q_SIMTLS_REJECT; // who takes it and closes at once resets, with the rest of the handshake unread
     bool is_moody = context != NULL;
     if (is_moody) {
+        script->early = q_sim_chance(sim, 10) ? Q_SIMTLS_EARLY_FIN : script->early;
         draw_fault(sim, script);
     }
 }
@@ -127,6 +130,7 @@ struct q_simtls_options tls_route_options(struct q_sim *sim, bool is_moody) {
         .chain = {tls_route_leaf()},
         .version = k_versions[q_sim_between(sim, 0, 2, 0)],
         .has_no_tickets = q_sim_chance(sim, 20),
+        .takes_early = q_sim_chance(sim, 50),
         .on_library = q_libmemory_suspend,
         .on_open = q_sim_is_plain(sim) ? NULL : draw_script,
         .context = is_moody ? &the_moody : NULL,

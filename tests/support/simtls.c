@@ -318,6 +318,9 @@ static void simtls_from_wire(void *own, const char *data, size_t len) {
             note_failure(tls, result);
         }
         flush(tls);
+        if (tls->sent > 0) {
+            SSL_set_early_data_enabled(tls->ssl, tls->server->options.takes_early); // for the tickets
+        }
     }
     if (tls->is_open) {
         read_all(tls);

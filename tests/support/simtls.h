@@ -42,7 +42,7 @@ enum q_simtls_flood {
 // What becomes of early data, where the server takes any.
 enum q_simtls_early {
     Q_SIMTLS_TAKE,
-    Q_SIMTLS_REJECT,
+    Q_SIMTLS_REJECT,    // of this connection; its tickets allow it all the same
     Q_SIMTLS_TOO_EARLY, // takes it, and answers 425 in place of the peer
     Q_SIMTLS_EARLY_FIN, // its stream ends when the data is there, in front of its first flight
 };
