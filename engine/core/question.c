@@ -76,7 +76,7 @@ bool q_engine_ask_connection(struct q_exchange *exchange, struct q_tls_dossier *
     entry->event.u.question = (struct quoit_question){
         .kind = is_sign ? QUOIT_QUESTION_TLS_SIGN : QUOIT_QUESTION_TLS_VERIFY,
         .token = open_question(request->engine, request, is_sign ? KIND_SIGN : KIND_VERIFY),
-        .context = dossier->context,
+        .context = dossier->point.context,
         .host = dossier->host.ptr,
         .host_len = dossier->host.len,
         .verify_name = dossier->verify_name.ptr,

@@ -150,8 +150,8 @@ void q_tls_client_params(const struct q_tls_client *client, struct q_handle cont
         .verify = &ready->verify,
         .handshake_ns = Q_TLS_HANDSHAKE_NS,
         .asks_verify = (uint8_t)policy->asks_verify,
-        .verify_context = policy->verify_point.context,
-        .sign_context = policy->key_point.context,
+        .verify_point = &policy->verify_point,
+        .sign_point = &policy->key_point,
         // Nobody can be asked behind on_connected.
         .may_go_ahead = (policy->switches & Q_TLS_EARLY_DATA) != 0 && policy->verify_point.serial == 0 &&
                         policy->key_point.serial == 0,

@@ -57,9 +57,10 @@ struct q_tls_dossier *q_tls_dossier_new(struct q_tls_dossiers *all, const struct
         .kind = question->kind,
         .algorithm = question->algorithm,
         .port = port,
-        .context = question->context,
+        .point = question->point != NULL ? *question->point : (struct q_tls_point){0},
         .verdict = is_verify ? question->verdict->error : Q_OK,
     };
+    q_tls_point_hold(&dossier->point);
     put_chain(dossier, &at, tls, num_certificates);
     dossier->host = put(&at, host);
     dossier->verify_name = put(&at, name);
@@ -79,6 +80,8 @@ void q_tls_dossier_release(struct q_tls_dossier *dossier) {
         return;
     }
     struct q_tls_dossiers *all = dossier->all;
+    struct q_tls_point point = dossier->point;
     all->bytes -= dossier->size;
     q_alloc_free(all->alloc, dossier, dossier->size);
+    q_tls_point_drop(&point);
 }

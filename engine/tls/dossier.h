@@ -1,6 +1,7 @@
 // Dossier: what the host is shown with a question of a TLS stream (tls_stream.h): who is there, what was found of its
 // certificates, or what is to be signed. One piece of memory with copies of all of it, counted, so that it lives as long as
-// an event that shows it, whatever becomes of the connection meanwhile. Copied and not lent: a question comes once a
+// an event that shows it, whatever becomes of the connection meanwhile; and with it lives what the host's context names, for
+// it holds the decision point. Copied and not lent: a question comes once a
 // handshake, which costs a hundred times as much, and a host that drains late holds nothing of the connection's.
 //
 // Bound. A server says how long its chain is (the library takes 100 KiB), and a host when it advances over events: dossiers
@@ -22,7 +23,7 @@ struct q_tls_dossiers {
     size_t bytes;
 };
 
-// Everything it points at lies in its own memory, but for the host's context.
+// Everything it points at lies in its own memory, but for the point, which it holds.
 struct q_tls_dossier {
     struct q_tls_dossiers *all;
     size_t size;
@@ -30,7 +31,7 @@ struct q_tls_dossier {
     uint8_t kind;       // enum q_tls_question_kind
     uint16_t algorithm; // sign
     uint16_t port;
-    void *context;
+    struct q_tls_point point; // that asks
     struct q_slice host;
     struct q_slice verify_name;
     struct q_error verdict;             // verify

@@ -323,9 +323,9 @@ static void ask(struct q_tls_stream *tls, enum q_tls_question_kind kind) {
     struct q_tls_question question = {.kind = (uint8_t)kind};
     if (kind == Q_TLS_ASK_VERIFY) {
         question.verdict = &shake->verdict;
-        question.context = tls->params->verify_context;
+        question.point = tls->params->verify_point;
     } else {
-        question.context = tls->params->sign_context;
+        question.point = tls->params->sign_point;
         question.algorithm = shake->sign_algorithm;
         question.input = q_slice_make(shake->sign_input, shake->sign_input_len);
     }

@@ -79,8 +79,8 @@ struct q_tls_params {
     struct ssl_session_st *session;       // to resume, or NULL
     uint64_t handshake_ns;                // bound of the handshake, from the connect below on; 0: none
     uint8_t asks_verify;                  // enum q_tls_asks_verify
-    void *verify_context;                 // told with questions of the one kind
-    void *sign_context;                   // and of the other
+    const struct q_tls_point *verify_point; // told with questions of the one kind; NULL: a question without
+    const struct q_tls_point *sign_point;   // and of the other
     bool may_go_ahead;                    // with a session that allows it; see above
 };
 
@@ -91,7 +91,7 @@ struct q_tls_question {
     uint16_t algorithm;                     // sign: TLS's number of the signature scheme (RFC 8446, 4.2.3)
     const struct q_verify_verdict *verdict; // verify: what the policy says. Valid until the answer or close, as all of it
     struct q_slice input;                   // sign: the message, not hashed yet
-    void *context;                          // of the point that asks
+    const struct q_tls_point *point;        // that asks; NULL: none
 };
 
 // What a TLS stream tells besides the stream seam. May be zeros where nothing is asked and no sessions are kept.

@@ -115,6 +115,37 @@ static void contexts_are_freed_and_made_again_in_their_place(void **state) {
     }
 }
 
+// A host that drains late reads a question of a connection that is gone, made under a configuration that nobody has any
+// more: the context that it is told is there all the same.
+static void a_question_that_nobody_has_read_keeps_its_context(void **state) {
+    enum { ROUNDS = 4 };
+    struct asked_point owner;
+    (void)state;
+    asked_start(NULL, NULL);
+    asked_point_new(&owner);
+    struct quoit_tls *tls = tls_of(owner.point);
+    asked_get(0, the_url, tls);
+    host_until_stage(&asked_host, 0, QUOIT_STAGE_ASKING);
+    assert_int_equal(quoit_cancel(asked_host.engine, asked_host.records[0].handle), QUOIT_OK);
+    host_until(&asked_host, host_is_open, 0);
+    assert_int_equal(quoit_engine_invalidate_tls(asked_host.engine, NULL), QUOIT_OK);
+    quoit_tls_release(tls);
+    quoit_tls_point_release(owner.point);
+    for (int i = 0; i < ROUNDS; i++) {
+        asked_come_round();
+    }
+    assert_int_equal(owner.num_released, 0);
+    host_wait(&asked_host, 0); // drains and advances
+    assert_int_equal(asked.num, 1);
+    assert_ptr_equal(asked.questions[0].context, &owner);
+    for (int i = 0; i < ROUNDS; i++) {
+        asked_come_round();
+    }
+    assert_int_equal(owner.num_released, 1);
+    host_stop(&asked_host);
+    assert_int_equal(owner.num_released, 1);
+}
+
 static void a_connection_without_questions_is_not_one_with_them(void **state) {
     struct asked_point owner;
     struct quoit_tls *lax;
@@ -329,6 +360,7 @@ int main(void) {
         cmocka_unit_test(one_point_in_two_configurations_is_one),
         cmocka_unit_test(a_context_that_is_registered_again_never_meets_the_old_points_connections),
         cmocka_unit_test(contexts_are_freed_and_made_again_in_their_place),
+        cmocka_unit_test(a_question_that_nobody_has_read_keeps_its_context),
         cmocka_unit_test(a_connection_without_questions_is_not_one_with_them),
         cmocka_unit_test(what_one_points_key_has_signed_is_not_anothers),
         cmocka_unit_test(a_point_lives_as_long_as_anything_that_was_given_it),

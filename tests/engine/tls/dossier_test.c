@@ -23,6 +23,9 @@ static struct tls_rig *rig_that_asks(bool asks_key) {
     return rig;
 }
 
+static void hold(void *owner) { ++*(unsigned *)owner; }
+static void let_go(void *owner) { --*(unsigned *)owner; }
+
 static void what_it_shows_outlives_the_connection(void **state) {
     (void)state;
     struct tls_rig *rig = rig_that_asks(false);
@@ -31,7 +34,10 @@ static void what_it_shows_outlives_the_connection(void **state) {
     struct q_tls_question question = rig->question;
     struct q_verify_verdict verdict = {.error = q_error_make(Q_ERR_TLS_CERT_EXPIRED, Q_PHASE_TLS)};
     question.verdict = &verdict;
-    question.context = &all;
+    unsigned num_holds = 1;
+    const struct q_tls_point point = {
+        .serial = 7, .context = &all, .owner = &num_holds, .acquire = hold, .release = let_go};
+    question.point = &point;
     char host[] = "host.example";
     struct q_tls_dossier *dossier = q_tls_dossier_new(&all, &rig->tls, &question, q_slice_of_string(host), 8443);
     assert_non_null(dossier);
@@ -44,7 +50,8 @@ static void what_it_shows_outlives_the_connection(void **state) {
     tls_rig_free(rig);
     assert_int_equal(dossier->kind, Q_TLS_ASK_VERIFY);
     assert_int_equal(dossier->verdict.code, Q_ERR_TLS_CERT_EXPIRED);
-    assert_ptr_equal(dossier->context, &all);
+    assert_ptr_equal(dossier->point.context, &all);
+    assert_int_equal(num_holds, 2); // of what its context names, too
     assert_int_equal(dossier->port, 8443);
     assert_true(q_slice_equal(dossier->host, Q_SLICE("host.example")));
     assert_true(q_slice_equal(dossier->verify_name, Q_SLICE("a.example")));
@@ -55,8 +62,10 @@ static void what_it_shows_outlives_the_connection(void **state) {
     assert_ptr_equal(q_tls_dossier_acquire(dossier), dossier);
     q_tls_dossier_release(dossier);
     assert_true(all.bytes > 0);
+    assert_int_equal(num_holds, 2);
     q_tls_dossier_release(dossier);
     assert_int_equal(all.bytes, 0);
+    assert_int_equal(num_holds, 1);
     q_tls_dossier_release(NULL);
     q_failalloc_free(memory);
 }
