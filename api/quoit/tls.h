@@ -165,10 +165,11 @@ QUOIT_API QUOIT_MUST_USE int32_t quoit_tls_add_crls(struct quoit_tls *tls, uint3
 struct quoit_tls_point;
 
 // Called once, when the point's last holder has gone: the host's own holds, configurations, and all that was made under
-// them, which is requests, engines' contexts and connections, and questions that the host has not advanced over. An engine keeps a context for five minutes behind its last
-// connection; quoit_engine_invalidate_tls ends it at once, or with the connections that still serve; destroy ends all. On the
-// thread that lets go last, from inside the call that does so, or on a loop's thread at the publish step. It must not call
-// Quoit. It is not called in a forked child for a point of the parent's.
+// them, which is requests, engines' contexts and connections, and questions that the host has not advanced over. An engine
+// keeps a context for five minutes behind its last connection; quoit_engine_invalidate_tls ends it at once, or with the
+// connections that still serve; destroy ends all. On the thread that lets go last, from inside the call that does so, or on
+// a loop's thread at the publish step. It must not call Quoit. It is not called in a forked child for a point of the
+// parent's.
 typedef void (*quoit_tls_point_release_fn)(void *context);
 
 // quoit_tls_point_new makes a point. `context` comes back in each question and is not looked at; `release` may be NULL. It

@@ -71,6 +71,7 @@ static bool close_sealed(uint8_t *out, size_t plain_len, const struct q_sessions
                    EVP_AEAD_CTX_seal(&aead, out + HEAD_LEN, &len, plain_len + TAG_LEN, k_nonce, sizeof k_nonce,
                                      out + HEAD_LEN, plain_len, out, HEAD_LEN);
     EVP_AEAD_CTX_cleanup(&aead);
+    q_wipe(&aead, sizeof aead); // the library leaves the key in it
     *out_len = HEAD_LEN + len;
     return is_done;
 }
@@ -82,6 +83,7 @@ static bool open_sealed(struct q_slice bytes, const struct q_sessions_seal *seal
                    EVP_AEAD_CTX_open(&aead, out, out_len, bytes.len - HEAD_LEN, k_nonce, sizeof k_nonce, head + HEAD_LEN,
                                      bytes.len - HEAD_LEN, head, HEAD_LEN);
     EVP_AEAD_CTX_cleanup(&aead);
+    q_wipe(&aead, sizeof aead); // the library leaves the key in it
     return is_done;
 }
 

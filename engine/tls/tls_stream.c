@@ -106,6 +106,9 @@ static bool seal_record(struct q_tls_stream *tls) {
     most = most < room - overhead ? most : room - overhead;
     struct q_slice plain = next_plain(tls, most, scratch);
     int result = SSL_write(tls->ssl, plain.ptr, (int)plain.len);
+    if (plain.ptr == scratch) {
+        q_wipe(scratch, plain.len); // a head may be in it, with what is secret there
+    }
     if (result != (int)plain.len) {
         // The receiving side has found the session broken before.
         tls->send_error = q_tls_error(tls, Q_PHASE_SEND);
