@@ -300,7 +300,8 @@ struct quoit_request_bounds {
     uint64_t total_ms;       // from submit to the terminal event, redirects included; default none (TIMEOUT_TOTAL)
     uint64_t queue_ms;       // waiting for a connection because of limits; default none (TIMEOUT_QUEUE)
     uint64_t connect_ms;     // resolving and connecting, each attempt, and waiting for one that was begun for another
-                             // request; default 30000 (TIMEOUT_CONNECT). A TLS handshake is a part of it.
+                             // request; default 30000 (TIMEOUT_CONNECT). A TLS handshake is a part of it, with early
+                             // data too; one that this bound or tls_ms ends is not tried again without early data.
     uint64_t first_byte_ms;  // from the request sent to the first byte of the answer; default none (TIMEOUT_FIRST_BYTE)
     uint64_t idle_ms;        // between bytes of the answer; default none (TIMEOUT_IDLE). A pause of the host's own, by
                              // credit or a full port, does not count.

@@ -102,4 +102,8 @@ Q_MUST_USE struct q_error q_h1_conn_connect(struct q_h1_conn *h1, const struct q
 // from inside this call, or on_connect_failed when TLS cannot be spoken on it by `deadline_ns`.
 void q_h1_conn_adopt(struct q_h1_conn *h1, struct q_io_slot slot, const struct q_endpoint *remote, uint64_t deadline_ns);
 
+// q_h1_conn_bound_ahead is for who is about to use an idle connection: if its handshake is not over (tls_stream.h, "Ahead"),
+// that still is connecting, and ends with TIMEOUT_CONNECT at `deadline_ns`; with TIMEOUT_TLS no sooner than `handshake_ns` says.
+void q_h1_conn_bound_ahead(struct q_h1_conn *h1, uint64_t handshake_ns, uint64_t deadline_ns);
+
 #endif

@@ -58,3 +58,9 @@ struct q_error q_h1_dial_timeout(const struct q_conn *conn) {
     const struct q_h1_conn *h1 = q_container_of(conn, const struct q_h1_conn, conn);
     return q_dialer_timeout(h1->is_dialing ? h1->u.dialer : NULL);
 }
+
+void q_h1_conn_bound_ahead(struct q_h1_conn *h1, uint64_t handshake_ns, uint64_t deadline_ns) {
+    if (h1->tls != NULL) {
+        q_tls_stream_bound_ahead(&h1->tls->stream, handshake_ns, deadline_ns);
+    }
+}

@@ -262,6 +262,16 @@ static struct q_error open_for_waiters(struct q_pool *pool, struct q_pool_origin
     return Q_OK;
 }
 
+static uint64_t tls_bound_of(const struct q_lease *lease) {
+    return lease->tls_timeout_ns != 0 ? lease->tls_timeout_ns : Q_TLS_HANDSHAKE_NS;
+}
+
+// A connection may be lent ahead of its handshake, which then has the bounds of its lessee: `deadline_ns` is when that one's
+// on connecting is over.
+static void bound_ahead(const struct q_lease *lease, struct q_conn *conn, uint64_t deadline_ns) {
+    q_h1_conn_bound_ahead(q_container_of(conn, struct q_h1_conn, conn), tls_bound_of(lease), deadline_ns);
+}
+
 // --- leasing -------------------------------------------------------------------------------------------------------
 
 static void take_idle(struct q_conn *conn) {
@@ -373,6 +383,7 @@ static enum q_lease_result lease_from(struct q_pool *pool, struct q_pool_origin 
     } else if (node != NULL) {
         *out_conn = q_container_of(node, struct q_conn, idle_link);
         take_idle(*out_conn);
+        bound_ahead(lease, *out_conn, pool->env->loop->now_ns + lease->connect_timeout_ns);
         pool->stats.reused += (*out_conn)->uses > 0;
         return Q_LEASE_NOW;
     }
@@ -471,6 +482,8 @@ static void give_or_shelve(struct q_conn *conn) {
         leave_line(conn->origin, lease);
         forget_dials(conn->origin);
         pool->stats.reused += conn->uses > 0;
+        bound_ahead(lease, conn,
+                    lease->is_dialed ? lease->deadline_ns : pool->env->loop->now_ns + lease->connect_timeout_ns);
         lease->events->on_leased(lease, conn);
         return;
     }
@@ -490,10 +503,6 @@ static void on_ready(struct q_conn *conn) {
 static void on_free(struct q_conn *conn) {
     give_or_shelve(conn);
     pass_dials_on(conn->origin);
-}
-
-static uint64_t tls_bound_of(const struct q_lease *lease) {
-    return lease->tls_timeout_ns != 0 ? lease->tls_timeout_ns : Q_TLS_HANDSHAKE_NS;
 }
 
 // The first in line whom a failure is for: a handshake that took longer than the bound of the one that it was begun for has

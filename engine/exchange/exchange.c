@@ -86,6 +86,9 @@ static enum q_exchange_event decide_about_replay(struct q_exchange *x) {
     if (x->hop_attempts >= Q_EXCHANGE_ATTEMPTS_MAX || x->is_last_response_begun) {
         return Q_X_EV_GIVE_UP;
     }
+    if (x->error.code == Q_ERR_TIMEOUT_CONNECT || x->error.code == Q_ERR_TIMEOUT_TLS) {
+        return Q_X_EV_GIVE_UP; // of a handshake that went on behind the lending: its bound is the request's, and has run out
+    }
     bool was_early = x->last_early == Q_TLS_EARLY_SENT && !x->avoids_early;
     x->avoids_early |= was_early; // the handshake failed behind it, maybe because of it (RFC 8446, D.3)
     if (x->error.retry_safe || was_early) {

@@ -356,6 +356,26 @@ bool q_tls_shake_lets_early(struct q_tls_stream *tls, size_t len) {
     return true;
 }
 
+void q_tls_stream_bound_ahead(struct q_tls_stream *tls, uint64_t handshake_ns, uint64_t deadline_ns) {
+    if (tls->state != Q_TLS_AHEAD) {
+        return;
+    }
+    struct q_tls_shake *shake = tls->shake;
+    if (shake->deadline_ns != 0 && shake->deadline_ns < tls->begun_ns + handshake_ns) {
+        shake->deadline_ns = tls->begun_ns + handshake_ns;
+    }
+    if (shake->deadline_ns == 0 || deadline_ns < shake->deadline_ns) {
+        shake->deadline_ns = deadline_ns;
+        shake->is_owners_bound = true;
+    }
+    // What comes sooner, a next try to get memory, looks at the bound then. While a question stands, no bound runs.
+    bool is_sooner_armed =
+        q_timer_is_armed(&tls->timer) && tls->timer.deadline_tick * Q_NS_PER_MS <= shake->deadline_ns;
+    if (!is_sooner_armed && !is_asking(shake)) {
+        arm_bound(tls);
+    }
+}
+
 // The server has thrown away what went early. It goes again when the handshake is over, from its first byte.
 static void take_back_early(struct q_tls_stream *tls) {
     SSL_reset_early_data_reject(tls->ssl);
@@ -460,7 +480,8 @@ void q_tls_shake_start(struct q_tls_stream *tls) {
 void q_tls_shake_timer(struct q_tls_stream *tls) {
     uint64_t deadline_ns = tls->shake->deadline_ns;
     if (deadline_ns != 0 && tls->env->loop->now_ns >= deadline_ns) {
-        q_tls_shake_fail(tls, q_error_make(Q_ERR_TIMEOUT_TLS, Q_PHASE_TLS));
+        enum q_error_code code = tls->shake->is_owners_bound ? Q_ERR_TIMEOUT_CONNECT : Q_ERR_TIMEOUT_TLS;
+        q_tls_shake_fail(tls, q_error_make(code, tls->shake->is_owners_bound ? Q_PHASE_CONNECT : Q_PHASE_TLS));
         return;
     }
     arm_bound(tls);

@@ -33,6 +33,9 @@
 // The gate holds: an early byte is readable by nobody but who has the session's key, which is the server whose certificates
 // were found good when the session was made and again when it was taken. Who is asked by the host (params) goes nowhere early.
 //
+// Whoever waited for on_connected under a bound of its own waits no longer once it came ahead, and may set that bound to what
+// is left of the handshake: q_tls_stream_bound_ahead.
+//
 // Questions. A handshake that needs the host's decision (certificates, or a signature by a key that the host keeps) tells
 // on_question and stands still until q_tls_stream_answer_*; the handshake's bound stands still too.
 //
@@ -162,6 +165,7 @@ struct q_tls_shake {
     uint8_t sign_answer;
     bool is_told;          // of the question that is awaited
     bool has_verdict;
+    bool is_owners_bound;  // deadline_ns is the owner's, of q_tls_stream_bound_ahead
     uint64_t deadline_ns;  // 0: none
     uint64_t asked_ns;     // when the question was
     struct iovec early_parts[Q_IO_SEND_PARTS_MAX]; // what went early, whole, to be sent again
@@ -235,6 +239,11 @@ void q_tls_stream_answer_sign(struct q_tls_stream *tls, struct q_slice signature
 
 // q_tls_stream_go_early says that the owner's next send does no harm when it comes to the server twice.
 static inline void q_tls_stream_go_early(struct q_tls_stream *tls) { tls->next_goes_early = true; }
+
+// q_tls_stream_bound_ahead gives a handshake that goes on behind on_connected the bounds of who uses the stream from here on,
+// once: its own becomes `handshake_ns` if that is longer, and when `deadline_ns` comes before that, it fails then, with
+// TIMEOUT_CONNECT in place of TIMEOUT_TLS. It does nothing in any other state.
+void q_tls_stream_bound_ahead(struct q_tls_stream *tls, uint64_t handshake_ns, uint64_t deadline_ns);
 
 // q_tls_stream_facts tells the facts, from on_connected until close; those of a session that is to be resumed until
 // on_settled.

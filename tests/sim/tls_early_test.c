@@ -118,6 +118,40 @@ static void an_end_behind_early_data_is_tried_once_more(void **state) {
     close_early(&early);
 }
 
+// A server that takes connections and says nothing, to a request that goes early and to one that waits ahead: the handshake is
+// a part of connecting, whose bound is the request's; and when a bound is over, there is no second try under a new one.
+static void a_mute_server_is_waited_for_as_long_as_connecting_may_take(void **state) {
+    (void)state;
+    static const struct {
+        const char *method;
+        uint64_t connect_ms, tls_ms, after_ms;
+        int32_t code;
+    } k_cases[] = {
+        {"GET", 500, 0, 500, QUOIT_ERR_TIMEOUT_CONNECT},      {"POST", 500, 0, 500, QUOIT_ERR_TIMEOUT_CONNECT},
+        {"GET", 500, 200, 200, QUOIT_ERR_TIMEOUT_TLS},        {"POST", 500, 200, 200, QUOIT_ERR_TIMEOUT_TLS},
+        {"GET", 12000, 20000, 12000, QUOIT_ERR_TIMEOUT_CONNECT}, {"GET", 0, 0, 10000, QUOIT_ERR_TIMEOUT_TLS},
+    };
+    struct early early = open_early();
+    for (size_t i = 0; i < Q_COUNT_OF(k_cases); i++) {
+        set_kind(&early, Q_SIMTLS_TAKE);
+        visit(&early, "GET");
+        stand_expect(early.stand, 0); // its session is the next one's
+        uint64_t connections = stats_of(&early)->connections;
+        q_simtls_set_script(early.stand->more_front, &(struct q_simtls_script){.flight_delay_ns = 60 * Q_NS_PER_S});
+        struct quoit_request_bounds bounds = {
+            .struct_size = sizeof bounds, .connect_ms = k_cases[i].connect_ms, .tls_ms = k_cases[i].tls_ms};
+        struct ask how = {.port = 443, .tls = early.tls, .method = k_cases[i].method, .bounds = &bounds};
+        uint64_t before_ns = q_sim_now(early.stand->sim);
+        stand_ask(early.stand, how, "/size/10?tag=7&last");
+        uint64_t took_ms = (q_sim_now(early.stand->sim) - before_ns) / Q_NS_PER_MS;
+        stand_expect(early.stand, k_cases[i].code);
+        assert_in_range(took_ms, k_cases[i].after_ms, k_cases[i].after_ms + 2);
+        assert_int_equal(early.stand->summary.attempts, 1);
+        assert_int_equal(stats_of(&early)->connections, connections + 1);
+    }
+    close_early(&early);
+}
+
 // The session is of no use, so there is a whole handshake; who is not trusted then gets no answer, and no second try helps.
 static void another_certificate_behind_it_is_looked_at_as_any(void **state) {
     (void)state;
@@ -172,6 +206,7 @@ int main(void) {
         cmocka_unit_test(what_is_rejected_is_heard_once_behind_the_handshake),
         cmocka_unit_test(what_is_too_early_is_sent_again_once),
         cmocka_unit_test(an_end_behind_early_data_is_tried_once_more),
+        cmocka_unit_test(a_mute_server_is_waited_for_as_long_as_connecting_may_take),
         cmocka_unit_test(another_certificate_behind_it_is_looked_at_as_any),
         cmocka_unit_test(each_allocation_of_the_library_may_fail),
     };
