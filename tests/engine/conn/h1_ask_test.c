@@ -61,8 +61,9 @@ static void close_scene(struct scene *s) {
     q_failalloc_free(s->memory); // and nothing is left
 }
 
+static const struct q_tls_point k_point = {.serial = 1, .context = &the_scene};
 static const struct q_tls_question k_sign = {
-    .kind = Q_TLS_ASK_SIGN, .algorithm = 0x0403, .input = {"message", 7}, .context = &the_scene};
+    .kind = Q_TLS_ASK_SIGN, .algorithm = 0x0403, .input = {"message", 7}, .point = &k_point};
 
 static void the_owner_is_told_and_the_bound_stands_still(void **state) {
     (void)state;
@@ -77,7 +78,7 @@ static void the_owner_is_told_and_the_bound_stands_still(void **state) {
     assert_true(q_slice_equal(dossier->message, Q_SLICE("message")));
     assert_int_equal(dossier->port, 444);
     assert_int_equal(dossier->algorithm, 0x0403);
-    assert_ptr_equal(dossier->context, &the_scene);
+    assert_ptr_equal(dossier->point.context, &the_scene);
     s->loop.now_ns += 100 * Q_NS_PER_S;
     q_h1_ask_answer(&s->h1, true, Q_SLICE("signature"));
     assert_null(s->h1.conn.dossier);
